@@ -1,1 +1,89 @@
-//! (being written)
+//! Redis: the connection, every key, every script, and a typed function for each.
+//!
+//! Guarantees: what must be atomic is one script over one campaign or one stream; no script grows
+//! with a backlog; nothing here decides a rule (the rules are in `domain`, their application in
+//! `handler`). Start reading at [`keys`], then [`runs`]: the ledger is the heart.
+
+pub mod campaigns;
+pub mod channels;
+pub mod connection;
+pub mod embedded;
+pub mod entries;
+pub mod jobs;
+pub mod keys;
+pub mod letters;
+pub mod orders;
+pub mod outbox;
+pub mod runs;
+pub mod script;
+mod scripts;
+pub mod system;
+
+use std::{collections::HashMap, sync::Arc};
+
+pub use connection::{Connection, StoreError, Timeouts};
+pub use keys::Keys;
+
+/// The consumer group of every job stream.
+pub const GROUP: &str = "remesa";
+
+/// Redis as the rest of the crate sees it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// The shared connection.
+    pub connection: Connection,
+    /// The key names.
+    pub keys: Arc<Keys>,
+}
+
+impl Store {
+    /// A store over `connection` with keys under `prefix`.
+    pub fn new(connection: Connection, prefix: &str) -> Self {
+        Self {
+            connection,
+            keys: Arc::new(Keys::new(prefix)),
+        }
+    }
+
+    /// The same store over a connection of its own.
+    #[must_use]
+    pub fn separate(&self) -> Self {
+        Self {
+            connection: self.connection.separate(),
+            keys: Arc::clone(&self.keys),
+        }
+    }
+
+    /// A small hash, whole. Only for hashes whose size does not grow with a campaign.
+    pub async fn hash(&self, key: &str) -> Result<HashMap<String, String>, StoreError> {
+        self.connection.query(redis::cmd("HGETALL").arg(key)).await
+    }
+}
+
+/// An answer of a script, read from left to right.
+#[derive(Debug)]
+pub(crate) struct Answer(std::vec::IntoIter<String>);
+
+impl Answer {
+    pub(crate) fn new(parts: Vec<String>) -> Self {
+        Self(parts.into_iter())
+    }
+
+    pub(crate) fn text(&mut self) -> Result<String, StoreError> {
+        self.0.next().ok_or_else(|| StoreError::Refused("a script answered too little".into()))
+    }
+
+    pub(crate) fn number<T: std::str::FromStr>(&mut self) -> Result<T, StoreError> {
+        let text = self.text()?;
+        text.parse()
+            .map_err(|_| StoreError::Refused(format!("a script answered {text:?} for a number")))
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.0.len() == 0
+    }
+
+    pub(crate) fn rest(self) -> impl Iterator<Item = String> {
+        self.0
+    }
+}

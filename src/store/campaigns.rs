@@ -1,0 +1,293 @@
+//! A campaign: its hash, the numbering of its rows, the writing of its orders, its actions.
+//!
+//! Guarantees: a row key is numbered once; a slice of orders, its refused rows and its checkpoint
+//! are written together; an action is judged against the state in the same script that takes it.
+
+use std::collections::HashMap;
+
+use redis::cmd;
+
+use super::{Answer, Store, StoreError, keys::index_shard, scripts};
+
+/// Refused rows kept with their text; all are counted.
+pub const ERRORS_KEPT: u32 = 10_000;
+
+/// Runs of a campaign that one action looks at.
+const RUNS_LOOKED_AT: u32 = 10_000;
+
+/// What became of a job's wish for a campaign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Creation {
+    /// It is new.
+    Created {
+        /// Number of this generate job in the campaign, from 1.
+        batch: u32,
+    },
+    /// It was there, and the job appends to it.
+    Joined {
+        /// Number of this generate job in the campaign.
+        batch: u32,
+    },
+    /// This very job made it or joined it before.
+    Resumed {
+        /// Number of this generate job in the campaign.
+        batch: u32,
+    },
+    /// Another job made it.
+    Exists {
+        /// That job.
+        job: String,
+    },
+}
+
+/// One slice of generated orders.
+#[derive(Debug, Default)]
+pub struct Slice {
+    /// Where generation stands after this slice (JSON).
+    pub checkpoint: String,
+    /// Number and JSON of each order.
+    pub orders: Vec<(u64, String)>,
+    /// Code and JSON of each refused row.
+    pub refused: Vec<(&'static str, String)>,
+}
+
+/// What came of an action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Acted {
+    /// Done; these runs are to be woken.
+    Done {
+        /// Runs to wake.
+        wake: Vec<String>,
+    },
+    /// It was so already.
+    Same,
+    /// There is no such campaign or run.
+    Gone,
+    /// Not from this state.
+    Wrong {
+        /// The state it is in.
+        state: String,
+    },
+}
+
+impl Store {
+    /// Creates a campaign or joins it.
+    pub async fn create_campaign(
+        &self,
+        campaign: &str,
+        job: &str,
+        append: bool,
+        state: &str,
+        fields: &[(&str, String)],
+    ) -> Result<Creation, StoreError> {
+        // The list first: a campaign that exists is always listed.
+        let now_ms = self.now_ms().await?;
+        let mut list = cmd("ZADD");
+        list.arg(self.keys.campaigns()).arg("NX").arg(now_ms).arg(campaign);
+        self.connection.query::<()>(&list).await?;
+        let mut call = scripts::CREATE_CAMPAIGN
+            .call(&[&self.keys.campaign(campaign)])
+            .arg(job)
+            .arg(u8::from(append))
+            .arg(state);
+        for (field, value) in fields {
+            call.push(*field);
+            call.push(value);
+        }
+        let mut answer = Answer::new(call.run(&self.connection).await?);
+        Ok(match answer.text()?.as_str() {
+            "created" => Creation::Created {
+                batch: answer.number()?,
+            },
+            "joined" => Creation::Joined {
+                batch: answer.number()?,
+            },
+            "resumed" => Creation::Resumed {
+                batch: answer.number()?,
+            },
+            _ => Creation::Exists {
+                job: answer.text()?,
+            },
+        })
+    }
+
+    /// Numbers rows by key. Returns the campaign's state, and per row its number and whether it had
+    /// it before.
+    pub async fn number_rows<'a>(
+        &self,
+        campaign: &str,
+        keys: impl Iterator<Item = &'a str>,
+    ) -> Result<(String, Vec<(u64, bool)>), StoreError> {
+        let mut call = scripts::NUMBER_ROWS.call(&[&self.keys.campaign(campaign)]);
+        let mut field = String::new();
+        for key in keys {
+            field.clear();
+            field.push_str("o:");
+            field.push_str(key);
+            call.push(index_shard(&field));
+            call.push(key);
+        }
+        let mut answer = Answer::new(call.run(&self.connection).await?);
+        let state = answer.text()?;
+        let numbers = answer
+            .rest()
+            .map(|text| {
+                let number: i64 = text
+                    .parse()
+                    .map_err(|_| StoreError::Refused(format!("row number {text:?}")))?;
+                Ok((number.unsigned_abs(), number < 0))
+            })
+            .collect::<Result<_, StoreError>>()?;
+        Ok((state, numbers))
+    }
+
+    /// Writes short codes; returns, for each, the order that holds it.
+    pub async fn link_orders(
+        &self,
+        links: &[(String, String, String)],
+    ) -> Result<Vec<String>, StoreError> {
+        // HSETNX and HGET side by side: one round trip tells whose each code is.
+        let mut pipeline = redis::pipe();
+        for (first3, rest, target) in links {
+            let key = self.keys.links(first3);
+            pipeline.cmd("HSETNX").arg(&key).arg(rest).arg(target).ignore();
+            pipeline.cmd("HGET").arg(&key).arg(rest);
+        }
+        self.connection.pipeline(&pipeline).await
+    }
+
+    /// The order behind a short code, as `C/n`.
+    pub async fn resolve_link(&self, first3: &str, rest: &str) -> Result<Option<String>, StoreError> {
+        self.connection.query(cmd("HGET").arg(self.keys.links(first3)).arg(rest)).await
+    }
+
+    /// Writes one slice. Returns how many orders are new, and the campaign's state.
+    pub async fn write_slice(
+        &self,
+        campaign: &str,
+        job: &str,
+        slice: &Slice,
+    ) -> Result<(u64, String), StoreError> {
+        let first = slice.orders.iter().map(|(n, _)| *n).min().unwrap_or(0);
+        let last = slice.orders.iter().map(|(n, _)| *n).max().unwrap_or(0);
+        let mut call = scripts::WRITE_ORDERS
+            .call(&[&self.keys.campaign(campaign)])
+            .arg(job)
+            .arg(&slice.checkpoint)
+            .arg(last)
+            .arg(first)
+            .arg(ERRORS_KEPT)
+            .arg(slice.orders.len());
+        for (number, json) in &slice.orders {
+            call.push(number);
+            call.push(json);
+        }
+        for (code, json) in &slice.refused {
+            call.push(*code);
+            call.push(json);
+        }
+        let mut answer = Answer::new(call.run(&self.connection).await?);
+        Ok((answer.number()?, answer.text()?))
+    }
+
+    /// Pauses, resumes or cancels a campaign (`run` = none) or one of its runs.
+    pub async fn act(
+        &self,
+        campaign: &str,
+        run: Option<&str>,
+        action: &str,
+        reason: &str,
+    ) -> Result<Acted, StoreError> {
+        let mut answer = Answer::new(
+            scripts::ACT
+                .call(&[&self.keys.campaign(campaign)])
+                .arg(action)
+                .arg(run.unwrap_or(""))
+                .arg(reason)
+                .arg(RUNS_LOOKED_AT)
+                .run(&self.connection)
+                .await?,
+        );
+        Ok(match answer.text()?.as_str() {
+            "done" => Acted::Done {
+                wake: answer.rest().collect(),
+            },
+            "same" => Acted::Same,
+            "gone" => Acted::Gone,
+            _ => Acted::Wrong {
+                state: answer.text()?,
+            },
+        })
+    }
+
+    /// Moves a campaign to `to`, if it is in one of `from`. Returns the state it has now.
+    pub async fn set_campaign_state(
+        &self,
+        campaign: &str,
+        from: &[&str],
+        to: &str,
+        fields: &[(&str, String)],
+    ) -> Result<String, StoreError> {
+        let mut call = scripts::SET_CAMPAIGN_STATE
+            .call(&[&self.keys.campaign(campaign)])
+            .arg(from.join(","))
+            .arg(to);
+        for (field, value) in fields {
+            call.push(*field);
+            call.push(value);
+        }
+        call.run(&self.connection).await
+    }
+
+    /// A campaign's hash, empty when there is none.
+    pub async fn campaign(&self, campaign: &str) -> Result<HashMap<String, String>, StoreError> {
+        self.hash(&self.keys.campaign(campaign)).await
+    }
+
+    /// Fields of a campaign's hash.
+    pub async fn campaign_fields(
+        &self,
+        campaign: &str,
+        fields: &[&str],
+    ) -> Result<Vec<Option<String>>, StoreError> {
+        self.connection
+            .query(cmd("HMGET").arg(self.keys.campaign(campaign)).arg(fields))
+            .await
+    }
+
+    /// Sets fields of a campaign's hash.
+    pub async fn set_campaign_fields(
+        &self,
+        campaign: &str,
+        fields: &[(&str, String)],
+    ) -> Result<(), StoreError> {
+        self.connection
+            .query(cmd("HSET").arg(self.keys.campaign(campaign)).arg(fields))
+            .await
+    }
+
+    /// Campaigns, newest first.
+    pub async fn campaign_names(&self, offset: usize, count: usize) -> Result<Vec<String>, StoreError> {
+        let mut range = cmd("ZREVRANGE");
+        range
+            .arg(self.keys.campaigns())
+            .arg(offset)
+            .arg(offset + count.saturating_sub(1));
+        self.connection.query(&range).await
+    }
+
+    /// Refused rows of a campaign as JSON.
+    pub async fn campaign_errors(
+        &self,
+        campaign: &str,
+        offset: usize,
+        count: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let mut range = cmd("LRANGE");
+        range
+            .arg(self.keys.errors(campaign))
+            .arg(offset)
+            .arg(offset + count.saturating_sub(1));
+        self.connection.query(&range).await
+    }
+}

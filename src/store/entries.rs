@@ -1,0 +1,341 @@
+//! Stream entries of the job queues and the alarm clock: read, renew, adopt, settle, give back.
+//!
+//! Guarantees: an entry is renewed or settled only by whoever still owns it; settling acknowledges,
+//! deletes and (for a slot) adds the successor in one step; an adopted entry counts a delivery only
+//! when it starts to run.
+
+use std::time::Duration;
+
+use redis::{
+    cmd,
+    streams::{StreamReadOptions, StreamReadReply},
+};
+
+use super::{Answer, GROUP, Store, StoreError, scripts};
+
+/// What an entry carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EntryBody {
+    /// A producer's job, raw.
+    Job(Vec<u8>),
+    /// A delayed job comes due: its id.
+    Ref(String),
+    /// A slot's turn: `<campaign>/<run>/<slot>/<token>`.
+    Slot(String),
+    /// None of the known fields.
+    Unknown,
+}
+
+/// One entry as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Redis' entry id, `<ms>-<n>`.
+    pub id: String,
+    /// What it carries.
+    pub body: EntryBody,
+    /// Deliveries so far; a fresh one has 1, an adopted one counts when it starts.
+    pub deliveries: u32,
+}
+
+fn body(mut fields: impl Iterator<Item = (String, redis::Value)>) -> EntryBody {
+    fields
+        .find_map(|(name, value)| {
+            let bytes: Vec<u8> = redis::from_redis_value(value).ok()?;
+            named_body(&name, bytes)
+        })
+        .unwrap_or(EntryBody::Unknown)
+}
+
+fn named_body(name: &str, value: Vec<u8>) -> Option<EntryBody> {
+    let text = |bytes| String::from_utf8(bytes).ok();
+    match name {
+        "job" => Some(EntryBody::Job(value)),
+        "ref" => text(value).map(EntryBody::Ref),
+        "slot" => text(value).map(EntryBody::Slot),
+        _ => None,
+    }
+}
+
+/// One entry to settle.
+#[derive(Debug, Clone)]
+pub struct Settlement {
+    /// The entry.
+    pub id: String,
+    /// Whether ownership must be looked at, because the entry was held for long.
+    pub look: bool,
+    /// The slot text of the successor, where a turn goes on.
+    pub successor: Option<String>,
+}
+
+impl Store {
+    /// Creates the consumer group of a queue at the stream's beginning, where it is missing.
+    pub async fn create_group(&self, queue: &str) -> Result<(), StoreError> {
+        let mut create = cmd("XGROUP");
+        create.arg("CREATE").arg(self.keys.jobs(queue)).arg(GROUP).arg("0").arg("MKSTREAM");
+        match self.connection.query::<()>(&create).await {
+            Err(StoreError::Refused(reason)) if reason.contains("BUSYGROUP") => Ok(()),
+            answer => answer,
+        }
+    }
+
+    /// Waits for new entries, at most `count` of them, at most `block` long.
+    pub async fn read_entries(
+        &self,
+        queue: &str,
+        consumer: &str,
+        count: usize,
+        block: Duration,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let options = StreamReadOptions::default()
+            .group(GROUP, consumer)
+            .count(count)
+            .block(usize::try_from(block.as_millis()).unwrap_or(1000));
+        let key = self.keys.jobs(queue);
+        let mut read = cmd("XREADGROUP");
+        read.arg(&options).arg("STREAMS").arg(&key).arg(">");
+        let reply: Option<StreamReadReply> = self.connection.query(&read).await?;
+        let streams = reply.map(|r| r.keys).unwrap_or_default();
+        Ok(streams
+            .into_iter()
+            .flat_map(|stream| stream.ids)
+            .map(|entry| Entry {
+                id: entry.id,
+                body: body(entry.map.into_iter()),
+                deliveries: 1,
+            })
+            .collect())
+    }
+
+    /// Renews entries of ours; those marked `true` made progress, so their deliveries start again
+    /// at 1. Returns the ids that are no longer ours.
+    pub async fn renew_entries(
+        &self,
+        queue: &str,
+        consumer: &str,
+        entries: &[(String, bool)],
+    ) -> Result<Vec<String>, StoreError> {
+        let mut call = scripts::RENEW.call(&[&self.keys.jobs(queue)]).arg(GROUP).arg(consumer);
+        for (id, progress) in entries {
+            call.push(id);
+            call.push(if *progress { "p" } else { "" });
+        }
+        call.run(&self.connection).await
+    }
+
+    /// Takes over entries idle beyond the lease, and those of `dead` consumers at once.
+    pub async fn adopt_entries(
+        &self,
+        queue: &str,
+        consumer: &str,
+        lease: Duration,
+        limit: usize,
+        dead: &[String],
+    ) -> Result<Vec<Entry>, StoreError> {
+        let call = scripts::ADOPT
+            .call(&[&self.keys.jobs(queue)])
+            .arg(GROUP)
+            .arg(consumer)
+            .arg(millis(lease))
+            .arg(limit)
+            .arg(dead);
+        let reply: Vec<Vec<u8>> = match call.run(&self.connection).await {
+            Err(StoreError::Refused(reason)) if reason.contains("NOGROUP") => return Ok(Vec::new()),
+            reply => reply?,
+        };
+        let mut parts = reply.into_iter();
+        let mut entries = Vec::new();
+        while let (Some(id), Some(count), Some(name), Some(value)) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        {
+            let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+            entries.push(Entry {
+                id: text(id),
+                deliveries: text(count).parse().unwrap_or(0),
+                body: named_body(&text(name), value).unwrap_or(EntryBody::Unknown),
+            });
+        }
+        Ok(entries)
+    }
+
+    /// Counts a delivery of an adopted entry. `None`: it is no longer ours.
+    pub async fn count_delivery(
+        &self,
+        queue: &str,
+        consumer: &str,
+        id: &str,
+    ) -> Result<Option<u32>, StoreError> {
+        let count: u32 = scripts::COUNT_DELIVERY
+            .call(&[&self.keys.jobs(queue)])
+            .arg(GROUP)
+            .arg(consumer)
+            .arg(id)
+            .run(&self.connection)
+            .await?;
+        Ok((count > 0).then_some(count))
+    }
+
+    /// Settles entries. Returns the ids that were not ours any more and were left alone.
+    pub async fn settle_entries(
+        &self,
+        queue: &str,
+        consumer: &str,
+        settlements: &[Settlement],
+    ) -> Result<Vec<String>, StoreError> {
+        let mut call = scripts::SETTLE.call(&[&self.keys.jobs(queue)]).arg(GROUP).arg(consumer);
+        for settlement in settlements {
+            call.push(&settlement.id);
+            call.push(if settlement.look { "o" } else { "" });
+            call.push(settlement.successor.as_deref().unwrap_or(""));
+        }
+        call.run(&self.connection).await
+    }
+
+    /// Gives entries back uncounted, for any daemon to take at once.
+    pub async fn give_back_entries(
+        &self,
+        queue: &str,
+        consumer: &str,
+        ids: &[String],
+    ) -> Result<u64, StoreError> {
+        scripts::GIVE_BACK
+            .call(&[&self.keys.jobs(queue)])
+            .arg(GROUP)
+            .arg(consumer)
+            .arg(ids)
+            .run(&self.connection)
+            .await
+    }
+
+    /// Whether an entry is still in its stream.
+    pub async fn entry_exists(&self, queue: &str, id: &str) -> Result<bool, StoreError> {
+        let mut range = cmd("XRANGE");
+        range.arg(self.keys.jobs(queue)).arg(id).arg(id);
+        let found: Vec<redis::Value> = self.connection.query(&range).await?;
+        Ok(!found.is_empty())
+    }
+
+    /// Adds a producer's job. Returns the entry id.
+    pub async fn add_job(&self, queue: &str, job: &[u8]) -> Result<String, StoreError> {
+        let mut add = cmd("XADD");
+        add.arg(self.keys.jobs(queue)).arg("*").arg("job").arg(job);
+        self.connection.query(&add).await
+    }
+
+    /// Adds entries that carry `name` = one of `values` each.
+    pub async fn add_entries(
+        &self,
+        queue: &str,
+        name: &str,
+        values: &[String],
+    ) -> Result<(), StoreError> {
+        if values.is_empty() {
+            return Ok(());
+        }
+        let key = self.keys.jobs(queue);
+        let mut pipeline = redis::pipe();
+        for value in values {
+            pipeline.cmd("XADD").arg(&key).arg("*").arg(name).arg(value).ignore();
+        }
+        self.connection.pipeline(&pipeline).await
+    }
+
+    /// The slot texts in a queue from entry `from` on, one page of them, and where to go on.
+    pub async fn slot_entries(
+        &self,
+        queue: &str,
+        from: &str,
+    ) -> Result<(Vec<String>, Option<String>), StoreError> {
+        const PAGE: usize = 1000;
+        let mut range = cmd("XRANGE");
+        range.arg(self.keys.jobs(queue)).arg(from).arg("+").arg("COUNT").arg(PAGE);
+        let reply: redis::streams::StreamRangeReply = self.connection.query(&range).await?;
+        let next = (reply.ids.len() == PAGE)
+            .then(|| reply.ids.last().map(|last| format!("({}", last.id)))
+            .flatten();
+        let slots = reply
+            .ids
+            .into_iter()
+            .filter_map(|entry| match body(entry.map.into_iter()) {
+                EntryBody::Slot(text) => Some(text),
+                EntryBody::Job(_) | EntryBody::Ref(_) | EntryBody::Unknown => None,
+            })
+            .collect();
+        Ok((slots, next))
+    }
+
+    /// Removes a consumer that has nothing pending (one that has would lose it for ever).
+    pub async fn remove_consumer(&self, queue: &str, consumer: &str) -> Result<(), StoreError> {
+        let key = self.keys.jobs(queue);
+        let mut pending = cmd("XPENDING");
+        pending.arg(&key).arg(GROUP).arg("-").arg("+").arg(1).arg(consumer);
+        let found: Vec<redis::Value> = self.connection.query(&pending).await?;
+        if found.is_empty() {
+            let mut delete = cmd("XGROUP");
+            delete.arg("DELCONSUMER").arg(&key).arg(GROUP).arg(consumer);
+            self.connection.query::<()>(&delete).await?;
+        }
+        Ok(())
+    }
+
+    /// Sets an alarm, or moves one that is later.
+    pub async fn arm(&self, member: &str, at_ms: i64) -> Result<(), StoreError> {
+        let mut add = cmd("ZADD");
+        add.arg(self.keys.scheduled()).arg("LT").arg(at_ms).arg(member);
+        self.connection.query::<()>(&add).await?;
+        let mut publish = cmd("PUBLISH");
+        publish.arg(self.keys.scheduled()).arg(at_ms);
+        self.connection.query(&publish).await
+    }
+
+    /// Takes due alarms, at most `limit`, hidden for `hide`.
+    pub async fn fire_alarms(&self, limit: usize, hide: Duration) -> Result<Fired, StoreError> {
+        let reply: Vec<String> = scripts::FIRE_ALARMS
+            .call(&[&self.keys.scheduled()])
+            .arg(limit)
+            .arg(millis(hide))
+            .run(&self.connection)
+            .await?;
+        let mut answer = Answer::new(reply);
+        let now_ms = answer.number()?;
+        let next = answer.text()?;
+        let mut due = Vec::new();
+        while !answer.is_done() {
+            due.push((answer.text()?, answer.text()?));
+        }
+        Ok(Fired {
+            now_ms,
+            next_ms: next.parse::<f64>().ok().map(|score| score as i64),
+            due,
+        })
+    }
+
+    /// Removes alarms that were worked off, unless they were set anew meanwhile.
+    pub async fn disarm(&self, alarms: &[(String, String)]) -> Result<(), StoreError> {
+        if alarms.is_empty() {
+            return Ok(());
+        }
+        let mut call = scripts::DISARM.call(&[&self.keys.scheduled()]);
+        for (member, score) in alarms {
+            call.push(member);
+            call.push(score);
+        }
+        call.run::<u64>(&self.connection).await?;
+        Ok(())
+    }
+}
+
+/// Due alarms.
+#[derive(Debug)]
+pub struct Fired {
+    /// Redis' clock.
+    pub now_ms: i64,
+    /// When the next alarm is due.
+    pub next_ms: Option<i64>,
+    /// Member and the score it is hidden with.
+    pub due: Vec<(String, String)>,
+}
+
+/// Milliseconds of a duration, for an argument.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,204 @@
+//! Every key of Remesa in Redis: its builder, type, owner and retention, in one file.
+//!
+//! A campaign's name stands in braces, so that all keys of a campaign hash to one Redis Cluster
+//! slot and a script over them is atomic there. No script touches keys of two slots.
+//!
+//! | Key | Type | Written by | Kept |
+//! |---|---|---|---|
+//! | `jobs:<queue>` | stream | producers; `batch:<channel>` only by daemons | until settled |
+//! | `job:<id>` | hash | acceptance, settling | 24 h after its end with an `id`, else 1 h |
+//! | `waiters:<id>` | set | acceptance of `after` | until the job ends, at most 25 h |
+//! | `scheduled` | zset | the alarm clock | until fired |
+//! | `active` | zset | runs in progress, campaigns with unpublished events | until done |
+//! | `rejected`, `dead`, `results` | streams | settling, publisher | capped by bytes |
+//! | `{C}:*` | see below | handlers | with the campaign |
+//! | `links:<first 3>` | hash | generate | with the campaign |
+//! | `channel:<name>` | hash | governor | for good |
+//! | `worker:<incarnation>` | hash | heartbeat | 30 s without a beat |
+
+/// Width of a ledger page: recipient `n` is field `n % 128` of page `n / 128`.
+pub const LEDGER_PAGE: u64 = 128;
+
+/// Number of index hashes of a campaign.
+pub const INDEX_SHARDS: u32 = 4096;
+
+/// Builds key names under one prefix.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    /// Keys under `prefix` (without the colon).
+    pub fn new(prefix: &str) -> Self {
+        Self {
+            prefix: prefix.to_owned(),
+        }
+    }
+
+    fn plain(&self, rest: &str) -> String {
+        let mut key = String::with_capacity(self.prefix.len() + 1 + rest.len());
+        key.push_str(&self.prefix);
+        key.push(':');
+        key.push_str(rest);
+        key
+    }
+
+    fn of_campaign(&self, campaign: &str, rest: &str) -> String {
+        format!("{}:{{{campaign}}}:{rest}", self.prefix)
+    }
+
+    /// Stream of a queue: `generate`, `control`, `batch:<channel>`.
+    pub fn jobs(&self, queue: &str) -> String {
+        self.plain(&format!("jobs:{queue}"))
+    }
+
+    /// A job's status and result (hash).
+    pub fn job(&self, id: &str) -> String {
+        self.plain(&format!("job:{id}"))
+    }
+
+    /// Ids of the jobs parked behind this one (set).
+    pub fn waiters(&self, id: &str) -> String {
+        self.plain(&format!("waiters:{id}"))
+    }
+
+    /// The alarm clock (zset by due time in epoch ms).
+    pub fn scheduled(&self) -> String {
+        self.plain("scheduled")
+    }
+
+    /// Running runs `<C>/<R>` and campaigns with unpublished events `<C>/` (zset by last progress).
+    pub fn active(&self) -> String {
+        self.plain("active")
+    }
+
+    /// Depth of queues and channels, each second (hash).
+    pub fn depth(&self) -> String {
+        self.plain("depth")
+    }
+
+    /// Refused jobs (stream).
+    pub fn rejected(&self) -> String {
+        self.plain("rejected")
+    }
+
+    /// Jobs that ended dead (stream).
+    pub fn dead(&self) -> String {
+        self.plain("dead")
+    }
+
+    /// Events for other systems (stream).
+    pub fn results(&self) -> String {
+        self.plain("results")
+    }
+
+    /// All campaigns (zset by creation time).
+    pub fn campaigns(&self) -> String {
+        self.plain("campaigns")
+    }
+
+    /// A channel's shared state (hash): theoretical time, blocks, breaker, pause.
+    pub fn channel(&self, name: &str) -> String {
+        self.plain(&format!("channel:{name}"))
+    }
+
+    /// Heartbeat of a daemon (hash with TTL).
+    pub fn worker(&self, incarnation: &str) -> String {
+        self.plain(&format!("worker:{incarnation}"))
+    }
+
+    /// Names of the incarnations that beat lately (zset by beat).
+    pub fn workers(&self) -> String {
+        self.plain("workers")
+    }
+
+    /// Layout version of the keys (string).
+    pub fn schema(&self) -> String {
+        self.plain("schema")
+    }
+
+    /// The HMAC key of links and references (string).
+    pub fn secret(&self) -> String {
+        self.plain("secret")
+    }
+
+    /// Short codes by their first three characters (hash: rest -> `C/n`).
+    pub fn links(&self, first3: &str) -> String {
+        self.plain(&format!("links:{first3}"))
+    }
+
+    /// A campaign's name, state, settings and totals (hash).
+    pub fn campaign(&self, campaign: &str) -> String {
+        self.of_campaign(campaign, "campaign")
+    }
+
+    /// One order (JSON string).
+    pub fn order(&self, campaign: &str, number: u64) -> String {
+        self.of_campaign(campaign, &format!("order:{number}"))
+    }
+
+    /// The index hash that holds `field` (`o:<row key>`).
+    pub fn index(&self, campaign: &str, field: &str) -> String {
+        self.of_campaign(campaign, &format!("index:{}", index_shard(field)))
+    }
+
+    /// The runs of a campaign by creation (zset).
+    pub fn runs(&self, campaign: &str) -> String {
+        self.of_campaign(campaign, "runs")
+    }
+
+    /// One run: flags, counters, cursor (hash).
+    pub fn run(&self, campaign: &str, run: &str) -> String {
+        self.of_campaign(campaign, &format!("run:{run}"))
+    }
+
+    /// The ledger page of recipient `number` (hash).
+    pub fn ledger(&self, campaign: &str, run: &str, number: u64) -> String {
+        self.of_campaign(campaign, &format!("run:{run}:ledger:{}", number / LEDGER_PAGE))
+    }
+
+    /// Retries of a run by due time (zset).
+    pub fn retry(&self, campaign: &str, run: &str) -> String {
+        self.of_campaign(campaign, &format!("run:{run}:retry"))
+    }
+
+    /// Slots of a run (hash).
+    pub fn slots(&self, campaign: &str, run: &str) -> String {
+        self.of_campaign(campaign, &format!("run:{run}:slots"))
+    }
+
+    /// Events written with their cause and not yet published (stream).
+    pub fn outbox(&self, campaign: &str) -> String {
+        self.of_campaign(campaign, "outbox")
+    }
+
+    /// Refused rows, the first 10,000 (list of JSON).
+    pub fn errors(&self, campaign: &str) -> String {
+        self.of_campaign(campaign, "errors")
+    }
+}
+
+/// Which of the 4096 index hashes holds `field`.
+pub fn index_shard(field: &str) -> u32 {
+    crc32fast::hash(field.as_bytes()) % INDEX_SHARDS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_a_campaign_share_the_hash_tag() {
+        let keys = Keys::new("remesa");
+        assert_eq!(keys.order("nov", 7), "remesa:{nov}:order:7");
+        assert_eq!(keys.ledger("nov", "delivery@1", 129), "remesa:{nov}:run:delivery@1:ledger:1");
+        assert_eq!(keys.links("abc"), "remesa:links:abc");
+    }
+
+    #[test]
+    fn the_index_shard_is_the_crc32_of_the_field() {
+        // `redis-cli` users compute it the same way: crc32("o:A-1") mod 4096.
+        assert_eq!(index_shard("o:A-1"), crc32fast::hash(b"o:A-1") % 4096);
+    }
+}

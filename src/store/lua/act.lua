@@ -1,0 +1,107 @@
+-- Pauses, resumes or cancels a campaign or one of its runs. O(1) in the number of recipients: what
+-- is queued, held or waiting for a retry in a cancelled run reads as `skipped: cancelled`.
+-- KEYS[1] campaign; ARGV[1] 'pause' | 'resume' | 'cancel', ARGV[2] run or '' for the campaign,
+-- ARGV[3] who asks (a reason), ARGV[4] runs looked at most
+-- Returns {'done', then the runs to wake}, {'same', state} when it was so already, {'gone'}, or
+-- {'wrong', the state}.
+local action, only = ARGV[1], ARGV[2]
+local state = redis.call('HGET', campaign_key, 'state')
+if not state then
+  return { 'gone' }
+end
+local now = now_ms()
+local name = base:match('{(.*)}')
+local events = {}
+local function say(kind, run, new_state)
+  events[#events + 1] = string.format(
+    '{"event":"%s/%s/%s/%s","type":"%s","campaign":"%s"%s,"state":"%s","at":%s}',
+    name, run, new_state, int(now), kind, name,
+    run ~= '' and (',"run":"' .. run .. '"') or '', new_state, int(now))
+end
+local function cancel_run(run)
+  local run_key = base .. 'run:' .. run
+  local r = redis.call('HMGET', run_key, 'state', 'queued', 'retry', 'held')
+  if r[1] ~= 'running' then
+    return
+  end
+  local q, w, h = tonumber(r[2] or '0'), tonumber(r[3] or '0'), tonumber(r[4] or '0')
+  redis.call('HSET', run_key, 'state', 'cancelled', 'finished_at', int(now), 'cancelled_by', ARGV[3])
+  redis.call('HDEL', run_key, 'paused_by')
+  count(run_key, { queued = -q, retry = -w, held = -h, skipped = q + w + h })
+  redis.call('HINCRBY', campaign_key, 'running_runs', -1)
+  say('run', run, 'cancelled')
+end
+local answer = { 'done' }
+if only ~= '' then
+  local run_key = base .. 'run:' .. only
+  local r = redis.call('HMGET', run_key, 'state', 'paused_by')
+  if not r[1] then
+    return { 'gone' }
+  elseif action == 'cancel' then
+    if r[1] == 'cancelled' then
+      return { 'same', 'cancelled' }
+    elseif r[1] ~= 'running' then
+      return { 'wrong', r[1] }
+    end
+    cancel_run(only)
+    if tonumber(redis.call('HGET', campaign_key, 'running_runs')) <= 0 and state == 'running' then
+      redis.call('HSET', campaign_key, 'state', 'delivered', 'delivered_at', int(now))
+      say('campaign', '', 'delivered')
+    end
+  elseif r[1] ~= 'running' then
+    return { 'wrong', r[1] }
+  elseif action == 'pause' then
+    if r[2] then
+      return { 'same', 'paused' }
+    end
+    redis.call('HSET', run_key, 'paused_by', ARGV[3], 'paused_at', int(now))
+    say('run', only, 'paused')
+  else
+    if not r[2] then
+      return { 'wrong', r[1] }
+    end
+    redis.call('HDEL', run_key, 'paused_by', 'paused_at')
+    say('run', only, 'running')
+    answer[#answer + 1] = only
+  end
+else
+  local runs = redis.call('ZREVRANGE', base .. 'runs', 0, ARGV[4] - 1)
+  if action == 'cancel' then
+    if state == 'cancelled' then
+      return { 'same', state }
+    elseif state == 'failed' or state == 'delivered' then
+      return { 'wrong', state }
+    end
+    redis.call('HSET', campaign_key, 'state', 'cancelled', 'cancelled_at', int(now))
+    redis.call('HDEL', campaign_key, 'paused_from')
+    for _, run in ipairs(runs) do
+      cancel_run(run)
+    end
+    say('campaign', '', 'cancelled')
+  elseif action == 'pause' then
+    if state == 'paused' then
+      return { 'same', state }
+    elseif state ~= 'running' and state ~= 'scheduled' then
+      return { 'wrong', state }
+    end
+    redis.call('HSET', campaign_key, 'state', 'paused', 'paused_from', state, 'paused_by', ARGV[3])
+    say('campaign', '', 'paused')
+  else
+    if state ~= 'paused' then
+      return { 'wrong', state }
+    end
+    local back = redis.call('HGET', campaign_key, 'paused_from') or 'running'
+    redis.call('HSET', campaign_key, 'state', back)
+    redis.call('HDEL', campaign_key, 'paused_from', 'paused_by')
+    say('campaign', '', back)
+    for _, run in ipairs(runs) do
+      if redis.call('HGET', base .. 'run:' .. run, 'state') == 'running' then
+        answer[#answer + 1] = run
+      end
+    end
+  end
+end
+if #events > 0 then
+  redis.call('XADD', base .. 'outbox', '*', 'run', only, 'events', '[' .. table.concat(events, ',') .. ']')
+end
+return answer

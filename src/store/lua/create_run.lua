@@ -1,0 +1,46 @@
+-- Creates a run over the ordinals first..last, or finds it there.
+-- KEYS[1] campaign; ARGV[1] run, ARGV[2] first, ARGV[3] last, ARGV[4] number of slots,
+-- then field, value ... (channel, text, url_place, job, ...)
+-- Returns {'created' | 'exists' | 'gone' | 'cancelled', the run's state, its job}.
+local state = redis.call('HGET', campaign_key, 'state')
+if not state then
+  return { 'gone', '', '' }
+end
+local run_key = base .. 'run:' .. ARGV[1]
+local known = redis.call('HMGET', run_key, 'state', 'job')
+if known[1] then
+  return { 'exists', known[1], known[2] or '' }
+end
+if state == 'cancelled' then
+  return { 'cancelled', state, '' }
+end
+local now = now_ms()
+local first, last = tonumber(ARGV[2]), tonumber(ARGV[3])
+local total = math.max(last - first + 1, 0)
+local fields = {}
+for i = 5, #ARGV do
+  fields[#fields + 1] = ARGV[i]
+end
+redis.call('HSET', run_key, 'run', ARGV[1], 'state', 'running', 'created_at', int(now),
+  'first', ARGV[2], 'cursor', ARGV[2], 'end', ARGV[3], 'slots', ARGV[4], 'fence', 0,
+  'total', int(total), 'queued', int(total), unpack(fields))
+redis.call('ZADD', base .. 'runs', int(now), ARGV[1])
+redis.call('HINCRBY', campaign_key, 'running_runs', 1)
+if total > 0 then
+  redis.call('HINCRBY', campaign_key, 'deliveries:queued', int(total))
+  redis.call('HINCRBY', campaign_key, 'deliveries:total', int(total))
+end
+if state == 'generated' or state == 'delivered' then
+  redis.call('HSET', campaign_key, 'state', 'running')
+end
+local events = string.format(
+  '{"event":"%s/%s/started","type":"run","campaign":"%s","run":"%s","state":"running","total":%s,"at":%s}',
+  base:match('{(.*)}'), ARGV[1], base:match('{(.*)}'), ARGV[1], int(total), int(now))
+if total == 0 then
+  local done = finish_if_done(ARGV[1], run_key, now)
+  if done then
+    events = events .. ',' .. done
+  end
+end
+redis.call('XADD', base .. 'outbox', '*', 'run', ARGV[1], 'events', '[' .. events .. ']')
+return { 'created', redis.call('HGET', run_key, 'state'), '' }

@@ -1,0 +1,54 @@
+-- Shared by the scripts over one campaign. KEYS[1] is always `<prefix>:{C}:campaign`; the other
+-- keys of the campaign share its slot and are built from it.
+local campaign_key = KEYS[1]
+local base = campaign_key:sub(1, -9)
+local PAGE = 128
+-- A retry in flight stays in the retry set, with the score of the slot that holds it.
+local IN_FLIGHT = 9000000000000000
+local function now_ms()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+local function int(n)
+  return string.format('%.0f', n)
+end
+local function page_of(run_key, n)
+  return run_key .. ':ledger:' .. int(math.floor(n / PAGE))
+end
+-- Counters of a run and the totals of its campaign move together.
+local function count(run_key, deltas)
+  for state, delta in pairs(deltas) do
+    if delta ~= 0 then
+      redis.call('HINCRBY', run_key, state, int(delta))
+      redis.call('HINCRBY', campaign_key, 'deliveries:' .. state, int(delta))
+    end
+  end
+end
+-- Decides whether a run has just ended. Returns its event as JSON, and the campaign's, or nothing.
+local function finish_if_done(run, run_key, now)
+  local r = redis.call('HMGET', run_key, 'state', 'queued', 'sending', 'retry', 'held', 'total')
+  if r[1] ~= 'running' then
+    return
+  end
+  for i = 2, 5 do
+    if tonumber(r[i] or '0') > 0 then
+      return
+    end
+  end
+  redis.call('HSET', run_key, 'state', 'finished', 'finished_at', int(now))
+  local name = base:match('{(.*)}')
+  local events = string.format(
+    '{"event":"%s/%s/finished/%s","type":"run","campaign":"%s","run":"%s","state":"finished","total":%s,"at":%s}',
+    name, run, int(now), name, run, r[6] or '0', int(now))
+  if redis.call('HINCRBY', campaign_key, 'running_runs', -1) <= 0 then
+    redis.call('HSET', campaign_key, 'running_runs', 0)
+    local state = redis.call('HGET', campaign_key, 'state')
+    if state == 'running' then
+      redis.call('HSET', campaign_key, 'state', 'delivered', 'delivered_at', int(now))
+      events = events .. string.format(
+        ',{"event":"%s/delivered/%s","type":"campaign","campaign":"%s","state":"delivered","at":%s}',
+        name, int(now), name, int(now))
+    end
+  end
+  return events
+end

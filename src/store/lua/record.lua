@@ -1,0 +1,97 @@
+-- Records outcomes of claimed recipients: ledger, counters, retry set and one outbox entry, in one
+-- step; ends the run when it was the last.
+-- KEYS[1] campaign
+-- ARGV[1] run, ARGV[2] fence of the claims, ARGV[3] 'h' (we hold the claims) or 't' (we took over the
+-- slot of a dead owner: claims below our fence), then eights: ordinal, letter, attempt, attempt of
+-- the idempotency key, reason, provider id, due in ms or '', event JSON or ''
+-- Returns {outbox entry id or '', events the script added or '', then indexes (from 0) of outcomes
+-- that were not applied, because the recipient has moved on}.
+local run, fence, mode = ARGV[1], ARGV[2], ARGV[3]
+local run_key = base .. 'run:' .. run
+local retry_key = run_key .. ':retry'
+local now = now_ms()
+local retries_exist = redis.call('EXISTS', retry_key) == 1
+local cancelled = redis.call('HGET', run_key, 'state') == 'cancelled'
+local names = { q = 'queued', c = 'sending', s = 'sent', d = 'delivered', u = 'undelivered',
+  x = 'expired', f = 'failed', k = 'skipped', h = 'held', r = 'retry', n = 'unknown' }
+local rank = { q = 0, h = 0, r = 0, c = 1, n = 2, s = 3, f = 4, k = 4, u = 4, x = 4, d = 5 }
+local pages = {}
+for i = 4, #ARGV, 8 do
+  local n = tonumber(ARGV[i])
+  local page = page_of(run_key, n)
+  local p = pages[page]
+  if p == nil then
+    p = { fields = {}, at = {} }
+    pages[page] = p
+  end
+  p.fields[#p.fields + 1] = int(n % PAGE)
+  p.at[#p.at + 1] = i
+end
+local deltas, events, answer = {}, {}, { '', '' }
+for page, p in pairs(pages) do
+  local cells = redis.call('HMGET', page, unpack(p.fields))
+  local sets = {}
+  for j, i in ipairs(p.at) do
+    local n, letter, attempt = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
+    local key_attempt, reason, provider_id, due = ARGV[i + 3], ARGV[i + 4], ARGV[i + 5], ARGV[i + 6]
+    local old, old_attempt, holder
+    if cells[j] then
+      old, old_attempt, holder = cells[j]:match('^(%a),(%d+),%d+,([^,]*),')
+      old_attempt = tonumber(old_attempt)
+    end
+    local apply = false
+    if old == 'c' then
+      if mode == 'h' then
+        apply = holder == fence and old_attempt == attempt
+      else
+        apply = tonumber(holder) < tonumber(fence) and old_attempt == attempt
+      end
+    elseif old == 'n' and mode == 'h' then
+      -- The holder of the claim comes back late and knows what became of it.
+      apply = old_attempt == attempt and (rank[letter] > rank.n)
+    end
+    if apply then
+      if cancelled and (letter == 'q' or letter == 'r') then
+        letter, reason, due = 'k', 'cancelled', ''
+      end
+      if letter == 'q' then
+        -- Released: certainly not sent, so the attempt does not count.
+        local kept = attempt - 1
+        local key = tonumber(key_attempt) <= kept and key_attempt or '0'
+        sets[#sets + 1] = p.fields[j]
+        sets[#sets + 1] = 'q,' .. int(kept) .. ',' .. int(now) .. ',' .. reason .. ',' .. key
+      elseif letter == 'r' then
+        sets[#sets + 1] = p.fields[j]
+        sets[#sets + 1] = 'r,' .. int(attempt) .. ',' .. int(now) .. ',' .. reason .. ',' .. key_attempt
+      else
+        sets[#sets + 1] = p.fields[j]
+        sets[#sets + 1] = letter .. ',' .. int(attempt) .. ',' .. int(now) .. ',' .. reason .. ',' .. provider_id
+      end
+      if due ~= '' then
+        redis.call('ZADD', retry_key, due, n)
+      elseif retries_exist then
+        redis.call('ZREM', retry_key, n)
+      end
+      deltas[names[old]] = (deltas[names[old]] or 0) - 1
+      deltas[names[letter]] = (deltas[names[letter]] or 0) + 1
+      if ARGV[i + 7] ~= '' then
+        events[#events + 1] = ARGV[i + 7]
+      end
+    else
+      answer[#answer + 1] = int((i - 4) / 8)
+    end
+  end
+  if #sets > 0 then
+    redis.call('HSET', page, unpack(sets))
+  end
+end
+count(run_key, deltas)
+local done = finish_if_done(run, run_key, now)
+if done then
+  answer[2] = '[' .. done .. ']'
+  events[#events + 1] = done
+end
+if #events > 0 then
+  answer[1] = redis.call('XADD', base .. 'outbox', '*', 'run', run, 'events', '[' .. table.concat(events, ',') .. ']')
+end
+return answer

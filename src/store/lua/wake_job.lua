@@ -1,0 +1,15 @@
+-- A delayed or parked job comes due: the entry that the alarm clock wrote takes it over.
+-- KEYS[1] the job's hash; ARGV[1] `<queue>:<entry id>` of that entry
+-- Returns {'run', payload, attempt, stage} or {'absorbed', state}: the alarm fired twice.
+local job = redis.call('HMGET', KEYS[1], 'state', 'entry', 'payload', 'attempt')
+local state, entry = job[1], job[2]
+if not state then
+  return { 'absorbed', 'gone' }
+end
+if state == 'scheduled' or state == 'parked' or (state == 'running' and entry == ARGV[1]) then
+  local t = redis.call('TIME')
+  redis.call('HSET', KEYS[1], 'state', 'running', 'entry', ARGV[1],
+    'started_at', t[1] * 1000 + math.floor(t[2] / 1000))
+  return { 'run', job[3] or '', job[4] or '1' }
+end
+return { 'absorbed', state }

@@ -1,0 +1,103 @@
+//! Events on their way to the `results` stream.
+//!
+//! An event is written to its campaign's outbox in the script that makes it true, and copied from
+//! there to `results`, which lives in another slot: at least once, recognised by its `event` id.
+
+use redis::{cmd, streams::StreamRangeReply};
+
+use super::{Store, StoreError};
+
+/// One event as the stream carries it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its id: the same event published twice has the same.
+    pub id: String,
+    /// `delivery`, `order`, `run`, `campaign`, `job`.
+    pub kind: String,
+    /// The whole event as JSON.
+    pub json: String,
+}
+
+impl Event {
+    /// Splits a JSON array of events, as the scripts and turns write them.
+    pub fn split(array: &str) -> Vec<Self> {
+        let Ok(values) = serde_json::from_str::<Vec<&serde_json::value::RawValue>>(array) else {
+            return Vec::new();
+        };
+        values.into_iter().filter_map(|raw| Self::of(raw.get())).collect()
+    }
+
+    /// Reads the id and kind out of an event's JSON.
+    pub fn of(json: &str) -> Option<Self> {
+        #[derive(serde::Deserialize)]
+        struct Head {
+            event: String,
+            #[serde(rename = "type")]
+            kind: String,
+        }
+        let head: Head = serde_json::from_str(json).ok()?;
+        Some(Self {
+            id: head.event,
+            kind: head.kind,
+            json: json.to_owned(),
+        })
+    }
+}
+
+impl Store {
+    /// Copies events to the results stream.
+    pub async fn publish(&self, events: &[Event]) -> Result<(), StoreError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let key = self.keys.results();
+        let mut pipeline = redis::pipe();
+        for event in events {
+            pipeline
+                .cmd("XADD")
+                .arg(&key)
+                .arg("*")
+                .arg("event")
+                .arg(&event.id)
+                .arg("type")
+                .arg(&event.kind)
+                .arg("data")
+                .arg(&event.json)
+                .ignore();
+        }
+        self.connection.pipeline(&pipeline).await
+    }
+
+    /// Deletes published entries of an outbox.
+    pub async fn clear_outbox(&self, campaign: &str, ids: &[String]) -> Result<(), StoreError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        self.connection.query(cmd("XDEL").arg(self.keys.outbox(campaign)).arg(ids)).await
+    }
+
+    /// Entries of an outbox written before `before_ms`, at most `count`: id, run, events.
+    pub async fn outbox(
+        &self,
+        campaign: &str,
+        before_ms: i64,
+        count: usize,
+    ) -> Result<Vec<(String, Vec<Event>)>, StoreError> {
+        let mut range = cmd("XRANGE");
+        range.arg(self.keys.outbox(campaign)).arg("-").arg(before_ms).arg("COUNT").arg(count);
+        let reply: StreamRangeReply = self.connection.query(&range).await?;
+        Ok(reply
+            .ids
+            .into_iter()
+            .map(|entry| {
+                let events: String = entry.get("events").unwrap_or_default();
+                (entry.id, Event::split(&events))
+            })
+            .collect())
+    }
+
+    /// How many entries of an outbox wait.
+    pub async fn outbox_len(&self, campaign: &str) -> Result<u64, StoreError> {
+        self.connection.query(cmd("XLEN").arg(self.keys.outbox(campaign))).await
+    }
+}

@@ -1,0 +1,526 @@
+//! Runs, slots and the ledger: create, take, claim, record, leave.
+//!
+//! Guarantees: a recipient is claimed by one owner at a time, under a fence that only grows; the
+//! ledger, the counters of the run and the totals of its campaign change in one script, so their
+//! sum is right at any instant; a claim asked again with the same nonce returns the same recipients.
+//! What it does not do: decide what follows a failure (`handler/turn`) or send anything.
+
+use std::{collections::HashMap, time::Duration};
+
+use redis::cmd;
+
+use super::{Answer, Store, StoreError, entries::millis, scripts};
+
+/// Ordinals a slot takes from the cursor at once. A dead owner's batches are scanned by the next one.
+const BATCH: u64 = 200;
+
+/// Which slot of which run.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SlotRef {
+    /// The campaign.
+    pub campaign: String,
+    /// The run.
+    pub run: String,
+    /// Number of the slot, from 0.
+    pub slot: u32,
+    /// Which entry stands for the slot now.
+    pub token: u64,
+}
+
+impl SlotRef {
+    /// Reads `<campaign>/<run>/<slot>/<token>`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('/');
+        let parsed = Self {
+            campaign: parts.next()?.to_owned(),
+            run: parts.next()?.to_owned(),
+            slot: parts.next()?.parse().ok()?,
+            token: parts.next()?.parse().ok()?,
+        };
+        parts.next().is_none().then_some(parsed)
+    }
+}
+
+impl std::fmt::Display for SlotRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}/{}/{}", self.campaign, self.run, self.slot, self.token)
+    }
+}
+
+/// A recipient a dead owner left in flight.
+#[derive(Debug, Clone)]
+pub struct InDoubt {
+    /// The recipient.
+    pub ordinal: u64,
+    /// Its ledger cell.
+    pub cell: String,
+    /// Its order as JSON, empty when it is gone.
+    pub order: String,
+}
+
+/// The answer to "may I take this slot?".
+#[derive(Debug)]
+pub enum Take {
+    /// It is ours, with this fence; a dead owner left these.
+    Taken {
+        /// Grows with every take of any slot of the run.
+        fence: u64,
+        /// What a dead owner left in flight.
+        in_doubt: Vec<InDoubt>,
+    },
+    /// Another entry stands for this slot, or the run is gone or over: drop the entry.
+    Over,
+    /// Paused: nothing is claimed; resume arms the slot again.
+    Paused,
+    /// A live owner holds it until then (epoch ms).
+    Busy {
+        /// End of the owner's lease.
+        until_ms: i64,
+    },
+}
+
+/// A claimed recipient.
+#[derive(Debug, Clone)]
+pub struct Recipient {
+    /// The recipient's number in its campaign.
+    pub ordinal: u64,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// The attempt whose idempotency key is used.
+    pub key_attempt: u32,
+    /// Why it is not to be sent, or empty.
+    pub skip: String,
+    /// Its order as JSON.
+    pub order: String,
+}
+
+/// The answer to a claim.
+#[derive(Debug)]
+pub enum Claimed {
+    /// The slot is no longer ours.
+    Lost,
+    /// The run may not go on: paused, cancelled, finished.
+    Stop,
+    /// Recipients to send to; none when nothing is due now.
+    Recipients {
+        /// When the next retry is due (epoch ms).
+        next_retry_ms: Option<i64>,
+        /// Whether ordinals remain that were never claimed.
+        more: bool,
+        /// The recipients.
+        recipients: Vec<Recipient>,
+    },
+}
+
+/// What a turn asks for.
+#[derive(Debug, Clone)]
+pub struct ClaimRequest {
+    /// Names this request, so that it can be repeated after a lost reply.
+    pub nonce: String,
+    /// How many.
+    pub count: usize,
+    /// Lowest ordinal of this slot that is not yet recorded.
+    pub floor: u64,
+    /// Lease of the slot.
+    pub lease: Duration,
+    /// Orders with less life left are skipped.
+    pub min_life: Duration,
+}
+
+/// What became of one claimed recipient, as the ledger writes it.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// The recipient.
+    pub ordinal: u64,
+    /// Letter of its state.
+    pub letter: char,
+    /// The attempt that was claimed.
+    pub attempt: u32,
+    /// The attempt whose idempotency key was used.
+    pub key_attempt: u32,
+    /// Reason or code, empty for none.
+    pub reason: String,
+    /// The provider's id, empty for none.
+    pub provider_id: String,
+    /// When it is due again (epoch ms), for a retry or a release.
+    pub due_ms: Option<i64>,
+    /// Its event as JSON, where other systems are told.
+    pub event: Option<String>,
+}
+
+/// What recording did.
+#[derive(Debug)]
+pub struct Recorded {
+    /// The outbox entry with the events.
+    pub outbox_id: Option<String>,
+    /// Events the script added (the run's end), a JSON array.
+    pub added: Option<String>,
+    /// Indexes of records that were not applied.
+    pub stale: Vec<usize>,
+}
+
+/// What `retry` did with one stretch of pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Requeued {
+    /// So many are queued again.
+    Moved(u64),
+    /// There is no such run.
+    Gone,
+    /// Not in this state.
+    Wrong(String),
+}
+
+impl Store {
+    /// Creates a run over `first..=last`, or finds it. Returns its state, or `None` when the
+    /// campaign is gone or cancelled; `Some(Err(job))` when another job made a run of this name.
+    pub async fn create_run(
+        &self,
+        campaign: &str,
+        run: &str,
+        ordinals: (u64, u64),
+        slots: u32,
+        fields: &[(&str, String)],
+    ) -> Result<CreatedRun, StoreError> {
+        let now_ms = self.now_ms().await?;
+        // The intent first: the reconciler looks after what it finds here.
+        let mut active = cmd("ZADD");
+        active.arg(self.keys.active()).arg(now_ms).arg(format!("{campaign}/{run}"));
+        self.connection.query::<()>(&active).await?;
+        let mut call = scripts::CREATE_RUN
+            .call(&[&self.keys.campaign(campaign)])
+            .arg(run)
+            .arg(ordinals.0)
+            .arg(ordinals.1)
+            .arg(slots);
+        for (field, value) in fields {
+            call.push(*field);
+            call.push(value);
+        }
+        let mut answer = Answer::new(call.run(&self.connection).await?);
+        let kind = answer.text()?;
+        let state = answer.text()?;
+        Ok(match kind.as_str() {
+            "created" => CreatedRun::Created { state },
+            "exists" => CreatedRun::Exists {
+                state,
+                job: answer.text()?,
+            },
+            _ => CreatedRun::Refused { state },
+        })
+    }
+
+    /// Arms the slots of a run that nobody runs and nobody waits for (`missing` = none), or those
+    /// whose entries are missing. Returns the channel and the slots to enqueue.
+    pub async fn arm_slots(
+        &self,
+        campaign: &str,
+        run: &str,
+        missing: Option<&[u32]>,
+    ) -> Result<(String, Vec<SlotRef>), StoreError> {
+        let mut call = scripts::ARM_SLOTS
+            .call(&[&self.keys.campaign(campaign)])
+            .arg(run)
+            .arg(if missing.is_some() { "repair" } else { "wake" });
+        for slot in missing.unwrap_or(&[]) {
+            call.push(slot);
+        }
+        let mut answer = Answer::new(call.run(&self.connection).await?);
+        let channel = answer.text()?;
+        let mut armed = Vec::new();
+        while !answer.is_done() {
+            armed.push(SlotRef {
+                campaign: campaign.to_owned(),
+                run: run.to_owned(),
+                slot: answer.number()?,
+                token: answer.number()?,
+            });
+        }
+        Ok((channel, armed))
+    }
+
+    /// Takes a slot for a turn.
+    pub async fn take_slot(
+        &self,
+        slot: &SlotRef,
+        incarnation: &str,
+        lease: Duration,
+        dead: &[String],
+    ) -> Result<Take, StoreError> {
+        let mut answer = Answer::new(
+            scripts::TAKE_SLOT
+                .call(&[&self.keys.campaign(&slot.campaign)])
+                .arg(&slot.run)
+                .arg(slot.slot)
+                .arg(slot.token)
+                .arg(incarnation)
+                .arg(millis(lease))
+                .arg(dead)
+                .run(&self.connection)
+                .await?,
+        );
+        Ok(match answer.text()?.as_str() {
+            "taken" => {
+                let fence = answer.number()?;
+                let mut in_doubt = Vec::new();
+                while !answer.is_done() {
+                    in_doubt.push(InDoubt {
+                        ordinal: answer.number()?,
+                        cell: answer.text()?,
+                        order: answer.text()?,
+                    });
+                }
+                Take::Taken { fence, in_doubt }
+            }
+            "paused" => Take::Paused,
+            "busy" => Take::Busy {
+                until_ms: answer.number()?,
+            },
+            _ => Take::Over,
+        })
+    }
+
+    /// Claims recipients for a slot.
+    pub async fn claim(
+        &self,
+        slot: &SlotRef,
+        fence: u64,
+        incarnation: &str,
+        request: &ClaimRequest,
+    ) -> Result<Claimed, StoreError> {
+        let mut answer = Answer::new(
+            scripts::CLAIM
+                .call(&[&self.keys.campaign(&slot.campaign)])
+                .arg(&slot.run)
+                .arg(slot.slot)
+                .arg(fence)
+                .arg(incarnation)
+                .arg(&request.nonce)
+                .arg(request.count)
+                .arg(request.floor)
+                .arg(millis(request.lease))
+                .arg(millis(request.min_life))
+                .arg(BATCH)
+                .run(&self.connection)
+                .await?,
+        );
+        match answer.text()?.as_str() {
+            "lost" => return Ok(Claimed::Lost),
+            "stop" => return Ok(Claimed::Stop),
+            _ => {}
+        }
+        let due = answer.text()?;
+        let more = answer.text()? == "1";
+        let mut recipients = Vec::with_capacity(request.count);
+        while !answer.is_done() {
+            let ordinal = answer.number()?;
+            let attempt = answer.number()?;
+            let key_attempt = answer.number()?;
+            answer.text()?;
+            recipients.push(Recipient {
+                ordinal,
+                attempt,
+                key_attempt,
+                skip: answer.text()?,
+                order: answer.text()?,
+            });
+        }
+        Ok(Claimed::Recipients {
+            next_retry_ms: due.parse::<f64>().ok().map(|score| score as i64),
+            more,
+            recipients,
+        })
+    }
+
+    /// Records outcomes; `takeover` when they are about claims of a dead owner.
+    pub async fn record(
+        &self,
+        slot: &SlotRef,
+        fence: u64,
+        takeover: bool,
+        records: &[Record],
+    ) -> Result<Recorded, StoreError> {
+        let mut call = scripts::RECORD
+            .call(&[&self.keys.campaign(&slot.campaign)])
+            .arg(&slot.run)
+            .arg(fence)
+            .arg(if takeover { "t" } else { "h" });
+        let mut letter = [0; 4];
+        for record in records {
+            call.push(record.ordinal);
+            call.push(&*record.letter.encode_utf8(&mut letter));
+            call.push(record.attempt);
+            call.push(record.key_attempt);
+            call.push(&record.reason);
+            call.push(&record.provider_id);
+            match record.due_ms {
+                Some(due_ms) => call.push(due_ms),
+                None => call.push(""),
+            }
+            call.push(record.event.as_deref().unwrap_or(""));
+        }
+        let mut answer = Answer::new(call.run(&self.connection).await?);
+        let non_empty = |text: String| (!text.is_empty()).then_some(text);
+        let outbox_id = non_empty(answer.text()?);
+        let added = non_empty(answer.text()?);
+        let stale = answer.rest().filter_map(|index| index.parse().ok()).collect();
+        Ok(Recorded {
+            outbox_id,
+            added,
+            stale,
+        })
+    }
+
+    /// Frees a slot at the end of a turn. `goes_on`: its entry goes to the tail of the queue.
+    pub async fn leave_slot(
+        &self,
+        slot: &SlotRef,
+        fence: u64,
+        incarnation: &str,
+        goes_on: bool,
+    ) -> Result<bool, StoreError> {
+        let left: u8 = scripts::LEAVE_SLOT
+            .call(&[&self.keys.campaign(&slot.campaign)])
+            .arg(&slot.run)
+            .arg(slot.slot)
+            .arg(fence)
+            .arg(incarnation)
+            .arg(u8::from(goes_on))
+            .run(&self.connection)
+            .await?;
+        Ok(left == 1)
+    }
+
+    /// Renews a slot's lease. `false`: it has another owner.
+    pub async fn renew_slot(
+        &self,
+        slot: &SlotRef,
+        fence: u64,
+        incarnation: &str,
+        lease: Duration,
+    ) -> Result<bool, StoreError> {
+        let renewed: u8 = scripts::RENEW_SLOT
+            .call(&[&self.keys.campaign(&slot.campaign)])
+            .arg(&slot.run)
+            .arg(slot.slot)
+            .arg(fence)
+            .arg(incarnation)
+            .arg(millis(lease))
+            .run(&self.connection)
+            .await?;
+        Ok(renewed == 1)
+    }
+
+    /// Returns failed or unknown recipients of ledger pages `first..=last` to the queue.
+    pub async fn requeue(
+        &self,
+        campaign: &str,
+        run: &str,
+        states: &str,
+        pages: (u64, u64),
+        keep_key: bool,
+    ) -> Result<Requeued, StoreError> {
+        let mut answer = Answer::new(
+            scripts::REQUEUE
+                .call(&[&self.keys.campaign(campaign)])
+                .arg(run)
+                .arg(states)
+                .arg(pages.0)
+                .arg(pages.1)
+                .arg(u8::from(keep_key))
+                .run(&self.connection)
+                .await?,
+        );
+        Ok(match answer.text()?.as_str() {
+            "done" => Requeued::Moved(answer.number()?),
+            "gone" => Requeued::Gone,
+            _ => Requeued::Wrong(answer.text()?),
+        })
+    }
+
+    /// A run's hash, empty when there is none.
+    pub async fn run(&self, campaign: &str, run: &str) -> Result<HashMap<String, String>, StoreError> {
+        self.hash(&self.keys.run(campaign, run)).await
+    }
+
+    /// The runs of a campaign, newest first.
+    pub async fn run_names(&self, campaign: &str) -> Result<Vec<String>, StoreError> {
+        self.connection
+            .query(cmd("ZREVRANGE").arg(self.keys.runs(campaign)).arg(0).arg(9_999))
+            .await
+    }
+
+    /// The score of the next retry of a run, when one waits.
+    pub async fn next_retry(&self, campaign: &str, run: &str) -> Result<Option<i64>, StoreError> {
+        let mut range = cmd("ZRANGE");
+        range.arg(self.keys.retry(campaign, run)).arg(0).arg(0).arg("WITHSCORES");
+        let found: Vec<String> = self.connection.query(&range).await?;
+        Ok(found.get(1).and_then(|score| score.parse::<f64>().ok()).map(|score| score as i64))
+    }
+
+    /// Runs in progress as `C/R` (or `C/` for events not yet published), oldest progress first.
+    pub async fn active(&self, count: usize) -> Result<Vec<(String, String)>, StoreError> {
+        let members: Vec<String> = self
+            .connection
+            .query(cmd("ZRANGE").arg(self.keys.active()).arg(0).arg(count.saturating_sub(1)))
+            .await?;
+        Ok(members
+            .iter()
+            .filter_map(|member| member.split_once('/'))
+            .map(|(c, r)| (c.to_owned(), r.to_owned()))
+            .collect())
+    }
+
+    /// Notes that a run made progress, or that a campaign has events to publish (`run` empty).
+    pub async fn touch_active(&self, campaign: &str, run: &str, now_ms: i64) -> Result<(), StoreError> {
+        self.connection
+            .query(cmd("ZADD").arg(self.keys.active()).arg(now_ms).arg(format!("{campaign}/{run}")))
+            .await
+    }
+
+    /// Takes a run off the list of runs in progress.
+    pub async fn drop_active(&self, campaign: &str, run: &str) -> Result<(), StoreError> {
+        self.connection
+            .query(cmd("ZREM").arg(self.keys.active()).arg(format!("{campaign}/{run}")))
+            .await
+    }
+}
+
+/// What became of the wish for a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CreatedRun {
+    /// It is new; `finished` at once when it has no recipients.
+    Created {
+        /// Its state.
+        state: String,
+    },
+    /// It was there.
+    Exists {
+        /// Its state.
+        state: String,
+        /// The job that made it.
+        job: String,
+    },
+    /// The campaign is gone or cancelled.
+    Refused {
+        /// The campaign's state, empty when it is gone.
+        state: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_reads_back_as_it_was_written() {
+        let slot = SlotRef {
+            campaign: "nov-dues".into(),
+            run: "delivery@1".into(),
+            slot: 3,
+            token: 17,
+        };
+        assert_eq!(SlotRef::parse(&slot.to_string()), Some(slot));
+        assert_eq!(SlotRef::parse("a/b/c"), None);
+        assert_eq!(SlotRef::parse("a/b/1/2/3"), None);
+    }
+}

@@ -1,0 +1,59 @@
+//! Every Lua script, compiled in. One file, one command; the wrappers stand in the module that
+//! owns the keys.
+
+use std::sync::LazyLock;
+
+use super::script::Script;
+
+/// A script over one key that is not a campaign's.
+macro_rules! plain {
+    ($name:ident, $flags:literal, $file:literal) => {
+        pub(super) static $name: LazyLock<Script> =
+            LazyLock::new(|| Script::new($flags, &[include_str!(concat!("lua/", $file, ".lua"))]));
+    };
+}
+
+/// A script over the keys of one campaign.
+macro_rules! campaign {
+    ($name:ident, $flags:literal, $file:literal) => {
+        pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
+            Script::new(
+                $flags,
+                &[
+                    include_str!("lua/prelude.lua"),
+                    include_str!(concat!("lua/", $file, ".lua")),
+                ],
+            )
+        });
+    };
+}
+
+plain!(SETTLE, "allow-oom", "settle");
+plain!(RENEW, "allow-oom", "renew");
+plain!(ADOPT, "allow-oom", "adopt");
+plain!(COUNT_DELIVERY, "allow-oom", "count_delivery");
+plain!(GIVE_BACK, "allow-oom", "give_back");
+plain!(FIRE_ALARMS, "allow-oom", "fire_alarms");
+plain!(DISARM, "allow-oom", "disarm");
+plain!(ACCEPT_JOB, "allow-oom", "accept_job");
+plain!(WAKE_JOB, "allow-oom", "wake_job");
+plain!(WRITE_JOB, "allow-oom", "write_job");
+plain!(REFUSE_JOB, "allow-oom", "refuse_job");
+plain!(RESERVE, "allow-oom", "reserve");
+plain!(REPORT, "allow-oom", "report");
+
+// Taking on new work is refused over maxmemory; recording what happened never is.
+campaign!(CREATE_CAMPAIGN, "", "create_campaign");
+campaign!(NUMBER_ROWS, "", "number_rows");
+campaign!(WRITE_ORDERS, "", "write_orders");
+campaign!(CREATE_RUN, "", "create_run");
+campaign!(CLAIM, "", "claim");
+campaign!(ARM_SLOTS, "allow-oom", "arm_slots");
+campaign!(TAKE_SLOT, "allow-oom", "take_slot");
+campaign!(RECORD, "allow-oom", "record");
+campaign!(LEAVE_SLOT, "allow-oom", "leave_slot");
+campaign!(RENEW_SLOT, "allow-oom", "renew_slot");
+campaign!(ACT, "allow-oom", "act");
+campaign!(REQUEUE, "allow-oom", "requeue");
+campaign!(CHANGE_ORDERS, "allow-oom", "change_orders");
+campaign!(SET_CAMPAIGN_STATE, "allow-oom", "set_campaign_state");

@@ -1,0 +1,131 @@
+//! What belongs to the installation as a whole: Redis' clock and health, layout version, secret,
+//! heartbeats.
+
+use std::{collections::HashMap, time::Duration};
+
+use redis::cmd;
+
+use super::{Store, StoreError, entries::millis};
+
+/// Version of the key layout that this build writes.
+pub const LAYOUT: u32 = 1;
+
+/// How long a daemon counts as seen after its last beat (its hash); jobs for its channels are taken
+/// for ten minutes.
+pub const SEEN: Duration = Duration::from_secs(600);
+
+/// What Redis says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerInfo {
+    /// Its version, `7.0.15`.
+    pub version: String,
+    /// `noeviction`, `allkeys-lru` ...
+    pub maxmemory_policy: String,
+    /// Limit in bytes, 0 for none.
+    pub maxmemory_bytes: u64,
+    /// In use now.
+    pub used_memory_bytes: u64,
+    /// Whether the append-only file is on.
+    pub append_only: bool,
+}
+
+impl ServerInfo {
+    /// Whether no new work may be taken: over 85 % of `maxmemory`.
+    pub fn is_nearly_full(&self) -> bool {
+        self.maxmemory_bytes > 0 && self.used_memory_bytes >= self.maxmemory_bytes / 100 * 85
+    }
+}
+
+impl Store {
+    /// Redis' clock in epoch ms.
+    pub async fn now_ms(&self) -> Result<i64, StoreError> {
+        let (seconds, micros): (i64, i64) = self.connection.query(&cmd("TIME")).await?;
+        Ok(seconds * 1000 + micros / 1000)
+    }
+
+    /// What Redis says of itself.
+    pub async fn server_info(&self) -> Result<ServerInfo, StoreError> {
+        let text: String = self.connection.query(cmd("INFO").arg("everything")).await?;
+        let fields: HashMap<&str, &str> =
+            text.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
+        let number = |name: &str| fields.get(name).and_then(|v| v.parse().ok()).unwrap_or(0);
+        let word = |name: &str| fields.get(name).copied().unwrap_or("").to_owned();
+        Ok(ServerInfo {
+            version: word("redis_version"),
+            maxmemory_policy: word("maxmemory_policy"),
+            maxmemory_bytes: number("maxmemory"),
+            used_memory_bytes: number("used_memory"),
+            append_only: fields.get("aof_enabled") == Some(&"1"),
+        })
+    }
+
+    /// Notes our layout; refuses when a newer one is in use.
+    pub async fn check_layout(&self) -> Result<Result<(), u32>, StoreError> {
+        let key = self.keys.schema();
+        self.connection.query::<()>(cmd("SETNX").arg(&key).arg(LAYOUT)).await?;
+        let found: u32 = self.connection.query(cmd("GET").arg(&key)).await?;
+        Ok(if found > LAYOUT { Err(found) } else { Ok(()) })
+    }
+
+    /// The HMAC key of links and references, made once by whoever comes first.
+    pub async fn secret(&self, fresh: &str) -> Result<String, StoreError> {
+        let key = self.keys.secret();
+        self.connection.query::<()>(cmd("SETNX").arg(&key).arg(fresh)).await?;
+        self.connection.query(cmd("GET").arg(&key)).await
+    }
+
+    /// A heartbeat: who runs, and what it serves.
+    pub async fn beat(
+        &self,
+        incarnation: &str,
+        fields: &[(&str, String)],
+        channels: &[String],
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let key = self.keys.worker(incarnation);
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("HSET").arg(&key).arg(fields).ignore();
+        pipeline.cmd("PEXPIRE").arg(&key).arg(30_000).ignore();
+        pipeline.cmd("ZADD").arg(self.keys.workers()).arg(now_ms).arg(incarnation).ignore();
+        for channel in channels {
+            pipeline.cmd("HSET").arg(self.keys.channel(channel)).arg("seen_at").arg(now_ms).ignore();
+        }
+        let old = now_ms - i64::try_from(millis(SEEN)).unwrap_or(600_000);
+        pipeline.cmd("ZREMRANGEBYSCORE").arg(self.keys.workers()).arg("-inf").arg(old).ignore();
+        self.connection.pipeline(&pipeline).await
+    }
+
+    /// Whether a daemon seen in the last ten minutes serves `channel`.
+    pub async fn is_channel_served(&self, channel: &str, now_ms: i64) -> Result<bool, StoreError> {
+        let seen: Option<i64> =
+            self.connection.query(cmd("HGET").arg(self.keys.channel(channel)).arg("seen_at")).await?;
+        let window = i64::try_from(millis(SEEN)).unwrap_or(600_000);
+        Ok(seen.is_some_and(|at| now_ms - at < window))
+    }
+
+    /// Heartbeats of the daemons that beat lately.
+    pub async fn workers(&self) -> Result<Vec<(String, HashMap<String, String>)>, StoreError> {
+        let names: Vec<String> = self
+            .connection
+            .query(cmd("ZREVRANGE").arg(self.keys.workers()).arg(0).arg(99))
+            .await?;
+        let mut pipeline = redis::pipe();
+        for name in &names {
+            pipeline.cmd("HGETALL").arg(self.keys.worker(name));
+        }
+        let hashes: Vec<HashMap<String, String>> = if names.is_empty() {
+            Vec::new()
+        } else {
+            self.connection.pipeline(&pipeline).await?
+        };
+        Ok(names.into_iter().zip(hashes).filter(|(_, h)| !h.is_empty()).collect())
+    }
+
+    /// Removes a heartbeat at the end of a daemon.
+    pub async fn stop_beating(&self, incarnation: &str) -> Result<(), StoreError> {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("DEL").arg(self.keys.worker(incarnation)).ignore();
+        pipeline.cmd("ZREM").arg(self.keys.workers()).arg(incarnation).ignore();
+        self.connection.pipeline(&pipeline).await
+    }
+}
