@@ -70,25 +70,14 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// A value that breaks the rule of its key.
-    pub(super) fn value(
-        key: impl Into<String>,
-        value: impl Into<String>,
-        rule: impl Into<String>,
-    ) -> Self {
-        Self::Value {
-            key: key.into(),
-            value: value.into(),
-            rule: rule.into(),
-        }
+    pub(super) fn value(key: impl Into<String>, value: impl Into<String>, rule: impl Into<String>) -> Self {
+        Self::Value { key: key.into(), value: value.into(), rule: rule.into() }
     }
 
     /// Says which file a syntax error is in.
     pub(super) fn in_file(self, path: &Path) -> Self {
         match self {
-            Self::Syntax { detail, .. } => Self::Syntax {
-                origin: path.display().to_string(),
-                detail,
-            },
+            Self::Syntax { detail, .. } => Self::Syntax { origin: path.display().to_string(), detail },
             other @ (Self::Unreadable { .. }
             | Self::UnknownKey { .. }
             | Self::Value { .. }
@@ -100,52 +89,23 @@ impl ConfigError {
 
 impl From<config::ConfigError> for ConfigError {
     fn from(error: config::ConfigError) -> Self {
-        if let config::ConfigError::At {
-            error,
-            key: Some(key),
-            ..
-        } = &error
-        {
-            let rule = if key.contains("credentials") {
-                "is a table of texts".to_owned()
-            } else {
-                error.to_string()
-            };
-            return Self::Unusable {
-                key: key.clone(),
-                rule,
-            };
+        if let config::ConfigError::At { error, key: Some(key), .. } = &error {
+            let rule = if key.contains("credentials") { "is a table of texts".to_owned() } else { error.to_string() };
+            return Self::Unusable { key: key.clone(), rule };
         }
         let text = error.to_string();
-        if let config::ConfigError::Type {
-            unexpected,
-            expected,
-            key,
-            ..
-        } = error
-        {
-            return Self::value(
-                key.unwrap_or_default(),
-                unexpected.to_string(),
-                format!("must be {expected}"),
-            );
+        if let config::ConfigError::Type { unexpected, expected, key, .. } = error {
+            return Self::value(key.unwrap_or_default(), unexpected.to_string(), format!("must be {expected}"));
         }
         // The parser quotes the line at fault, which may hold a credential: its first and last lines say
         // where and what.
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let first = lines.next().unwrap_or_default();
-        let detail = lines
-            .next_back()
-            .map_or_else(|| first.to_owned(), |last| format!("{first}: {last}"));
-        Self::Syntax {
-            origin: "the configuration".to_owned(),
-            detail,
-        }
+        let detail = lines.next_back().map_or_else(|| first.to_owned(), |last| format!("{first}: {last}"));
+        Self::Syntax { origin: "the configuration".to_owned(), detail }
     }
 }
 
 fn suggestion(nearest: Option<&String>) -> String {
-    nearest
-        .map(|key| format!(", did you mean `{key}`?"))
-        .unwrap_or_default()
+    nearest.map(|key| format!(", did you mean `{key}`?")).unwrap_or_default()
 }

@@ -19,23 +19,15 @@ pub(super) const COMPILED_IN: &str = include_str!("../../config/remesa.toml");
 const ENVIRONMENT_PREFIX: &str = "REMESA_";
 
 /// Tables whose keys are names, and the table that holds what each of them knows.
-const NAMED: [(&str, &str); 2] = [
-    ("channels", "channel_defaults"),
-    ("payment_points", "payment_point_defaults"),
-];
+const NAMED: [(&str, &str); 2] = [("channels", "channel_defaults"), ("payment_points", "payment_point_defaults")];
 
 /// Lays the layers over each other, refuses unknown keys, fills up the named tables.
-pub(super) fn merge(
-    file: Option<&Path>,
-    environment: &BTreeMap<String, String>,
-) -> Result<Value, ConfigError> {
+pub(super) fn merge(file: Option<&Path>, environment: &BTreeMap<String, String>) -> Result<Value, ConfigError> {
     let known = read(Config::builder().add_source(File::from_str(COMPILED_IN, FileFormat::Toml)))?;
     let mut builder = Config::builder().add_source(File::from_str(COMPILED_IN, FileFormat::Toml));
     if let Some(path) = file {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
         let from_file = read(Config::builder().add_source(File::from_str(&text, FileFormat::Toml)))
             .map_err(|error| error.in_file(path))?;
         refuse_unknown(&from_file, &known, &path.display().to_string())?;
@@ -45,21 +37,15 @@ pub(super) fn merge(
     let mut merged = read(builder.add_source(Environment::read(environment, &below, &known)?))?;
 
     for (section, defaults) in NAMED {
-        let Some(ValueKind::Table(defaults)) = merged.remove(defaults).map(|value| value.kind)
-        else {
+        let Some(ValueKind::Table(defaults)) = merged.remove(defaults).map(|value| value.kind) else {
             continue;
         };
-        let Some(ValueKind::Table(named)) = merged.get_mut(section).map(|value| &mut value.kind)
-        else {
+        let Some(ValueKind::Table(named)) = merged.get_mut(section).map(|value| &mut value.kind) else {
             continue;
         };
         for (name, value) in named.iter_mut() {
             let ValueKind::Table(own) = &mut value.kind else {
-                return Err(ConfigError::value(
-                    format!("{section}.{name}"),
-                    value.to_string(),
-                    "is a table of keys",
-                ));
+                return Err(ConfigError::value(format!("{section}.{name}"), value.to_string(), "is a table of keys"));
             };
             for (key, default) in &defaults {
                 own.entry(key.clone()).or_insert_with(|| default.clone());
@@ -69,9 +55,7 @@ pub(super) fn merge(
     Ok(Value::new(None, merged))
 }
 
-fn read(
-    builder: config::ConfigBuilder<config::builder::DefaultState>,
-) -> Result<Table, ConfigError> {
+fn read(builder: config::ConfigBuilder<config::builder::DefaultState>) -> Result<Table, ConfigError> {
     Ok(builder.build().map_err(ConfigError::from)?.collect()?)
 }
 
@@ -80,11 +64,7 @@ fn refuse_unknown(given: &Table, known: &Table, origin: &str) -> Result<(), Conf
     for (key, value) in given {
         let at_fault = match NAMED.iter().find(|(section, _)| section == key) {
             Some((_, defaults)) => table(value).iter().find_map(|(name, own)| {
-                unknown_in(
-                    &format!("{key}.{name}."),
-                    table(own),
-                    known.get(*defaults).map_or(empty(), table),
-                )
+                unknown_in(&format!("{key}.{name}."), table(own), known.get(*defaults).map_or(empty(), table))
             }),
             None => match known.get(key) {
                 Some(section) => unknown_in(&format!("{key}."), table(value), table(section)),
@@ -92,11 +72,7 @@ fn refuse_unknown(given: &Table, known: &Table, origin: &str) -> Result<(), Conf
             },
         };
         if let Some((key, nearest)) = at_fault {
-            return Err(ConfigError::UnknownKey {
-                key,
-                origin: origin.to_owned(),
-                nearest,
-            });
+            return Err(ConfigError::UnknownKey { key, origin: origin.to_owned(), nearest });
         }
     }
     Ok(())
@@ -112,10 +88,7 @@ fn unknown_in(path: &str, given: &Table, known: &Table) -> Option<(String, Optio
             unknown_in(&format!("{path}{key}."), table(value), table(section))
         }
         Some(_) => None,
-        None => Some((
-            format!("{path}{key}"),
-            nearest(key, known).map(|near| format!("{path}{near}")),
-        )),
+        None => Some((format!("{path}{key}"), nearest(key, known).map(|near| format!("{path}{near}")))),
     })
 }
 
@@ -125,23 +98,14 @@ fn nearest(key: &str, known: &Table) -> Option<String> {
     const ALIKE: f64 = 0.5;
     known
         .keys()
-        .map(|candidate| {
-            (
-                strsim::normalized_damerau_levenshtein(key, candidate),
-                candidate,
-            )
-        })
+        .map(|candidate| (strsim::normalized_damerau_levenshtein(key, candidate), candidate))
         .filter(|(likeness, _)| *likeness >= ALIKE)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, candidate)| candidate.clone())
 }
 
 fn table(value: &Value) -> &Table {
-    if let ValueKind::Table(table) = &value.kind {
-        table
-    } else {
-        empty()
-    }
+    if let ValueKind::Table(table) = &value.kind { table } else { empty() }
 }
 
 fn empty() -> &'static Table {
@@ -155,11 +119,7 @@ struct Environment(Table);
 
 impl Environment {
     /// `below` holds the names that files define, `known` the keys that may be said.
-    fn read(
-        environment: &BTreeMap<String, String>,
-        below: &Table,
-        known: &Table,
-    ) -> Result<Self, ConfigError> {
+    fn read(environment: &BTreeMap<String, String>, below: &Table, known: &Table) -> Result<Self, ConfigError> {
         let mut root = Table::new();
         for (variable, text) in environment {
             let Some(path) = variable.strip_prefix(ENVIRONMENT_PREFIX) else {
@@ -171,9 +131,7 @@ impl Environment {
             let mut keys: Vec<String> = path.split("__").map(str::to_ascii_lowercase).collect();
             if let [section, name, ..] = keys.as_mut_slice()
                 && NAMED.iter().any(|(named, _)| named == section)
-                && let Some(defined) = below
-                    .get(section)
-                    .and_then(|named| spelled(name, table(named)))
+                && let Some(defined) = below.get(section).and_then(|named| spelled(name, table(named)))
             {
                 *name = defined;
             }
@@ -183,11 +141,7 @@ impl Environment {
                 level.insert(key.clone(), value);
                 Value::new(None, level)
             });
-            refuse_unknown(
-                table(&tree),
-                known,
-                &format!("the environment variable {variable}"),
-            )?;
+            refuse_unknown(table(&tree), known, &format!("the environment variable {variable}"))?;
             lay_over(&mut root, table(&tree));
         }
         Ok(Self(root))
@@ -196,10 +150,7 @@ impl Environment {
 
 /// The defined name that `name` stands for, when `_` is read as `-` or `.` and capitals do not count.
 fn spelled(name: &str, named: &Table) -> Option<String> {
-    named
-        .keys()
-        .find(|defined| defined.to_ascii_lowercase().replace(['-', '.'], "_") == name)
-        .cloned()
+    named.keys().find(|defined| defined.to_ascii_lowercase().replace(['-', '.'], "_") == name).cloned()
 }
 
 fn lay_over(below: &mut Table, above: &Table) {

@@ -255,23 +255,13 @@ pub struct LogSettings {
 impl Config {
     /// Reads the three layers and judges them. `path` is `--config`; without it `REMESA_CONFIG` names the file,
     /// else [`DEFAULT_PATH`] is read if it exists. A file that is named must exist.
-    pub fn load(
-        path: Option<&Path>,
-        env: impl Iterator<Item = (String, String)>,
-    ) -> Result<Self, ConfigError> {
+    pub fn load(path: Option<&Path>, env: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
         let environment: BTreeMap<String, String> = env.collect();
-        let named = path.map(Path::to_owned).or_else(|| {
-            environment
-                .get(PATH_VARIABLE)
-                .filter(|path| !path.is_empty())
-                .map(PathBuf::from)
-        });
+        let named = path
+            .map(Path::to_owned)
+            .or_else(|| environment.get(PATH_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from));
         let file = named.or_else(|| Some(PathBuf::from(DEFAULT_PATH)).filter(|path| path.exists()));
-        Self::from_layers(
-            file.as_deref(),
-            environment,
-            nix::unistd::geteuid().is_root(),
-        )
+        Self::from_layers(file.as_deref(), environment, nix::unistd::geteuid().is_root())
     }
 
     fn from_layers(
@@ -281,13 +271,7 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let merged = layers::merge(file, &environment)?;
         let raw: raw::Raw = merged.try_deserialize()?;
-        resolve::resolve(
-            raw,
-            &resolve::Surroundings {
-                environment,
-                is_root,
-            },
-        )
+        resolve::resolve(raw, &resolve::Surroundings { environment, is_root })
     }
 
     /// The payment point of this name, if it is defined. `orders.default_payment_point` always is.
@@ -298,6 +282,5 @@ impl Config {
 
 /// The environment of this process, for [`Config::load`]. What is not UTF-8 is none of ours and left out.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }

@@ -47,10 +47,7 @@ pub(super) struct Redis {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "the names are the keys of the file"
-)]
+#[expect(clippy::struct_field_names, reason = "the names are the keys of the file")]
 pub(super) struct Queues {
     pub(super) permits_generate: u32,
     pub(super) permits_control: u32,
@@ -187,12 +184,7 @@ fn list<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
         }
 
         fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-            Ok(text
-                .split(',')
-                .map(str::trim)
-                .filter(|part| !part.is_empty())
-                .map(str::to_owned)
-                .collect())
+            Ok(text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect())
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {

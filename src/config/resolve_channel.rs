@@ -16,33 +16,12 @@ use crate::channel::settings::{ChannelKind, ChannelSettings, OnUnknown, RunsOrde
 const SANDBOX_URL: &str = "http://127.0.0.1:9465";
 
 /// Judges one channel.
-pub(super) fn channel(
-    channel: &str,
-    raw: raw::Channel,
-    around: &Surroundings,
-) -> Result<ChannelSettings, ConfigError> {
+pub(super) fn channel(channel: &str, raw: raw::Channel, around: &Surroundings) -> Result<ChannelSettings, ConfigError> {
     let table = format!("channels.{channel}");
     let key = |field: &str| format!("{table}.{field}");
-    let kind = one_of(
-        &key("kind"),
-        &raw.kind,
-        &[
-            ("http", ChannelKind::Http),
-            ("sandbox", ChannelKind::Sandbox),
-        ],
-    )?;
-    let timeout = duration(
-        &key("timeout"),
-        &raw.timeout,
-        Duration::from_millis(100),
-        5 * MINUTE,
-    )?;
-    let connect_timeout = duration(
-        &key("connect_timeout"),
-        &raw.connect_timeout,
-        Duration::from_millis(50),
-        MINUTE,
-    )?;
+    let kind = one_of(&key("kind"), &raw.kind, &[("http", ChannelKind::Http), ("sandbox", ChannelKind::Sandbox)])?;
+    let timeout = duration(&key("timeout"), &raw.timeout, Duration::from_millis(100), 5 * MINUTE)?;
+    let connect_timeout = duration(&key("connect_timeout"), &raw.connect_timeout, Duration::from_millis(50), MINUTE)?;
     if connect_timeout > timeout {
         return Err(ConfigError::Contradiction {
             key: key("connect_timeout"),
@@ -57,12 +36,7 @@ pub(super) fn channel(
         name: name(&table, channel)?,
         kind,
         url: url(&table, kind, raw.url)?,
-        method: one_of(
-            &key("method"),
-            &raw.method,
-            &[("POST", "POST"), ("PUT", "PUT")],
-        )?
-        .to_owned(),
+        method: one_of(&key("method"), &raw.method, &[("POST", "POST"), ("PUT", "PUT")])?.to_owned(),
         headers: raw.headers,
         body: body(&table, kind, raw.body)?,
         id_pointer: pointer(&key("id_pointer"), raw.id_pointer)?,
@@ -74,12 +48,7 @@ pub(super) fn channel(
         in_flight: number(&key("in_flight"), raw.in_flight, 1, 10_000)?,
         timeout,
         connect_timeout,
-        pool_idle: duration(
-            &key("pool_idle"),
-            &raw.pool_idle,
-            Duration::ZERO,
-            5 * MINUTE,
-        )?,
+        pool_idle: duration(&key("pool_idle"), &raw.pool_idle, Duration::ZERO, 5 * MINUTE)?,
         idempotent: raw.idempotent,
         on_unknown: on_unknown(&table, &raw.on_unknown, raw.idempotent)?,
         runs: runs(&key("runs"), &raw.runs)?,
@@ -88,28 +57,16 @@ pub(super) fn channel(
         retry_base,
         retry_cap,
         breaker_failures: number(&key("breaker_failures"), raw.breaker_failures, 1, 100_000)?,
-        breaker_cooldown: duration(
-            &key("breaker_cooldown"),
-            &raw.breaker_cooldown,
-            Duration::from_millis(100),
-            HOUR,
-        )?,
+        breaker_cooldown: duration(&key("breaker_cooldown"), &raw.breaker_cooldown, Duration::from_millis(100), HOUR)?,
     })
 }
 
 /// `retry_base` and `retry_cap` of a table.
-pub(super) fn retry(
-    table: &str,
-    base: &str,
-    cap: &str,
-) -> Result<(Duration, Duration), ConfigError> {
+pub(super) fn retry(table: &str, base: &str, cap: &str) -> Result<(Duration, Duration), ConfigError> {
     let least = Duration::from_millis(10);
     let base_key = format!("{table}.retry_base");
     let cap_key = format!("{table}.retry_cap");
-    let resolved = (
-        duration(&base_key, base, least, HOUR)?,
-        duration(&cap_key, cap, least, 24 * HOUR)?,
-    );
+    let resolved = (duration(&base_key, base, least, HOUR)?, duration(&cap_key, cap, least, 24 * HOUR)?);
     if resolved.0 > resolved.1 {
         return Err(ConfigError::Contradiction {
             key: base_key,
@@ -130,20 +87,12 @@ fn url(table: &str, kind: ChannelKind, text: String) -> Result<String, ConfigErr
         return Ok(text);
     }
     let rule = "must be an http or https address: where the provider takes messages";
-    Err(ConfigError::value(
-        format!("{table}.url"),
-        show(&text),
-        rule,
-    ))
+    Err(ConfigError::value(format!("{table}.url"), show(&text), rule))
 }
 
 fn body(table: &str, kind: ChannelKind, text: String) -> Result<String, ConfigError> {
     if text.is_empty() && kind == ChannelKind::Http {
-        return Err(ConfigError::value(
-            format!("{table}.body"),
-            "\"\"",
-            "must be the template of a JSON body",
-        ));
+        return Err(ConfigError::value(format!("{table}.body"), "\"\"", "must be the template of a JSON body"));
     }
     Ok(text)
 }
@@ -152,11 +101,7 @@ fn pointer(key: &str, text: String) -> Result<String, ConfigError> {
     if text.is_empty() || text.starts_with('/') {
         return Ok(text);
     }
-    Err(ConfigError::value(
-        key,
-        show(&text),
-        "must be a JSON pointer such as /messages/0/id",
-    ))
+    Err(ConfigError::value(key, show(&text), "must be a JSON pointer such as /messages/0/id"))
 }
 
 fn sender(key: &str, text: String) -> Result<String, ConfigError> {
@@ -164,19 +109,11 @@ fn sender(key: &str, text: String) -> Result<String, ConfigError> {
     if (1..=15).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
         return Ok(text);
     }
-    Err(ConfigError::value(
-        key,
-        show(&text),
-        "must be 1 to 15 characters",
-    ))
+    Err(ConfigError::value(key, show(&text), "must be 1 to 15 characters"))
 }
 
 fn on_unknown(table: &str, text: &str, idempotent: bool) -> Result<OnUnknown, ConfigError> {
-    let words = [
-        ("keep", OnUnknown::Keep),
-        ("resend", OnUnknown::Resend),
-        ("fail", OnUnknown::Fail),
-    ];
+    let words = [("keep", OnUnknown::Keep), ("resend", OnUnknown::Resend), ("fail", OnUnknown::Fail)];
     let on_unknown = one_of(&format!("{table}.on_unknown"), text, &words)?;
     if on_unknown == OnUnknown::Resend && !idempotent {
         return Err(ConfigError::Contradiction {
@@ -192,11 +129,7 @@ fn on_unknown(table: &str, text: &str, idempotent: bool) -> Result<OnUnknown, Co
 
 fn runs(key: &str, text: &str) -> Result<RunsOrder, ConfigError> {
     if text == "sequential" {
-        return Err(ConfigError::value(
-            key,
-            show(text),
-            "is not available yet; must be \"fair\"",
-        ));
+        return Err(ConfigError::value(key, show(text), "is not available yet; must be \"fair\""));
     }
     one_of(key, text, &[("fair", RunsOrder::Fair)])
 }
@@ -211,10 +144,7 @@ fn credentials(
         let key = format!("{table}.credentials.{credential}");
         let secret = credential_text(&key, &text, around)?;
         if secret.is_empty() || secret.chars().any(char::is_control) {
-            return Err(ConfigError::Unusable {
-                key,
-                rule: "is empty or holds control characters".to_owned(),
-            });
+            return Err(ConfigError::Unusable { key, rule: "is empty or holds control characters".to_owned() });
         }
         found.insert(credential, Secret::new(secret));
     }
@@ -222,14 +152,8 @@ fn credentials(
 }
 
 fn credential_text(key: &str, text: &str, around: &Surroundings) -> Result<String, ConfigError> {
-    let missing = |rule: String| ConfigError::Unusable {
-        key: key.to_owned(),
-        rule,
-    };
-    if let Some(variable) = text
-        .strip_prefix("${")
-        .and_then(|rest| rest.strip_suffix('}'))
-    {
+    let missing = |rule: String| ConfigError::Unusable { key: key.to_owned(), rule };
+    if let Some(variable) = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
         return around
             .variable(variable)
             .map(str::to_owned)
@@ -241,9 +165,7 @@ fn credential_text(key: &str, text: &str, around: &Surroundings) -> Result<Strin
     let mut path = around.path(key, file)?;
     if path.is_relative() {
         let folder = around.variable("CREDENTIALS_DIRECTORY").ok_or_else(|| {
-            missing(format!(
-                "{file} is looked up in CREDENTIALS_DIRECTORY, which systemd sets; it is not set"
-            ))
+            missing(format!("{file} is looked up in CREDENTIALS_DIRECTORY, which systemd sets; it is not set"))
         })?;
         path = PathBuf::from(folder).join(path);
     }
