@@ -1,1 +1,3 @@
-//! (being written)
+//! Channels (being written).
+
+pub mod settings;

@@ -1,0 +1,58 @@
+# Everything that a developer or a build server runs. Each target first installs what it needs (scripts/setup);
+# what is there already is left alone. `make help` lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Cargo's tools are found even where a login shell has not put them on PATH.
+CARGO_HOME ?= $(HOME)/.cargo
+export CARGO_HOME
+export PATH := $(CARGO_HOME)/bin:$(PATH)
+
+CARGO := cargo
+LOCKED := --locked
+
+.PHONY: help demo test lint build schemas bench advisories clean
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## (.*)$$/  make \1\t\2/' | expand -t 20
+
+demo: ## Build and run the demo campaign with an embedded Redis and the provider simulator
+	@scripts/setup rust compiler redis
+	$(CARGO) build --release $(LOCKED)
+	$(CARGO) run --release $(LOCKED) --quiet -- demo
+
+test: ## Run all tests
+	@scripts/setup rust compiler redis nextest
+	$(CARGO) nextest run $(LOCKED)
+	$(CARGO) test --doc $(LOCKED)
+
+lint: ## Check format, lints, documentation and dependencies
+	@scripts/setup rust compiler components deny
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets $(LOCKED) -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps $(LOCKED)
+	$(CARGO) deny --locked check bans licenses sources
+
+build: ## Build the release binary
+	@scripts/setup rust compiler
+	$(CARGO) build --release $(LOCKED)
+
+schemas: ## Write the schemas in jobs/ again from the Rust types
+	@scripts/setup rust compiler
+	$(CARGO) run $(LOCKED) --quiet -- schema --write jobs
+
+bench: ## Measure jobs, generation and sending on this machine
+	@scripts/setup rust compiler redis
+	$(CARGO) build --release $(LOCKED)
+	$(CARGO) run --release $(LOCKED) --quiet -- bench queue
+	$(CARGO) run --release $(LOCKED) --quiet -- bench generate
+	$(CARGO) run --release $(LOCKED) --quiet -- bench send
+
+advisories: ## Look the dependencies up in the RustSec database (needs the network)
+	@scripts/setup rust compiler deny
+	$(CARGO) deny --locked check advisories
+
+clean: ## Remove what was built
+	$(CARGO) clean

@@ -1,0 +1,286 @@
+//! The configuration: `config/remesa.toml` as compiled in, a file, the environment, in this order.
+//!
+//! [`Config::load`] reads them once, at start; everything it hands out is judged and typed, and two settings that
+//! contradict each other never get past it. Every key with its default, unit and range is described in
+//! `config/remesa.toml`, the only place where a default stands. The way: `layers` merges and refuses unknown keys,
+//! `raw` is the shape of the file, `resolve` judges it. Nothing else in the crate reads the environment.
+
+mod error;
+mod layers;
+mod raw;
+mod resolve;
+mod resolve_channel;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use error::ConfigError;
+
+use crate::channel::settings::ChannelSettings;
+
+/// The file read when none is named, if it exists.
+pub const DEFAULT_PATH: &str = "/etc/remesa/remesa.toml";
+
+/// Names the file where `--config` does not; not a key of the configuration.
+pub const PATH_VARIABLE: &str = "REMESA_CONFIG";
+
+/// What this process is told to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// First part of every Redis key.
+    pub prefix: String,
+    /// Name of this daemon on this machine.
+    pub instance: String,
+    /// Folder of the instance lock and the embedded Redis.
+    pub state_dir: PathBuf,
+    /// Where Redis is.
+    pub redis: RedisSettings,
+    /// Jobs handled at once.
+    pub queues: QueueSettings,
+    /// Leases of running work.
+    pub leases: LeaseSettings,
+    /// Status, retries and size of jobs.
+    pub jobs: JobSettings,
+    /// Bounds of orders.
+    pub orders: OrderSettings,
+    /// Payment points by name; holds `orders.default_payment_point`.
+    pub payment_points: BTreeMap<String, PaymentPoint>,
+    /// Where rows may come from.
+    pub sources: SourceSettings,
+    /// Longest text in SMS parts.
+    pub max_parts: usize,
+    /// Channels by name.
+    pub channels: BTreeMap<String, ChannelSettings>,
+    /// Bounds of the capped streams.
+    pub streams: StreamSettings,
+    /// A campaign is removed this long after its last change.
+    pub campaign_retention: Duration,
+    /// Where health and metrics are served; none = not at all.
+    pub http_listen: Option<SocketAddr>,
+    /// Running work may end within this after the first signal; at least every channel's time-out.
+    pub drain: Duration,
+    /// What is logged, and how.
+    pub log: LogSettings,
+}
+
+/// When the append-only file of the embedded Redis reaches the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fsync {
+    /// Once a second.
+    EverySecond,
+    /// Before each reply.
+    Always,
+}
+
+impl Fsync {
+    /// The word of `redis.conf`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::EverySecond => "everysec",
+            Self::Always => "always",
+        }
+    }
+}
+
+/// Which Redis is used.
+#[derive(Clone, PartialEq, Eq)]
+pub enum RedisTarget {
+    /// A private child process with its data in the state folder.
+    Embedded {
+        /// Name or path of `redis-server`.
+        program: String,
+        /// When its append-only file is flushed.
+        fsync: Fsync,
+    },
+    /// A server that others run: a `redis://` or `unix://` address, which may hold a password.
+    Server {
+        /// The address.
+        url: String,
+    },
+}
+
+impl std::fmt::Debug for RedisTarget {
+    /// The address without what stands before `@`.
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Embedded { program, fsync } => {
+                write!(out, "Embedded({program}, {})", fsync.as_str())
+            }
+            Self::Server { url } => {
+                let host = url.rsplit_once('@').map_or(url.as_str(), |(_, host)| host);
+                write!(out, "Server({host})")
+            }
+        }
+    }
+}
+
+/// How Redis is spoken to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisSettings {
+    /// Which one.
+    pub target: RedisTarget,
+    /// Longest wait for a reply, on top of what a blocking command asks for.
+    pub response_timeout: Duration,
+    /// Longest wait for a connection.
+    pub connect_timeout: Duration,
+}
+
+/// Jobs of each queue that this daemon handles at once; none is 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueSettings {
+    /// Of `generate`.
+    pub permits_generate: usize,
+    /// Of `control`.
+    pub permits_control: usize,
+    /// Slot turns, per channel.
+    pub permits_batch: usize,
+}
+
+/// Leases: `renew` <= `lease` / 3, `claim_deadline` <= `lease` / 2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseSettings {
+    /// How often a lease is renewed.
+    pub renew: Duration,
+    /// How long a lease lasts without renewal.
+    pub lease: Duration,
+    /// How often expired leases are looked for.
+    pub sweep: Duration,
+    /// Starts without an end after which a job is dead.
+    pub max_deliveries: u32,
+    /// A claimed message is not handed over later than this after its claim.
+    pub claim_deadline: Duration,
+}
+
+/// Status, retries and size of jobs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobSettings {
+    /// A status is kept this long after the end of a job that has a producer's id.
+    pub retention_with_id: Duration,
+    /// The same without one.
+    pub retention: Duration,
+    /// Attempts, the first one included.
+    pub max_attempts: u32,
+    /// Wait before the second attempt, before jitter.
+    pub retry_base: Duration,
+    /// Longest wait between two attempts; at least `retry_base`.
+    pub retry_cap: Duration,
+    /// Largest job.
+    pub max_bytes: usize,
+}
+
+/// Bounds of orders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderSettings {
+    /// Largest amount, minor units (rule PO-9).
+    pub max_amount_minor: u64,
+    /// ISO 4217 codes allowed (rule PO-10); empty = all.
+    pub currencies: Vec<String>,
+    /// Life when the job does not say (rule PO-7).
+    pub expires_in: Duration,
+    /// Least time left for a message to be worth sending (rule PO-19).
+    pub floor: Duration,
+    /// Characters of a short code, 6 to 16.
+    pub short_code_length: usize,
+    /// The payment point of a campaign that names none; a key of `payment_points`.
+    pub default_payment_point: String,
+}
+
+/// Who makes the orders of a payment point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderProvider {
+    /// Remesa itself.
+    Local,
+}
+
+/// One payment point.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaymentPoint {
+    /// The name that jobs use.
+    pub name: String,
+    /// Who makes its orders.
+    pub provider: OrderProvider,
+    /// Address of the payment form; the link is `<link_base>?p=<short code>`.
+    pub link_base: String,
+}
+
+/// Where rows may come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceSettings {
+    /// The folder of files.
+    pub spool_dir: PathBuf,
+    /// Most rows of one job.
+    pub max_rows: u64,
+    /// Longest line.
+    pub max_line_bytes: usize,
+    /// Rows written at once, checkpoint after each.
+    pub slice_rows: usize,
+    /// Refused rows that are recorded.
+    pub kept_errors: u64,
+}
+
+/// Bounds of the streams that others read, in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamSettings {
+    /// Of `results`.
+    pub results_max_bytes: u64,
+    /// Of `rejected`.
+    pub rejected_max_bytes: u64,
+    /// Of `dead`.
+    pub dead_max_bytes: u64,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// Level or directives, known to parse.
+    pub level: String,
+}
+
+impl Config {
+    /// Reads the three layers and judges them. `path` is `--config`; without it `REMESA_CONFIG` names the file,
+    /// else [`DEFAULT_PATH`] is read if it exists. A file that is named must exist.
+    pub fn load(path: Option<&Path>, env: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let environment: BTreeMap<String, String> = env.collect();
+        let named = path
+            .map(Path::to_owned)
+            .or_else(|| environment.get(PATH_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from));
+        let file = named.or_else(|| Some(PathBuf::from(DEFAULT_PATH)).filter(|path| path.exists()));
+        Self::from_layers(file.as_deref(), environment, nix::unistd::geteuid().is_root())
+    }
+
+    fn from_layers(
+        file: Option<&Path>,
+        environment: BTreeMap<String, String>,
+        is_root: bool,
+    ) -> Result<Self, ConfigError> {
+        let merged = layers::merge(file, &environment)?;
+        let raw: raw::Raw = merged.try_deserialize()?;
+        resolve::resolve(raw, &resolve::Surroundings { environment, is_root })
+    }
+
+    /// The payment point of this name, if it is defined. `orders.default_payment_point` always is.
+    pub fn payment_point(&self, name: &str) -> Option<&PaymentPoint> {
+        self.payment_points.get(name)
+    }
+}
+
+/// The environment of this process, for [`Config::load`]. What is not UTF-8 is none of ours and left out.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}

@@ -1,0 +1,200 @@
+//! The configuration as it is written: one struct a table of `config/remesa.toml`, one field a key.
+//!
+//! Every field is required, because the compiled-in file holds every key: a key that is missing there fails the
+//! first test that loads a configuration. Durations, names and addresses are still text; `resolve` judges them.
+//! Numbers and booleans may come as text, since the environment knows nothing else.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Raw {
+    pub(super) prefix: String,
+    pub(super) instance: String,
+    pub(super) state_dir: String,
+    pub(super) redis: Redis,
+    pub(super) queues: Queues,
+    pub(super) leases: Leases,
+    pub(super) jobs: Jobs,
+    pub(super) orders: Orders,
+    pub(super) payment_points: BTreeMap<String, PaymentPoint>,
+    pub(super) sources: Sources,
+    pub(super) messages: Messages,
+    pub(super) channels: BTreeMap<String, Channel>,
+    pub(super) results: Capped,
+    pub(super) rejected: Capped,
+    pub(super) dead: Capped,
+    pub(super) retention: Retention,
+    pub(super) http: Http,
+    pub(super) shutdown: Shutdown,
+    pub(super) log: Log,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Redis {
+    pub(super) url: String,
+    pub(super) response_timeout: String,
+    pub(super) connect_timeout: String,
+    pub(super) embedded_program: String,
+    pub(super) embedded_fsync: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the names are the keys of the file")]
+pub(super) struct Queues {
+    pub(super) permits_generate: u32,
+    pub(super) permits_control: u32,
+    pub(super) permits_batch: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Leases {
+    pub(super) renew: String,
+    pub(super) lease: String,
+    pub(super) sweep: String,
+    pub(super) max_deliveries: u32,
+    pub(super) claim_deadline: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Jobs {
+    pub(super) retention_with_id: String,
+    pub(super) retention: String,
+    pub(super) max_attempts: u32,
+    pub(super) retry_base: String,
+    pub(super) retry_cap: String,
+    pub(super) max_bytes: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Orders {
+    pub(super) max_amount: u64,
+    #[serde(deserialize_with = "list")]
+    pub(super) currencies: Vec<String>,
+    pub(super) expires_in: String,
+    pub(super) floor: String,
+    pub(super) short_code_length: u32,
+    pub(super) link_base: String,
+    pub(super) default_payment_point: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PaymentPoint {
+    pub(super) provider: String,
+    pub(super) link_base: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sources {
+    pub(super) spool_dir: String,
+    pub(super) max_rows: u64,
+    pub(super) max_line_bytes: u64,
+    pub(super) slice_rows: u32,
+    pub(super) kept_errors: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Messages {
+    pub(super) max_parts: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Channel {
+    pub(super) kind: String,
+    pub(super) url: String,
+    pub(super) method: String,
+    pub(super) headers: BTreeMap<String, String>,
+    pub(super) body: String,
+    pub(super) id_pointer: String,
+    pub(super) error_pointer: String,
+    #[serde(deserialize_with = "list")]
+    pub(super) denied_codes: Vec<String>,
+    pub(super) sender: String,
+    pub(super) credentials: BTreeMap<String, String>,
+    pub(super) rate_per_second: u32,
+    pub(super) in_flight: u32,
+    pub(super) timeout: String,
+    pub(super) connect_timeout: String,
+    pub(super) pool_idle: String,
+    pub(super) idempotent: bool,
+    pub(super) on_unknown: String,
+    pub(super) runs: String,
+    pub(super) slots: u32,
+    pub(super) retry_attempts: u32,
+    pub(super) retry_base: String,
+    pub(super) retry_cap: String,
+    pub(super) breaker_failures: u32,
+    pub(super) breaker_cooldown: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Capped {
+    pub(super) max_bytes: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Retention {
+    pub(super) campaigns: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Http {
+    pub(super) listen: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Shutdown {
+    pub(super) drain: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Log {
+    pub(super) format: String,
+    pub(super) level: String,
+}
+
+/// A list of texts; one text is split at its commas, for the environment.
+fn list<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
+    struct List;
+
+    impl<'de> Visitor<'de> for List {
+        type Value = Vec<String>;
+
+        fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+            out.write_str("a list of texts")
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+            Ok(text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect())
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let mut parts = Vec::new();
+            while let Some(part) = seq.next_element()? {
+                parts.push(part);
+            }
+            Ok(parts)
+        }
+    }
+
+    input.deserialize_any(List)
+}

@@ -1,0 +1,259 @@
+//! From what is written to what is meant: each value judged, each contradiction refused, paths and secrets found.
+//!
+//! The first fault ends it, naming key, value and rule. The surroundings (environment, root or not) come in as an
+//! argument, so that a test can say them. Channels are in `resolve_channel`, single values in `rules`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::raw::{self, Raw};
+use super::rules::{DAY, HOUR, MINUTE, address_base, duration, name, number, one_of, show, size};
+use super::{
+    Config, ConfigError, Fsync, JobSettings, LeaseSettings, LogFormat, LogSettings, OrderProvider, OrderSettings,
+    PaymentPoint, QueueSettings, RedisSettings, RedisTarget, SourceSettings, StreamSettings, resolve_channel,
+};
+
+/// What of the process decides about paths and secrets.
+pub(super) struct Surroundings {
+    /// Environment variables.
+    pub(super) environment: BTreeMap<String, String>,
+    /// Whether it runs as root.
+    pub(super) is_root: bool,
+}
+
+impl Surroundings {
+    /// A variable that is set and not empty.
+    pub(super) fn variable(&self, name: &str) -> Option<&str> {
+        self.environment.get(name).map(String::as_str).filter(|text| !text.is_empty())
+    }
+
+    /// `~` and `~/...` are the home folder.
+    pub(super) fn path(&self, key: &str, text: &str) -> Result<PathBuf, ConfigError> {
+        let Some(rest) = text.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
+            return Ok(PathBuf::from(text));
+        };
+        let home = self.variable("HOME").ok_or_else(|| ConfigError::value(key, show(text), "HOME is not set"))?;
+        Ok(PathBuf::from(home).join(rest.trim_start_matches('/')))
+    }
+
+    fn state_dir(&self, text: &str) -> Result<PathBuf, ConfigError> {
+        if !text.is_empty() {
+            return self.path("state_dir", text);
+        }
+        // systemd names several folders with colons between; ours is the first.
+        if let Some(first) = self.variable("STATE_DIRECTORY").and_then(|folders| folders.split(':').next()) {
+            return Ok(PathBuf::from(first));
+        }
+        if self.is_root {
+            return Ok(PathBuf::from("/var/lib/remesa"));
+        }
+        match self.variable("XDG_STATE_HOME") {
+            Some(folder) => Ok(PathBuf::from(folder).join("remesa")),
+            None => self.path("state_dir", "~/.local/state/remesa"),
+        }
+    }
+}
+
+/// Judges everything.
+pub(super) fn resolve(raw: Raw, around: &Surroundings) -> Result<Config, ConfigError> {
+    let state_dir = around.state_dir(&raw.state_dir)?;
+    let spool_dir = match raw.sources.spool_dir.as_str() {
+        "" => state_dir.join("spool"),
+        text => around.path("sources.spool_dir", text)?,
+    };
+    let payment_points = payment_points(raw.payment_points, &raw.orders)?;
+    let drain = duration("shutdown.drain", &raw.shutdown.drain, Duration::from_secs(1), 10 * MINUTE)?;
+    let mut channels = BTreeMap::new();
+    for (channel, settings) in raw.channels {
+        let settings = resolve_channel::channel(&channel, settings, around)?;
+        if settings.timeout > drain {
+            return Err(ConfigError::Contradiction {
+                key: "shutdown.drain".to_owned(),
+                value: show(&raw.shutdown.drain),
+                other_key: format!("channels.{channel}.timeout"),
+                other: show(&humantime::format_duration(settings.timeout).to_string()),
+                rule: "a message in flight must be able to end while the daemon drains".to_owned(),
+            });
+        }
+        channels.insert(channel, settings);
+    }
+    Ok(Config {
+        prefix: prefix(&raw.prefix)?,
+        instance: name("instance", &raw.instance)?,
+        redis: redis(&raw.redis)?,
+        queues: QueueSettings {
+            permits_generate: size("queues.permits_generate", raw.queues.permits_generate.into(), 1, 1_000)?,
+            permits_control: size("queues.permits_control", raw.queues.permits_control.into(), 1, 1_000)?,
+            permits_batch: size("queues.permits_batch", raw.queues.permits_batch.into(), 1, 1_000)?,
+        },
+        leases: leases(&raw.leases)?,
+        jobs: jobs(&raw.jobs)?,
+        orders: orders(raw.orders, &payment_points)?,
+        payment_points,
+        sources: SourceSettings {
+            spool_dir,
+            max_rows: number("sources.max_rows", raw.sources.max_rows, 1, 100_000_000)?,
+            max_line_bytes: size("sources.max_line_bytes", raw.sources.max_line_bytes, 256, 16_777_216)?,
+            slice_rows: size("sources.slice_rows", raw.sources.slice_rows.into(), 1, 10_000)?,
+            kept_errors: number("sources.kept_errors", raw.sources.kept_errors, 0, 1_000_000)?,
+        },
+        max_parts: size("messages.max_parts", raw.messages.max_parts.into(), 1, 10)?,
+        channels,
+        streams: StreamSettings {
+            results_max_bytes: stream("results.max_bytes", &raw.results)?,
+            rejected_max_bytes: stream("rejected.max_bytes", &raw.rejected)?,
+            dead_max_bytes: stream("dead.max_bytes", &raw.dead)?,
+        },
+        campaign_retention: duration("retention.campaigns", &raw.retention.campaigns, HOUR, 3_650 * DAY)?,
+        http_listen: listen(&raw.http.listen)?,
+        drain,
+        log: LogSettings {
+            format: one_of("log.format", &raw.log.format, &[("text", LogFormat::Text), ("json", LogFormat::Json)])?,
+            level: level(raw.log.level)?,
+        },
+        state_dir,
+    })
+}
+
+fn prefix(text: &str) -> Result<String, ConfigError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-:".contains(c);
+    let ends = |c: Option<char>| c.is_some_and(|c| c != ':');
+    if text.len() <= 32 && text.chars().all(allowed) && ends(text.chars().next()) && ends(text.chars().last()) {
+        return Ok(text.to_owned());
+    }
+    Err(ConfigError::value("prefix", show(text), "must be 1 to 32 of A-Z a-z 0-9 . _ - and : inside"))
+}
+
+fn redis(raw: &raw::Redis) -> Result<RedisSettings, ConfigError> {
+    let fsync = [("everysec", Fsync::EverySecond), ("always", Fsync::Always)];
+    let fsync = one_of("redis.embedded_fsync", &raw.embedded_fsync, &fsync)?;
+    let target = match raw.url.as_str() {
+        "embedded" if raw.embedded_program.is_empty() => {
+            return Err(ConfigError::value("redis.embedded_program", "\"\"", "names the program redis-server"));
+        }
+        "embedded" => RedisTarget::Embedded { program: raw.embedded_program.clone(), fsync },
+        url if url.starts_with("redis://") || url.starts_with("unix://") => RedisTarget::Server { url: url.to_owned() },
+        // The address may hold a password: only its scheme is shown.
+        url => {
+            let shown = show(url.split("://").next().unwrap_or_default());
+            let rule = "must be \"embedded\", redis://host[:port][/db] or unix:///path";
+            return Err(ConfigError::value("redis.url", shown, rule));
+        }
+    };
+    Ok(RedisSettings {
+        target,
+        response_timeout: duration("redis.response_timeout", &raw.response_timeout, Duration::from_secs(1), MINUTE)?,
+        connect_timeout: duration("redis.connect_timeout", &raw.connect_timeout, Duration::from_millis(100), MINUTE)?,
+    })
+}
+
+fn leases(raw: &raw::Leases) -> Result<LeaseSettings, ConfigError> {
+    let lease = duration("leases.lease", &raw.lease, Duration::from_secs(1), 10 * MINUTE)?;
+    let renew = duration("leases.renew", &raw.renew, Duration::from_millis(10), 10 * MINUTE)?;
+    let claim_deadline = match raw.claim_deadline.as_str() {
+        "" => lease / 2,
+        text => duration("leases.claim_deadline", text, Duration::from_millis(10), 10 * MINUTE)?,
+    };
+    let contradiction = |key: &str, value: &str, rule: &str| ConfigError::Contradiction {
+        key: key.to_owned(),
+        value: show(value),
+        other_key: "leases.lease".to_owned(),
+        other: show(&raw.lease),
+        rule: rule.to_owned(),
+    };
+    if renew > lease / 3 {
+        let rule = "a lease must outlive two missed renewals (at most a third of it)";
+        return Err(contradiction("leases.renew", &raw.renew, rule));
+    }
+    if claim_deadline > lease / 2 {
+        let rule = "a claim must end well before another daemon takes it over (at most half of the lease)";
+        return Err(contradiction("leases.claim_deadline", &raw.claim_deadline, rule));
+    }
+    Ok(LeaseSettings {
+        renew,
+        lease,
+        sweep: duration("leases.sweep", &raw.sweep, Duration::from_millis(100), MINUTE)?,
+        max_deliveries: number("leases.max_deliveries", raw.max_deliveries, 1, 100)?,
+        claim_deadline,
+    })
+}
+
+fn jobs(raw: &raw::Jobs) -> Result<JobSettings, ConfigError> {
+    let (retry_base, retry_cap) = resolve_channel::retry("jobs", &raw.retry_base, &raw.retry_cap)?;
+    Ok(JobSettings {
+        retention_with_id: duration("jobs.retention_with_id", &raw.retention_with_id, MINUTE, 365 * DAY)?,
+        retention: duration("jobs.retention", &raw.retention, MINUTE, 365 * DAY)?,
+        max_attempts: number("jobs.max_attempts", raw.max_attempts, 1, 100)?,
+        retry_base,
+        retry_cap,
+        max_bytes: size("jobs.max_bytes", raw.max_bytes, 1_024, 16_777_216)?,
+    })
+}
+
+fn payment_points(
+    raw: BTreeMap<String, raw::PaymentPoint>,
+    orders: &raw::Orders,
+) -> Result<BTreeMap<String, PaymentPoint>, ConfigError> {
+    let default_base = address_base("orders.link_base", &orders.link_base)?;
+    let mut points = BTreeMap::new();
+    for (point, settings) in raw {
+        let key = |field: &str| format!("payment_points.{point}.{field}");
+        let resolved = PaymentPoint {
+            name: name(&format!("payment_points.{point}"), &point)?,
+            provider: one_of(&key("provider"), &settings.provider, &[("local", OrderProvider::Local)])?,
+            link_base: match settings.link_base.as_str() {
+                "" => default_base.clone(),
+                text => address_base(&key("link_base"), text)?,
+            },
+        };
+        points.insert(point, resolved);
+    }
+    Ok(points)
+}
+
+fn orders(raw: raw::Orders, points: &BTreeMap<String, PaymentPoint>) -> Result<OrderSettings, ConfigError> {
+    for code in &raw.currencies {
+        if iso_currency::Currency::from_code(code).is_none() {
+            let rule = "must be ISO 4217 codes in capitals, such as EUR";
+            return Err(ConfigError::value("orders.currencies", show(code), rule));
+        }
+    }
+    if !points.contains_key(&raw.default_payment_point) {
+        let known = points.keys().cloned().collect::<Vec<_>>().join(", ");
+        let rule = format!("must be one of the payment points defined: {known}");
+        return Err(ConfigError::value("orders.default_payment_point", show(&raw.default_payment_point), rule));
+    }
+    Ok(OrderSettings {
+        max_amount_minor: number("orders.max_amount", raw.max_amount, 1, 1_000_000_000_000)?,
+        currencies: raw.currencies,
+        expires_in: duration("orders.expires_in", &raw.expires_in, 10 * MINUTE, 15 * DAY)?,
+        floor: duration("orders.floor", &raw.floor, Duration::ZERO, DAY)?,
+        short_code_length: size("orders.short_code_length", raw.short_code_length.into(), 6, 16)?,
+        default_payment_point: raw.default_payment_point,
+    })
+}
+
+fn stream(key: &str, raw: &raw::Capped) -> Result<u64, ConfigError> {
+    number(key, raw.max_bytes, 65_536, 1_099_511_627_776)
+}
+
+fn listen(text: &str) -> Result<Option<SocketAddr>, ConfigError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let rule = "must be an address and a port, such as 127.0.0.1:9464, or \"\" for none";
+    text.parse().map(Some).map_err(|_| ConfigError::value("http.listen", show(text), rule))
+}
+
+fn level(text: String) -> Result<String, ConfigError> {
+    match tracing_subscriber::EnvFilter::try_new(&text) {
+        Ok(_) => Ok(text),
+        Err(_) => Err(ConfigError::value(
+            "log.level",
+            show(&text),
+            "must be error, warn, info, debug, trace or directives such as info,remesa::queue=debug",
+        )),
+    }
+}

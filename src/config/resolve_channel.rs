@@ -1,0 +1,175 @@
+//! One `[channels.<name>]` table, judged: [`ChannelSettings`] with its secrets looked up.
+//!
+//! Refused: `resend` without `idempotent`, a connection that may take longer than the request, an http channel
+//! without an address or a body. Templates are compiled by the channel itself, which knows what they may name.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::resolve::Surroundings;
+use super::rules::{HOUR, MINUTE, duration, name, number, one_of, show};
+use super::{ConfigError, raw};
+use crate::channel::settings::{ChannelKind, ChannelSettings, OnUnknown, RunsOrder, Secret};
+
+/// Where `remesa sandbox` listens when nothing else is said.
+const SANDBOX_URL: &str = "http://127.0.0.1:9465";
+
+/// Judges one channel.
+pub(super) fn channel(channel: &str, raw: raw::Channel, around: &Surroundings) -> Result<ChannelSettings, ConfigError> {
+    let table = format!("channels.{channel}");
+    let key = |field: &str| format!("{table}.{field}");
+    let kind = one_of(&key("kind"), &raw.kind, &[("http", ChannelKind::Http), ("sandbox", ChannelKind::Sandbox)])?;
+    let timeout = duration(&key("timeout"), &raw.timeout, Duration::from_millis(100), 5 * MINUTE)?;
+    let connect_timeout = duration(&key("connect_timeout"), &raw.connect_timeout, Duration::from_millis(50), MINUTE)?;
+    if connect_timeout > timeout {
+        return Err(ConfigError::Contradiction {
+            key: key("connect_timeout"),
+            value: show(&raw.connect_timeout),
+            other_key: key("timeout"),
+            other: show(&raw.timeout),
+            rule: "the connection is a part of the request".to_owned(),
+        });
+    }
+    let (retry_base, retry_cap) = retry(&table, &raw.retry_base, &raw.retry_cap)?;
+    Ok(ChannelSettings {
+        name: name(&table, channel)?,
+        kind,
+        url: url(&table, kind, raw.url)?,
+        method: one_of(&key("method"), &raw.method, &[("POST", "POST"), ("PUT", "PUT")])?.to_owned(),
+        headers: raw.headers,
+        body: body(&table, kind, raw.body)?,
+        id_pointer: pointer(&key("id_pointer"), raw.id_pointer)?,
+        error_pointer: pointer(&key("error_pointer"), raw.error_pointer)?,
+        denied_codes: raw.denied_codes,
+        sender: sender(&key("sender"), raw.sender)?,
+        credentials: credentials(&table, raw.credentials, around)?,
+        rate_per_second: number(&key("rate_per_second"), raw.rate_per_second, 0, 1_000_000)?,
+        in_flight: number(&key("in_flight"), raw.in_flight, 1, 10_000)?,
+        timeout,
+        connect_timeout,
+        pool_idle: duration(&key("pool_idle"), &raw.pool_idle, Duration::ZERO, 5 * MINUTE)?,
+        idempotent: raw.idempotent,
+        on_unknown: on_unknown(&table, &raw.on_unknown, raw.idempotent)?,
+        runs: runs(&key("runs"), &raw.runs)?,
+        slots: number(&key("slots"), raw.slots, 1, 64)?,
+        retry_attempts: number(&key("retry_attempts"), raw.retry_attempts, 1, 100)?,
+        retry_base,
+        retry_cap,
+        breaker_failures: number(&key("breaker_failures"), raw.breaker_failures, 1, 100_000)?,
+        breaker_cooldown: duration(&key("breaker_cooldown"), &raw.breaker_cooldown, Duration::from_millis(100), HOUR)?,
+    })
+}
+
+/// `retry_base` and `retry_cap` of a table.
+pub(super) fn retry(table: &str, base: &str, cap: &str) -> Result<(Duration, Duration), ConfigError> {
+    let least = Duration::from_millis(10);
+    let base_key = format!("{table}.retry_base");
+    let cap_key = format!("{table}.retry_cap");
+    let resolved = (duration(&base_key, base, least, HOUR)?, duration(&cap_key, cap, least, 24 * HOUR)?);
+    if resolved.0 > resolved.1 {
+        return Err(ConfigError::Contradiction {
+            key: base_key,
+            value: show(base),
+            other_key: cap_key,
+            other: show(cap),
+            rule: "the first wait is at most the longest one".to_owned(),
+        });
+    }
+    Ok(resolved)
+}
+
+fn url(table: &str, kind: ChannelKind, text: String) -> Result<String, ConfigError> {
+    if text.is_empty() && kind == ChannelKind::Sandbox {
+        return Ok(SANDBOX_URL.to_owned());
+    }
+    if text.starts_with("http://") || text.starts_with("https://") {
+        return Ok(text);
+    }
+    let rule = "must be an http or https address: where the provider takes messages";
+    Err(ConfigError::value(format!("{table}.url"), show(&text), rule))
+}
+
+fn body(table: &str, kind: ChannelKind, text: String) -> Result<String, ConfigError> {
+    if text.is_empty() && kind == ChannelKind::Http {
+        return Err(ConfigError::value(format!("{table}.body"), "\"\"", "must be the template of a JSON body"));
+    }
+    Ok(text)
+}
+
+fn pointer(key: &str, text: String) -> Result<String, ConfigError> {
+    if text.is_empty() || text.starts_with('/') {
+        return Ok(text);
+    }
+    Err(ConfigError::value(key, show(&text), "must be a JSON pointer such as /messages/0/id"))
+}
+
+fn sender(key: &str, text: String) -> Result<String, ConfigError> {
+    // 15 digits (E.164) or 11 characters (GSM 03.40); which of the two is the provider's matter.
+    if (1..=15).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
+        return Ok(text);
+    }
+    Err(ConfigError::value(key, show(&text), "must be 1 to 15 characters"))
+}
+
+fn on_unknown(table: &str, text: &str, idempotent: bool) -> Result<OnUnknown, ConfigError> {
+    let words = [("keep", OnUnknown::Keep), ("resend", OnUnknown::Resend), ("fail", OnUnknown::Fail)];
+    let on_unknown = one_of(&format!("{table}.on_unknown"), text, &words)?;
+    if on_unknown == OnUnknown::Resend && !idempotent {
+        return Err(ConfigError::Contradiction {
+            key: format!("{table}.on_unknown"),
+            value: show(text),
+            other_key: format!("{table}.idempotent"),
+            other: "false".to_owned(),
+            rule: "asking again would send twice unless the provider knows the key".to_owned(),
+        });
+    }
+    Ok(on_unknown)
+}
+
+fn runs(key: &str, text: &str) -> Result<RunsOrder, ConfigError> {
+    if text == "sequential" {
+        return Err(ConfigError::value(key, show(text), "is not available yet; must be \"fair\""));
+    }
+    one_of(key, text, &[("fair", RunsOrder::Fair)])
+}
+
+fn credentials(
+    table: &str,
+    raw: BTreeMap<String, String>,
+    around: &Surroundings,
+) -> Result<BTreeMap<String, Secret>, ConfigError> {
+    let mut found = BTreeMap::new();
+    for (credential, text) in raw {
+        let key = format!("{table}.credentials.{credential}");
+        let secret = credential_text(&key, &text, around)?;
+        if secret.is_empty() || secret.chars().any(char::is_control) {
+            return Err(ConfigError::Unusable { key, rule: "is empty or holds control characters".to_owned() });
+        }
+        found.insert(credential, Secret::new(secret));
+    }
+    Ok(found)
+}
+
+fn credential_text(key: &str, text: &str, around: &Surroundings) -> Result<String, ConfigError> {
+    let missing = |rule: String| ConfigError::Unusable { key: key.to_owned(), rule };
+    if let Some(variable) = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
+        return around
+            .variable(variable)
+            .map(str::to_owned)
+            .ok_or_else(|| missing(format!("the environment variable {variable} is not set")));
+    }
+    let Some(file) = text.strip_prefix("file:") else {
+        return Ok(text.to_owned());
+    };
+    let mut path = around.path(key, file)?;
+    if path.is_relative() {
+        let folder = around.variable("CREDENTIALS_DIRECTORY").ok_or_else(|| {
+            missing(format!("{file} is looked up in CREDENTIALS_DIRECTORY, which systemd sets; it is not set"))
+        })?;
+        path = PathBuf::from(folder).join(path);
+    }
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| missing(format!("cannot read {}: {}", path.display(), error.kind())))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}

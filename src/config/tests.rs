@@ -1,0 +1,177 @@
+//! The configuration as an operator meets it: defaults, precedence, and a sentence for every mistake.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::time::Duration;
+
+use super::{Config, ConfigError, LogFormat, RedisTarget};
+use crate::channel::settings::{ChannelKind, OnUnknown};
+
+const SANDBOX: &str = "[channels.sms-main]\nkind = \"sandbox\"\n";
+
+fn load(file: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let mut written = tempfile::NamedTempFile::new().unwrap();
+    written.write_all(file.as_bytes()).unwrap();
+    let environment: BTreeMap<String, String> =
+        [("HOME", "/home/ana")].iter().chain(variables).map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    Config::from_layers(Some(written.path()), environment, false)
+}
+
+fn refusal(file: &str, variables: &[(&str, &str)]) -> String {
+    load(file, variables).unwrap_err().to_string()
+}
+
+#[test]
+fn the_compiled_in_file_is_a_configuration_and_holds_every_key() {
+    let config = load("", &[]).unwrap();
+    assert_eq!(config.prefix, "remesa");
+    assert_eq!(config.orders.expires_in, Duration::from_hours(48));
+    assert_eq!(config.leases.claim_deadline, Duration::from_secs(6));
+    assert_eq!(config.payment_point("pp-main").unwrap().link_base, "https://pay.example/");
+    assert_eq!(config.state_dir.to_str(), Some("/home/ana/.local/state/remesa"));
+    assert!(config.sources.spool_dir.ends_with("remesa/spool"));
+    assert!(config.channels.is_empty());
+    assert!(matches!(config.redis.target, RedisTarget::Embedded { .. }));
+}
+
+#[test]
+fn a_copy_of_the_compiled_in_file_is_a_valid_configuration() {
+    assert_eq!(load(super::layers::COMPILED_IN, &[]).unwrap(), load("", &[]).unwrap());
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_the_file_over_the_defaults() {
+    let file = "prefix = \"from-file\"\n[log]\nformat = \"json\"\n";
+    let config = load(file, &[("REMESA_PREFIX", "from-env"), ("REMESA_QUEUES__PERMITS_CONTROL", "3")]).unwrap();
+    assert_eq!((config.prefix.as_str(), config.log.format), ("from-env", LogFormat::Json));
+    assert_eq!((config.queues.permits_control, config.queues.permits_generate), (3, 2));
+    assert_eq!(load(file, &[("REMESA_PREFIX", "")]).unwrap().prefix, "from-file");
+}
+
+#[test]
+fn a_channel_is_filled_up_with_the_channel_defaults() {
+    let config = load(&format!("[channel_defaults]\ntimeout = \"7s\"\n{SANDBOX}"), &[]).unwrap();
+    let channel = &config.channels["sms-main"];
+    assert_eq!((channel.name.as_str(), channel.kind), ("sms-main", ChannelKind::Sandbox));
+    assert_eq!((channel.timeout, channel.in_flight), (Duration::from_secs(7), 64));
+    assert_eq!(channel.url, "http://127.0.0.1:9465");
+}
+
+#[test]
+fn a_variable_reaches_a_channel_whose_name_has_a_hyphen() {
+    let variables = [
+        ("REMESA_CHANNELS__SMS_MAIN__RATE_PER_SECOND", "30"),
+        ("REMESA_CHANNELS__SMS_MAIN__DENIED_CODES", "no_credit, closed"),
+        ("REMESA_CHANNELS__SMS_MAIN__SENDER", "0034600"),
+        ("REMESA_CHANNELS__SMS_MAIN__IDEMPOTENT", "true"),
+        ("REMESA_CHANNELS__SMS_MAIN__ON_UNKNOWN", "resend"),
+    ];
+    let channel = load(SANDBOX, &variables).unwrap().channels.remove("sms-main").unwrap();
+    assert_eq!((channel.rate_per_second, channel.sender.as_str()), (30, "0034600"));
+    assert_eq!(channel.denied_codes, ["no_credit", "closed"]);
+    assert_eq!(channel.on_unknown, OnUnknown::Resend);
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_the_nearest_one_and_its_place() {
+    let text = refusal("[redis]\nurll = \"embedded\"\n", &[]);
+    assert!(text.starts_with("unknown key `redis.urll` in /"), "{text}");
+    assert!(text.ends_with(", did you mean `redis.url`?"), "{text}");
+    let text = refusal(&format!("{SANDBOX}rate_per_secnd = 3\n"), &[]);
+    assert!(
+        text.contains("`channels.sms-main.rate_per_secnd`") && text.contains("`channels.sms-main.rate_per_second`?")
+    );
+    assert_eq!(
+        refusal("", &[("REMESA_REDIS__ULR", "embedded")]),
+        "unknown key `redis.ulr` in the environment variable REMESA_REDIS__ULR, did you mean `redis.url`?"
+    );
+    assert!(refusal("qwertz = 1\n", &[]).starts_with("unknown key `qwertz` in "));
+}
+
+#[test]
+fn a_wrong_value_names_key_value_and_rule() {
+    for (file, sentence) in [
+        ("[leases]\nsweep = \"soon\"\n", "`leases.sweep` = \"soon\": must be a duration such as"),
+        ("[orders]\nexpires_in = \"9m\"\n", "`orders.expires_in` = \"9m\": must be from 10m to 15days"),
+        ("[orders]\ncurrencies = [\"EUR\", \"XQX\"]\n", "`orders.currencies` = \"XQX\": must be ISO 4217"),
+        ("[orders]\ndefault_payment_point = \"pp-2\"\n", "must be one of the payment points defined: pp-main"),
+        ("[queues]\npermits_batch = 0\n", "`queues.permits_batch` = 0: must be from 1 to 1000"),
+        ("[queues]\npermits_batch = \"four\"\n", "`queues.permits_batch` = string \"four\": must be an"),
+        ("[queues]\npermits_batch = -4\n", "`queues.permits_batch` = "),
+        ("[log]\nformat = \"xml\"\n", "`log.format` = \"xml\": must be \"text\" or \"json\""),
+        ("[log]\nlevel = \"remesa=loud\"\n", "`log.level`"),
+        ("[http]\nlisten = \"9464\"\n", "`http.listen` = \"9464\": must be an address and a port"),
+        ("prefix = \"a{b}\"\n", "`prefix` = \"a{b}\""),
+        ("instance = \"\"\n", "`instance` = \"\": must be a name"),
+        ("channels = 3\n", "`channels`: invalid type: integer `3`, expected a map"),
+        ("[channels]\nx = 3\n", "`channels.x` = 3: is a table of keys"),
+        ("[channels.x]\nkind = \"carrier-pigeon\"\n", "must be \"http\" or \"sandbox\""),
+        ("[channels.x]\n", "`channels.x.url` = \"\": must be an http or https address"),
+        ("[channels.\"a b\"]\nkind = \"sandbox\"\n", "`channels.a b` = \"a b\": must be a name"),
+        ("[channels.x]\nkind = \"sandbox\"\nruns = \"sequential\"\n", "is not available yet"),
+        ("[payment_points.pp-2]\nlink_base = \"pay.example\"\n", "`payment_points.pp-2.link_base` = \"pay.example\""),
+    ] {
+        let text = refusal(file, &[]);
+        assert!(text.contains(sentence), "{file}{text}");
+    }
+}
+
+#[test]
+fn a_contradiction_names_both_keys() {
+    for (file, keys) in [
+        ("[leases]\nrenew = \"5s\"\n", ["leases.renew", "leases.lease"]),
+        ("[leases]\nclaim_deadline = \"7s\"\n", ["leases.claim_deadline", "leases.lease"]),
+        ("[jobs]\nretry_base = \"10m\"\n", ["jobs.retry_base", "jobs.retry_cap"]),
+        ("[channels.x]\nkind = \"sandbox\"\ntimeout = \"30s\"\n", ["shutdown.drain", "channels.x.timeout"]),
+        (
+            "[channels.x]\nkind = \"sandbox\"\nconnect_timeout = \"11s\"\n",
+            ["channels.x.connect_timeout", "channels.x.timeout"],
+        ),
+        (
+            "[channels.x]\nkind = \"sandbox\"\non_unknown = \"resend\"\n",
+            ["channels.x.on_unknown", "channels.x.idempotent"],
+        ),
+    ] {
+        let text = refusal(file, &[]);
+        assert!(text.contains("contradicts") && keys.iter().all(|key| text.contains(key)), "{file}{text}");
+    }
+}
+
+#[test]
+fn a_credential_comes_from_a_variable_or_a_file_and_is_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("sms-key"), "from-file\n").unwrap();
+    let file = format!("{SANDBOX}credentials = {{ a = \"${{SMS_KEY}}\", b = \"file:sms-key\" }}\n");
+    let variables = [("SMS_KEY", "from-env"), ("CREDENTIALS_DIRECTORY", folder.path().to_str().unwrap())];
+    let config = load(&file, &variables).unwrap();
+    let credentials = &config.channels["sms-main"].credentials;
+    assert_eq!((credentials["a"].expose(), credentials["b"].expose()), ("from-env", "from-file"));
+    assert!(!format!("{config:?}").contains("from-"));
+    assert_eq!(refusal(&file, &[]), "`channels.sms-main.credentials.a`: the environment variable SMS_KEY is not set");
+    assert!(!refusal("[channels.x]\ncredentials = { a = \"hush\n", &[]).contains("hush"));
+}
+
+#[test]
+fn a_password_in_the_address_of_redis_is_not_shown() {
+    let config = load("[redis]\nurl = \"redis://:hush@10.0.0.1:6379/1\"\n", &[]).unwrap();
+    assert!(!format!("{config:?}").contains("hush"));
+    assert!(!refusal("[redis]\nurl = \"rediss://:hush@10.0.0.1\"\n", &[]).contains("hush"));
+}
+
+#[test]
+fn a_file_that_is_named_must_exist() {
+    let error = Config::load(Some("/nowhere/remesa.toml".as_ref()), std::iter::empty()).unwrap_err();
+    assert!(matches!(error, ConfigError::Unreadable { .. }));
+    let named = [(super::PATH_VARIABLE.to_owned(), "/nowhere/remesa.toml".to_owned())];
+    assert!(matches!(Config::load(None, named.into_iter()), Err(ConfigError::Unreadable { .. })));
+}
+
+#[test]
+fn the_state_folder_is_what_systemd_or_the_desktop_says() {
+    let given = [("STATE_DIRECTORY", "/var/lib/private/remesa:/x"), ("XDG_STATE_HOME", "/state")];
+    assert_eq!(load("", &given).unwrap().state_dir.to_str(), Some("/var/lib/private/remesa"));
+    assert_eq!(load("", &given[1..]).unwrap().state_dir.to_str(), Some("/state/remesa"));
+    assert_eq!(load("state_dir = \"~/r\"\n", &given).unwrap().state_dir.to_str(), Some("/home/ana/r"));
+    let as_root = Config::from_layers(None, BTreeMap::new(), true).unwrap();
+    assert_eq!(as_root.state_dir.to_str(), Some("/var/lib/remesa"));
+}
