@@ -1,0 +1,143 @@
+//! What a channel is told to be: the resolved settings of one `[channels.<name>]` table.
+//!
+//! Plain data. `config` builds it (defaults merged, environment expanded, contradictions refused); a channel
+//! reads it and never looks at the environment or a file itself. Two settings may be trusted here:
+//! [`OnUnknown::Resend`] is only ever found together with `idempotent`, and `timeout` is at most the drain
+//! budget of the process. A [`Secret`] does not print itself.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// What a channel speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ChannelKind {
+    /// Any provider with a JSON API: the request is templated, the reply is mapped by JSON pointers.
+    Http,
+    /// The built-in simulator: `http` with the request and reply mapping filled in.
+    Sandbox,
+}
+
+impl ChannelKind {
+    /// The word of the configuration file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Sandbox => "sandbox",
+        }
+    }
+}
+
+/// What becomes of a recipient whose provider never answered (DOMAIN rule DA-1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OnUnknown {
+    /// Stays `unknown` until a receipt or an operator decides. The default.
+    Keep,
+    /// Asked again with the same idempotency key; only where the provider de-duplicates.
+    Resend,
+    /// Becomes `failed` at once.
+    Fail,
+}
+
+/// How the runs of one channel share it (rule BM-4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RunsOrder {
+    /// Batch by batch, so that a small run is not stuck behind a large one.
+    Fair,
+}
+
+/// A credential. `Debug` and `Display` hide it; [`Secret::expose`] is the only way to read it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps the text of a credential.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The credential itself, for the moment it is put on the wire.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Secret(hidden)")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("hidden")
+    }
+}
+
+/// One channel, as configured. Keys, units and ranges are described in `config/remesa.toml`.
+/// Its `Debug` shows neither query strings, header values nor bodies: people write tokens into them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ChannelSettings {
+    /// The name that jobs use.
+    pub name: String,
+    /// What it speaks.
+    pub kind: ChannelKind,
+    /// Where the provider listens; for the sandbox the base address of the simulator.
+    pub url: String,
+    /// HTTP method, upper case.
+    pub method: String,
+    /// Header name to template.
+    pub headers: BTreeMap<String, String>,
+    /// Template of the JSON body. Empty for the sandbox, which brings its own.
+    pub body: String,
+    /// JSON pointer (RFC 6901) to the provider's message id in a successful reply.
+    pub id_pointer: String,
+    /// JSON pointer to the provider's error code in a refusing reply.
+    pub error_pointer: String,
+    /// Error codes that mean that the provider refuses us, not the recipient.
+    pub denied_codes: Vec<String>,
+    /// Sender shown on the phone: a number or an alphanumeric name.
+    pub sender: String,
+    /// Credentials by name, for the templates.
+    pub credentials: BTreeMap<String, Secret>,
+    /// Message parts a second over all daemons; 0 = unlimited.
+    pub rate_per_second: u32,
+    /// Most requests at once, per daemon.
+    pub in_flight: u32,
+    /// From the request to the end of the reply.
+    pub timeout: Duration,
+    /// For the TCP and TLS connection.
+    pub connect_timeout: Duration,
+    /// Idle connections are closed after this.
+    pub pool_idle: Duration,
+    /// The provider de-duplicates by our idempotency key.
+    pub idempotent: bool,
+    /// What becomes of a recipient whose provider never answered.
+    pub on_unknown: OnUnknown,
+    /// How runs share the channel.
+    pub runs: RunsOrder,
+    /// Slots of a run on this channel: how many turns of one run go on at once, over all daemons.
+    pub slots: u32,
+    /// Most attempts for one recipient, the first one included.
+    pub retry_attempts: u32,
+    /// Wait before the second attempt, before jitter.
+    pub retry_base: Duration,
+    /// The longest wait between two attempts.
+    pub retry_cap: Duration,
+    /// Failures in a row that open the breaker.
+    pub breaker_failures: u32,
+    /// How long the breaker stays open before one probe is let through.
+    pub breaker_cooldown: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Secret;
+
+    #[test]
+    fn a_secret_is_not_printed() {
+        let secret = Secret::new("s3cr3t");
+        assert_eq!(format!("{secret} {secret:?}"), "hidden Secret(hidden)");
+        assert_eq!(secret.expose(), "s3cr3t");
+    }
+}
