@@ -6,8 +6,7 @@
 use serde_json::{Map, Value};
 
 /// The known columns in their canonical spelling.
-pub const CANONICAL_COLUMNS: [&str; 7] =
-    ["key", "reference", "concept", "amount", "currency", "country", "SMScontact"];
+pub const CANONICAL_COLUMNS: [&str; 7] = ["key", "reference", "concept", "amount", "currency", "country", "SMScontact"];
 
 /// The canonical spelling of a known column, or `None` when the name is a variable.
 pub fn canonical_column(name: &str) -> Option<&'static str> {

@@ -89,8 +89,7 @@ impl Header {
 
     /// The columns of one record; empty cells are left out.
     pub(super) fn columns(&self, record: &[u8]) -> Result<Map<String, Value>, (RowFault, String)> {
-        let text = text_of(record)
-            .ok_or_else(|| (RowFault::NotUtf8, "the line is not UTF-8 text".to_owned()))?;
+        let text = text_of(record).ok_or_else(|| (RowFault::NotUtf8, "the line is not UTF-8 text".to_owned()))?;
         let mut columns = Map::new();
         let mut names = self.names.iter();
         let mut count = 0_usize;

@@ -11,7 +11,9 @@ use super::Checkpoint;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
     /// The path is absolute, has `..`, or a link leads out.
-    #[error("file {file:?} is outside the spool folder: give a path relative to it, without \"..\" and without links that leave it")]
+    #[error(
+        "file {file:?} is outside the spool folder: give a path relative to it, without \"..\" and without links that leave it"
+    )]
     PathOutsideSpool {
         /// The path as given.
         file: String,

@@ -13,7 +13,9 @@ use serde_json::{Map, Value};
 use super::columns::canonical_map;
 use super::csv::{BAD_QUOTING, Header, Quoting};
 use super::scanner::{Line, Scanner};
-use super::{BadRow, Checkpoint, Format, ReadError, Row, RowFault, SourceError, SourceLimits, SourceSpec, ndjson, spool};
+use super::{
+    BadRow, Checkpoint, Format, ReadError, Row, RowFault, SourceError, SourceLimits, SourceSpec, ndjson, spool,
+};
 
 /// How much of a bad row's text is kept for the error file.
 const INPUT_BYTES: usize = 1024;
@@ -73,13 +75,10 @@ fn open_file(path: &str, format: Option<Format>, limits: &SourceLimits) -> Resul
         return Err(empty());
     }
     match scanner.line_end(0).map_err(trouble)? {
-        Line::TooLong if format == Format::Csv => Err(SourceError::LineTooLong {
-            file: path.to_owned(),
-            max_line_bytes: limits.max_line_bytes,
-        }),
-        Line::Upto(upto) if memchr::memchr(0, scanner.held(upto)).is_some() => {
-            Err(unsupported("it is not text"))
+        Line::TooLong if format == Format::Csv => {
+            Err(SourceError::LineTooLong { file: path.to_owned(), max_line_bytes: limits.max_line_bytes })
         }
+        Line::Upto(upto) if memchr::memchr(0, scanner.held(upto)).is_some() => Err(unsupported("it is not text")),
         Line::Upto(upto) if format == Format::Csv => {
             let header = Header::parse(path, scanner.held(upto))?;
             scanner.advance(upto, 1);
@@ -190,7 +189,12 @@ impl Iterator for Reader {
 }
 
 /// A scanner over the same file at the checkpoint.
-fn moved(scanner: Scanner<File>, from: Checkpoint, file: &str, max_line_bytes: usize) -> Result<Scanner<File>, SourceError> {
+fn moved(
+    scanner: Scanner<File>,
+    from: Checkpoint,
+    file: &str,
+    max_line_bytes: usize,
+) -> Result<Scanner<File>, SourceError> {
     let trouble = |error: io::Error| SourceError::unreadable(file, &error);
     let mut input = scanner.into_input();
     if input.metadata().map_err(trouble)?.len() < from.offset {
@@ -259,7 +263,8 @@ fn take<R: Read>(
             decoded
         }
         Err((fault, mut sentence)) => {
-            let first = memchr::memchr(b'\n', scanner.held(usize::MAX)).map_or(INPUT_BYTES, |end| end.saturating_add(1));
+            let first =
+                memchr::memchr(b'\n', scanner.held(usize::MAX)).map_or(INPUT_BYTES, |end| end.saturating_add(1));
             let input = input_of(scanner.held(first.min(INPUT_BYTES)));
             scanner.skip_line()?;
             if fault == RowFault::LineTooLong {

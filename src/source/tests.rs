@@ -153,7 +153,9 @@ fn nothing_outside_the_spool_folder_is_opened() {
     symlink(spool.dir.path(), spool.limits.spool_dir.join("up")).unwrap();
     symlink("in.csv", spool.limits.spool_dir.join("inner.csv")).unwrap();
     let absolute = spool.limits.spool_dir.join("in.csv");
-    for path in ["../secret.csv", "up/secret.csv", "link.csv", "a/../in.csv", "", "in.csv\0", absolute.to_str().unwrap()] {
+    for path in
+        ["../secret.csv", "up/secret.csv", "link.csv", "a/../in.csv", "", "in.csv\0", absolute.to_str().unwrap()]
+    {
         assert_eq!(spool.refusal(path), "path_outside_spool", "{path:?}");
     }
     assert_eq!(spool.read("inner.csv").len(), 1);
