@@ -1,1 +1,77 @@
-//! (being written)
+//! The wire contract: from the bytes of a stream entry to a job whose every field has been judged.
+//!
+//! Two steps, neither of them by a derived decoder: [`RawJob`] (JSON, an object, not too big, no field twice), then the
+//! [`Envelope`] and the queue's own fields. A refusal is a [`Rejection`]: a stable code and a sentence that names
+//! field, value and rule. Decoding is pure; it knows no configuration, no clock and no store. The end of a job's turn
+//! is an [`Outcome`]. The published side (schemas, examples, one refused job per code) is the folder `jobs/`.
+
+mod codes;
+mod control;
+mod envelope;
+mod fields;
+mod generate;
+mod outcome;
+mod queue_name;
+mod rejection;
+mod strict;
+
+pub use codes::{DeadCode, RejectionCode, RowCode};
+pub use control::{ControlJob, OrderRef, RetryStates, Target};
+pub use envelope::{AFTER_MAX, CONTRACT_VERSION, Envelope, JOB_MAX_BYTES, RawJob};
+pub use generate::{
+    Delivery, Dispatch, FileFormat, GenerateJob, INLINE_ROWS_MAX, MESSAGE_MAX_CHARS, RowsSpec, SHOWN_NAME_MAX_CHARS,
+};
+pub use outcome::{Next, Outcome};
+pub use queue_name::QueueName;
+pub use rejection::Rejection;
+
+use crate::domain::name::Name;
+
+/// A decoded job.
+#[derive(Debug)]
+pub enum Job {
+    /// Generate the payment orders of a campaign.
+    Generate(Box<GenerateJob>),
+    /// Command something.
+    Control(ControlJob),
+}
+
+impl Job {
+    /// The campaign it is about, unless it is about a channel or a short code.
+    pub fn campaign(&self) -> Option<&Name> {
+        match self {
+            Self::Generate(job) => Some(&job.campaign),
+            Self::Control(job) => job.campaign(),
+        }
+    }
+}
+
+/// Decodes the field `job` of an entry of that queue.
+pub fn decode(queue: QueueName, bytes: &[u8]) -> Result<(Envelope, Job), Rejection> {
+    RawJob::parse(bytes)?.decode(queue)
+}
+
+impl RawJob {
+    /// The second step of decoding: the envelope and the queue's own fields.
+    pub fn decode(self, queue: QueueName) -> Result<(Envelope, Job), Rejection> {
+        match queue {
+            QueueName::Generate => {
+                let (envelope, fields) = self.open(&generate::GENERATE_FIELDS)?;
+                let job = GenerateJob::decode(fields, envelope.at)?;
+                Ok((envelope, Job::Generate(Box::new(job))))
+            }
+            QueueName::Control => {
+                let action = self.field("action").and_then(serde_json::Value::as_str);
+                if let Some(action) = action.filter(|action| !control::ACTIONS.contains(action)) {
+                    return Err(control::refused_action(action));
+                }
+                let (envelope, fields) = self.open(&control::CONTROL_FIELDS)?;
+                Ok((envelope, Job::Control(ControlJob::decode(fields)?)))
+            }
+            QueueName::Import | QueueName::Send | QueueName::Recurring => Err(Rejection::new(
+                RejectionCode::NotAvailableYet,
+                format!("the queue \"{queue}\" is not available yet; its entries wait"),
+            )),
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! The closed sets of codes that leave the process: why a job, a row, or a job's end.
+//!
+//! A code is stable for ever: programs branch on it. Its one line of documentation stands here and nowhere else; the
+//! tables of `jobs/README.md` are generated from it, and a test says that they are fresh.
+
+/// Declares an enum of documented codes: each variant has exactly one line of documentation.
+macro_rules! codes {
+    ($(#[$meta:meta])* pub enum $name:ident { $(#[doc = $doc:literal] $variant:ident = $code:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $(#[doc = $doc] $variant,)+ }
+
+        impl $name {
+            /// Every code, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The code on the wire.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code,)+ }
+            }
+
+            /// The code of that text, if it is one.
+            pub fn parse(code: &str) -> Option<Self> {
+                match code { $($code => Some(Self::$variant),)+ _ => None }
+            }
+
+            /// What it means, one sentence.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $doc.trim_ascii(),)+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+    };
+}
+
+codes! {
+    /// Why a job was refused as a whole; nothing of it was done.
+    pub enum RejectionCode {
+        /// The entry's field `job` is missing or empty.
+        NoJob = "no_job",
+        /// The text is not JSON.
+        NotJson = "not_json",
+        /// The text is JSON, but not an object.
+        NotAnObject = "not_an_object",
+        /// The job is bigger than 1 MiB; its first 4 KiB and its digest are kept.
+        JobTooBig = "job_too_big",
+        /// A field stands twice in one object.
+        DuplicateField = "duplicate_field",
+        /// A field that this queue does not know; the nearest known one is named.
+        UnknownField = "unknown_field",
+        /// A field has another JSON type than it must have.
+        WrongType = "wrong_type",
+        /// A required field is absent or null.
+        MissingField = "missing_field",
+        /// A value of the right type breaks the field's rule, and no other code says it closer.
+        InvalidValue = "invalid_value",
+        /// `v` is not a version of the contract that this daemon reads.
+        UnsupportedVersion = "unsupported_version",
+        /// A job id is not of the form `[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}`.
+        InvalidId = "invalid_id",
+        /// A producer's id has the form `<queue>:<ms>-<n>`, which belongs to jobs without an id.
+        IdReserved = "id_reserved",
+        /// An accepted job holds this id with another payload or in another queue.
+        IdConflict = "id_conflict",
+        /// The job's `not_after` has passed.
+        Expired = "expired",
+        /// The name of a campaign, run, channel or payment point is not of the form a name has.
+        InvalidName = "invalid_name",
+        /// A time is neither RFC 3339 with an offset nor epoch milliseconds.
+        InvalidTime = "invalid_time",
+        /// A duration is not a whole number with a unit, such as `10m` or `48h`.
+        InvalidDuration = "invalid_duration",
+        /// Two times exclude each other: `at` and `delivery.at`, or `at` after `not_after`.
+        ConflictingTimes = "conflicting_times",
+        /// Two fields exclude each other, or a field does not go with the action.
+        ConflictingFields = "conflicting_fields",
+        /// Known to the contract, but not available in this version of Remesa.
+        NotAvailableYet = "not_available_yet",
+        /// No daemon seen in the last 10 minutes serves this channel.
+        UnknownChannel = "unknown_channel",
+        /// The payment point is not configured.
+        UnknownPaymentPoint = "unknown_payment_point",
+        /// Not an ISO 4217 currency with a minor unit.
+        UnknownCurrency = "unknown_currency",
+        /// A currency that `orders.currencies` does not allow.
+        CurrencyNotAllowed = "currency_not_allowed",
+        /// Not an ISO 3166 country with a telephone plan.
+        UnknownCountry = "unknown_country",
+        /// The category `commercial` needs unsubscribing, which is not available yet.
+        CategoryUnavailable = "category_unavailable",
+        /// Not 6 to 16 letters and digits.
+        InvalidShortCode = "invalid_short_code",
+        /// The URL stands in the middle of the message; it belongs at its start or end.
+        UrlInMiddle = "url_in_middle",
+        /// The message holds the URL twice.
+        UrlTwice = "url_twice",
+        /// The message holds the URL at one end and `message.url` says the other.
+        UrlConflict = "url_conflict",
+        /// The message's template does not compile.
+        TemplateSyntax = "template_syntax",
+        /// The message is longer than `messages.max_parts` SMS parts, its link included.
+        TextTooLong = "text_too_long",
+        /// The orders would expire less than 10 minutes after they are generated.
+        ExpiryTooShort = "expiry_too_short",
+        /// The orders would expire more than 15 days after they are generated.
+        ExpiryTooLong = "expiry_too_long",
+        /// `delivery: now` needs at least one row with a valid SMScontact.
+        NoValidContact = "no_valid_contact",
+        /// `delivery: at` needs a valid SMScontact in every row, unless `allow_partial`; the rows without one are named.
+        InvalidContacts = "invalid_contacts",
+        /// Both `rows` and `rows_from` are given.
+        RowsAndRowsFrom = "rows_and_rows_from",
+        /// More than 1,000 inline rows, or more rows in a file than `sources.max_rows`.
+        TooManyRows = "too_many_rows",
+        /// The file's path is absolute, has `..`, or leads out of the spool folder.
+        PathOutsideSpool = "path_outside_spool",
+        /// There is no such file in the spool folder.
+        SourceMissing = "source_missing",
+        /// The source has no rows.
+        SourceEmpty = "source_empty",
+        /// The header lacks the column `amount`.
+        MissingColumn = "missing_column",
+        /// The header has a column twice; the known names match in any case.
+        DuplicateColumn = "duplicate_column",
+        /// The header is longer than `sources.max_line_bytes`.
+        LineTooLong = "line_too_long",
+        /// Not a kind of file that is read: gzip, a spreadsheet, binary, a folder, or an unknown extension.
+        SourceUnsupported = "source_unsupported",
+        /// The header is not UTF-8.
+        SourceNotUtf8 = "source_not_utf8",
+        /// The operating system refuses to read the file.
+        SourceUnreadable = "source_unreadable",
+        /// The source is no longer what it was when the job began.
+        SourceChanged = "source_changed",
+        /// `action` is not an action of the control queue; the nearest one is named.
+        UnknownAction = "unknown_action",
+        /// There is no campaign of this name.
+        UnknownCampaign = "unknown_campaign",
+        /// The campaign has no run of this name.
+        UnknownRun = "unknown_run",
+        /// There is no such order.
+        UnknownOrder = "unknown_order",
+        /// The present state does not allow this; the state and what it allows are named.
+        WrongState = "wrong_state",
+        /// The campaign has its generate job already; `append` adds rows to it.
+        CampaignExists = "campaign_exists",
+        /// An appended job differs from its campaign in a field that all orders share.
+        CampaignMismatch = "campaign_mismatch",
+        /// Redis is nearly full; nothing is generated until memory is freed.
+        StoreFull = "store_full",
+    }
+}
+
+codes! {
+    /// Why one row was refused; the others go on. A phone that is not valid is **not** among these: the order is
+    /// generated and its delivery is `skipped: no_valid_contact`.
+    pub enum RowCode {
+        /// The row has no amount, or an empty one.
+        MissingAmount = "missing_amount",
+        /// The amount is not a whole number of minor units; `12.50` is never guessed to be 1250.
+        AmountNotAnInteger = "amount_not_an_integer",
+        /// The amount is not from 1 to `orders.max_amount`.
+        AmountOutOfRange = "amount_out_of_range",
+        /// Neither the row nor the job says the currency.
+        CurrencyMissing = "currency_missing",
+        /// Not an ISO 4217 currency with a minor unit.
+        UnknownCurrency = "unknown_currency",
+        /// A currency that `orders.currencies` does not allow.
+        CurrencyNotAllowed = "currency_not_allowed",
+        /// Not an ISO 3166 country with a telephone plan.
+        UnknownCountry = "unknown_country",
+        /// The concept has more than 100 characters.
+        ConceptTooLong = "concept_too_long",
+        /// The reference has more than 150 characters.
+        ReferenceTooLong = "reference_too_long",
+        /// The key has more than 150 characters.
+        KeyTooLong = "key_too_long",
+        /// The key is empty or holds control characters.
+        InvalidKey = "invalid_key",
+        /// An earlier row of this job has the same key.
+        DuplicateKey = "duplicate_key",
+        /// A known column holds a list, an object or a truth value.
+        WrongType = "wrong_type",
+        /// The message uses a variable that is empty or absent in this row.
+        MissingVariable = "missing_variable",
+        /// The message of this row cannot be rendered.
+        TemplateFailed = "template_failed",
+        /// The message of this row has more than `messages.max_parts` SMS parts.
+        TextTooLong = "text_too_long",
+        /// The variables of this row take more than 8 KiB.
+        VariablesTooBig = "variables_too_big",
+        /// The order would expire less than 10 minutes after it is generated.
+        ExpiresTooSoon = "expires_too_soon",
+        /// The line is longer than `sources.max_line_bytes`.
+        LineTooLong = "line_too_long",
+        /// The line is not UTF-8 text.
+        NotUtf8 = "not_utf8",
+        /// The line has more or fewer fields than the header.
+        FieldCount = "field_count",
+        /// A quoted field does not close, or text stands behind its closing quote.
+        BadQuoting = "bad_quoting",
+        /// The line is not JSON.
+        NotJson = "not_json",
+        /// The line is JSON, but not an object.
+        NotAnObject = "not_an_object",
+        /// The row has a column twice; the known names match in any case.
+        DuplicateColumn = "duplicate_column",
+    }
+}
+
+codes! {
+    /// Why an accepted job ended without being done; it can be replayed.
+    pub enum DeadCode {
+        /// A job it waited for (`after`) ended dead or was unknown for 24 hours.
+        DependencyFailed = "dependency_failed",
+        /// Its attempts are used up; the last failure is named.
+        AttemptsExhausted = "attempts_exhausted",
+        /// It ended its worker `leases.max_deliveries` times.
+        Poisoned = "poisoned",
+        /// Its handler panicked.
+        Panicked = "panicked",
+        /// The source is no longer what it was when the job began.
+        SourceChanged = "source_changed",
+        /// The order provider refuses our credentials.
+        ProviderDenied = "provider_denied",
+        /// No row of the source could be generated.
+        NothingGenerated = "nothing_generated",
+    }
+}

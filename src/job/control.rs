@@ -1,0 +1,300 @@
+//! The job `control`: commands to campaigns, runs and channels, and what happened to an order elsewhere.
+//!
+//! Which fields an action takes is decided here, so that a field that would be ignored is refused instead: a `cancel`
+//! with a mistaken target must not cancel something larger. Whether the target exists and its state allows the action
+//! is the handler's question.
+
+use super::codes::RejectionCode;
+use super::fields::{Fields, not_one_of};
+use super::rejection::Rejection;
+use crate::domain::clock::EpochMs;
+use crate::domain::name::{Name, NameError, RunName};
+use crate::domain::order::OrderEvent;
+use crate::domain::short_code::{ShortCode, ShortCodeError};
+
+pub(super) const CONTROL_FIELDS: [&str; 12] = [
+    "action",
+    "campaign",
+    "run",
+    "channel",
+    "cancel_orders",
+    "states",
+    "order",
+    "key",
+    "short_code",
+    "event",
+    "amount",
+    "occurred_at",
+];
+/// Actions of this version.
+pub(super) const ACTIONS: [&str; 5] = ["pause", "resume", "cancel", "retry", "order_event"];
+/// Actions of the contract that come later.
+const LATER_ACTIONS: [&str; 11] = [
+    "run_now",
+    "reroute",
+    "close_case",
+    "reopen_case",
+    "opt_out",
+    "opt_in",
+    "forget",
+    "receipt",
+    "reply",
+    "export",
+    "preview",
+];
+
+/// A decoded job of the queue `control`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ControlJob {
+    /// Nothing further of the target is claimed.
+    Pause(Target),
+    /// Takes a pause back.
+    Resume(Target),
+    /// Ends a campaign or a run; what was not sent is skipped.
+    Cancel {
+        /// A campaign or a run, never a channel.
+        target: Target,
+        /// Also cancels the campaign's orders that are still available (PO-20).
+        cancel_orders: bool,
+    },
+    /// Sends again what failed or is unknown.
+    Retry {
+        /// The campaign.
+        campaign: Name,
+        /// The run.
+        run: RunName,
+        /// Which deliveries.
+        states: RetryStates,
+    },
+    /// The payment platform says what happened to an order.
+    OrderEvent {
+        /// Which order.
+        order: OrderRef,
+        /// `Paid` or `Cancelled`.
+        event: OrderEvent,
+        /// Minor units, where the platform says them.
+        amount_minor: Option<u64>,
+        /// When it happened, where the platform says it.
+        occurred_at: Option<EpochMs>,
+    },
+}
+
+/// What a command is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A campaign with all its runs.
+    Campaign(Name),
+    /// One run.
+    Run {
+        /// Its campaign.
+        campaign: Name,
+        /// Its name.
+        run: RunName,
+    },
+    /// A channel, for all campaigns.
+    Channel(Name),
+}
+
+/// Which deliveries a retry returns to queued; never what was sent, delivered or skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryStates {
+    /// The failed ones.
+    Failed,
+    /// The unknown ones: the operator accepts that some may be sent twice.
+    Unknown,
+    /// Both.
+    All,
+}
+
+impl RetryStates {
+    /// The word of the contract.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+            Self::All => "all",
+        }
+    }
+}
+
+/// How a program outside names an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OrderRef {
+    /// By its number in the campaign.
+    Number {
+        /// The campaign.
+        campaign: Name,
+        /// From 1.
+        number: u64,
+    },
+    /// By the row's key.
+    Key {
+        /// The campaign.
+        campaign: Name,
+        /// The row's `key`, or `<job id>:<row>`.
+        key: String,
+    },
+    /// By the code of its link, which says the campaign too.
+    ShortCode(ShortCode),
+}
+
+impl ControlJob {
+    /// The campaign it names.
+    pub fn campaign(&self) -> Option<&Name> {
+        match self {
+            Self::Pause(target) | Self::Resume(target) | Self::Cancel { target, .. } => match target {
+                Target::Campaign(campaign) | Target::Run { campaign, .. } => Some(campaign),
+                Target::Channel(_) => None,
+            },
+            Self::Retry { campaign, .. } => Some(campaign),
+            Self::OrderEvent { order, .. } => match order {
+                OrderRef::Number { campaign, .. } | OrderRef::Key { campaign, .. } => Some(campaign),
+                OrderRef::ShortCode(_) => None,
+            },
+        }
+    }
+
+    /// The run it names.
+    pub fn run(&self) -> Option<&RunName> {
+        match self {
+            Self::Pause(Target::Run { run, .. })
+            | Self::Resume(Target::Run { run, .. })
+            | Self::Cancel { target: Target::Run { run, .. }, .. }
+            | Self::Retry { run, .. } => Some(run),
+            Self::Pause(_) | Self::Resume(_) | Self::Cancel { .. } | Self::OrderEvent { .. } => None,
+        }
+    }
+
+    /// Decodes the fields that the envelope left.
+    pub(super) fn decode(mut fields: Fields) -> Result<Self, Rejection> {
+        let action = fields.text("action")?;
+        let action = fields.required("action", action)?;
+        let job = match action.as_str() {
+            "pause" => Self::Pause(target(&mut fields)?),
+            "resume" => Self::Resume(target(&mut fields)?),
+            "cancel" => cancel(&mut fields)?,
+            "retry" => retry(&mut fields)?,
+            "order_event" => order_event(&mut fields)?,
+            other => return Err(refused_action(other)),
+        };
+        fields.nothing_else(&format!("the action \"{action}\""))?;
+        Ok(job)
+    }
+}
+
+/// Tells an action that comes later from one that nobody knows; asked before anything else of the job.
+pub(super) fn refused_action(action: &str) -> Rejection {
+    if LATER_ACTIONS.contains(&action) {
+        let rule = format!("\"{action}\" is not available yet; available are {}", ACTIONS.join(", "));
+        return Rejection::of_field(RejectionCode::NotAvailableYet, "action", rule);
+    }
+    not_one_of(RejectionCode::UnknownAction, "action", action, &ACTIONS)
+}
+
+fn run_name(fields: &mut Fields) -> Result<Option<RunName>, Rejection> {
+    fields.parsed("run", RunName::parse, NameError::code)
+}
+
+fn target(fields: &mut Fields) -> Result<Target, Rejection> {
+    let campaign = fields.name("campaign")?;
+    let run = run_name(fields)?;
+    let channel = fields.name("channel")?;
+    match (campaign, run, channel) {
+        (Some(campaign), None, None) => Ok(Target::Campaign(campaign)),
+        (Some(campaign), Some(run), None) => Ok(Target::Run { campaign, run }),
+        (None, None, Some(channel)) => Ok(Target::Channel(channel)),
+        (None, Some(_), None) => {
+            Err(fields.refuse(RejectionCode::MissingField, "campaign", "a run is named together with its campaign"))
+        }
+        (None, None, None) => {
+            let rule = "the target is required: a campaign, a campaign and a run, or a channel";
+            Err(fields.refuse(RejectionCode::MissingField, "campaign", rule))
+        }
+        (Some(_), _, Some(_)) | (None, Some(_), Some(_)) => {
+            let rule = "a channel is named alone, without a campaign or a run";
+            Err(fields.refuse(RejectionCode::ConflictingFields, "channel", rule))
+        }
+    }
+}
+
+fn cancel(fields: &mut Fields) -> Result<ControlJob, Rejection> {
+    let target = target(fields)?;
+    let cancel_orders = fields.flag("cancel_orders")?;
+    match target {
+        Target::Channel(_) => {
+            let rule = "a channel cannot be cancelled, only paused; cancel takes a campaign or a run";
+            Err(fields.refuse(RejectionCode::ConflictingFields, "channel", rule))
+        }
+        Target::Run { .. } if cancel_orders => {
+            let rule = "orders belong to the campaign; cancel the campaign to cancel them";
+            Err(fields.refuse(RejectionCode::ConflictingFields, "cancel_orders", rule))
+        }
+        Target::Campaign(_) | Target::Run { .. } => Ok(ControlJob::Cancel { target, cancel_orders }),
+    }
+}
+
+fn retry(fields: &mut Fields) -> Result<ControlJob, Rejection> {
+    let campaign = fields.name("campaign")?;
+    let campaign = fields.required("campaign", campaign)?;
+    let run = run_name(fields)?;
+    let run = fields.required("run", run)?;
+    let states = fields.text("states")?;
+    let states = match fields.required("states", states)?.as_str() {
+        "failed" => RetryStates::Failed,
+        "unknown" => RetryStates::Unknown,
+        "all" => RetryStates::All,
+        other => {
+            return Err(not_one_of(RejectionCode::InvalidValue, "states", other, &["failed", "unknown", "all"]));
+        }
+    };
+    Ok(ControlJob::Retry { campaign, run, states })
+}
+
+fn order_event(fields: &mut Fields) -> Result<ControlJob, Rejection> {
+    let order = order_ref(fields)?;
+    let event = fields.text("event")?;
+    let event = match fields.required("event", event)?.as_str() {
+        "paid" => OrderEvent::Paid,
+        "cancelled" => OrderEvent::Cancelled,
+        later @ ("partially_refunded" | "refunded") => {
+            let rule = format!("\"{later}\" is not available yet; available are paid, cancelled");
+            return Err(fields.refuse(RejectionCode::NotAvailableYet, "event", rule));
+        }
+        other => return Err(not_one_of(RejectionCode::InvalidValue, "event", other, &["paid", "cancelled"])),
+    };
+    let amount_minor = fields.count("amount")?;
+    let occurred_at = fields.instant("occurred_at")?;
+    if amount_minor.is_some() && event == OrderEvent::Cancelled {
+        let rule = "the field does not go with the event \"cancelled\"";
+        return Err(fields.refuse(RejectionCode::ConflictingFields, "amount", rule));
+    }
+    Ok(ControlJob::OrderEvent { order, event, amount_minor, occurred_at })
+}
+
+fn order_ref(fields: &mut Fields) -> Result<OrderRef, Rejection> {
+    let campaign = fields.name("campaign")?;
+    let number = fields.count("order")?;
+    let key = fields.text("key")?;
+    let short_code = fields.parsed("short_code", ShortCode::parse, ShortCodeError::code)?;
+    match (campaign, number, key, short_code) {
+        (None, None, None, Some(short_code)) => Ok(OrderRef::ShortCode(short_code)),
+        (Some(campaign), Some(number), None, None) => Ok(OrderRef::Number { campaign, number }),
+        (Some(campaign), None, Some(key), None) => Ok(OrderRef::Key { campaign, key }),
+        (_, _, _, Some(_)) => {
+            let rule = "a short code names its order alone, without campaign, order or key";
+            Err(fields.refuse(RejectionCode::ConflictingFields, "short_code", rule))
+        }
+        (_, Some(_), Some(_), None) => {
+            let rule = "an order is named by its number or by its key, not by both";
+            Err(fields.refuse(RejectionCode::ConflictingFields, "key", rule))
+        }
+        (None, _, _, None) => {
+            let rule = "an order is named by its campaign with order or key, or by short_code alone";
+            Err(fields.refuse(RejectionCode::MissingField, "campaign", rule))
+        }
+        (Some(_), None, None, None) => {
+            let rule = "the order's number is required, or its key";
+            Err(fields.refuse(RejectionCode::MissingField, "order", rule))
+        }
+    }
+}

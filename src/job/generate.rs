@@ -1,0 +1,336 @@
+//! The job `generate`: the payment orders of a campaign, and what is sent with them.
+//!
+//! Everything that the text alone decides is decided here: names, times, currency, country, the message's template and
+//! the place of its URL, the bounds of `expires_in`. What needs the configuration, the clock or the source (channels,
+//! payment points, `expires_at`, parts, rows) is the handler's.
+
+use serde_json::{Map, Value};
+
+use super::codes::RejectionCode;
+use super::fields::{Fields, not_one_of, wrong_type};
+use super::rejection::Rejection;
+use crate::domain::campaign::Category;
+use crate::domain::clock::{ClockError, EpochMs, parse_duration};
+use crate::domain::contact::{ContactError, Country};
+use crate::domain::expiry::Expiry;
+use crate::domain::message::{Message, MessageError, UrlPlace};
+use crate::domain::money::{Currency, CurrencyError};
+use crate::domain::name::Name;
+
+/// Rows that may stand in the job itself; more belong into a file.
+pub const INLINE_ROWS_MAX: usize = 1000;
+/// Characters of a campaign's shown name.
+pub const SHOWN_NAME_MAX_CHARS: usize = 200;
+/// Characters of a message's template; whether what comes out fits is the handler's question.
+pub const MESSAGE_MAX_CHARS: usize = 5000;
+
+pub(super) const GENERATE_FIELDS: [&str; 15] = [
+    "campaign",
+    "name",
+    "country",
+    "currency",
+    "payment_point",
+    "expires_in",
+    "expires_at",
+    "category",
+    "delivery",
+    "channel",
+    "message",
+    "rows",
+    "rows_from",
+    "append",
+    "allow_partial",
+];
+pub(super) const MESSAGE_FIELDS: [&str; 2] = ["text", "url"];
+pub(super) const DELIVERY_FIELDS: [&str; 1] = ["at"];
+pub(super) const ROWS_FROM_FIELDS: [&str; 4] = ["file", "format", "list", "url"];
+
+/// A decoded job of the queue `generate`.
+#[derive(Debug)]
+pub struct GenerateJob {
+    /// The campaign.
+    pub campaign: Name,
+    /// Its name for people.
+    pub name: Option<String>,
+    /// The country whose numbers need no prefix.
+    pub country: Option<Country>,
+    /// The currency of rows that name none.
+    pub currency: Option<Currency>,
+    /// Who collects; the configured default when absent.
+    pub payment_point: Option<Name>,
+    /// When the orders expire; the configured default when absent. `In` is within its bounds; `At` is not judged yet.
+    pub expiry: Option<Expiry>,
+    /// Only `transactional` so far.
+    pub category: Category,
+    /// Whether and when something is sent.
+    pub delivery: Delivery,
+    /// Where the rows are.
+    pub rows: RowsSpec,
+    /// Adds to a campaign that has its generate job already.
+    pub append: bool,
+    /// With `delivery: at`: rows without a valid contact are generated all the same.
+    pub allow_partial: bool,
+}
+
+/// Whether and when something is sent.
+#[derive(Debug)]
+pub enum Delivery {
+    /// Just generate. A message given all the same was checked and is not used.
+    None,
+    /// As soon as the orders are there.
+    Now(Dispatch),
+    /// Generation and sending happen then.
+    At(EpochMs, Dispatch),
+}
+
+/// What is sent, and over which channel.
+#[derive(Debug)]
+pub struct Dispatch {
+    /// The configured channel.
+    pub channel: Name,
+    /// The template as written.
+    pub text: String,
+    /// Where the job says the URL stands; absent, the template says it or it is the end.
+    pub url: Option<UrlPlace>,
+    /// The template, compiled.
+    pub message: Message,
+}
+
+/// Where the rows are.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RowsSpec {
+    /// In the job.
+    Inline(Vec<Map<String, Value>>),
+    /// In a file of the spool folder.
+    File {
+        /// Its path below the spool folder, not judged yet.
+        path: String,
+        /// Its format, where the name does not tell it.
+        format: Option<FileFormat>,
+    },
+}
+
+/// The formats a job can name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileFormat {
+    /// Comma, semicolon or tab separated, with a header.
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
+}
+
+impl Delivery {
+    /// What is sent, unless nothing is.
+    pub fn dispatch(&self) -> Option<&Dispatch> {
+        match self {
+            Self::None => None,
+            Self::Now(dispatch) | Self::At(_, dispatch) => Some(dispatch),
+        }
+    }
+
+    /// The word of the contract: `none`, `now`, `at`.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Now(_) => "now",
+            Self::At(..) => "at",
+        }
+    }
+}
+
+impl GenerateJob {
+    /// Decodes the fields that the envelope left; `at` is the envelope's.
+    pub(super) fn decode(mut fields: Fields, at: Option<EpochMs>) -> Result<Self, Rejection> {
+        let campaign = fields.name("campaign")?;
+        let campaign = fields.required("campaign", campaign)?;
+        let name = shown_name(&mut fields)?;
+        let country = fields.parsed("country", Country::parse, ContactError::code)?;
+        let currency = fields.parsed("currency", Currency::parse, CurrencyError::code)?;
+        let payment_point = fields.name("payment_point")?;
+        let expiry = expiry(&mut fields)?;
+        let category = category(&mut fields)?;
+        let delivery = delivery(&mut fields, at)?;
+        let rows = rows(&mut fields)?;
+        let append = fields.flag("append")?;
+        let allow_partial = fields.flag("allow_partial")?;
+        Ok(Self {
+            campaign,
+            name,
+            country,
+            currency,
+            payment_point,
+            expiry,
+            category,
+            delivery,
+            rows,
+            append,
+            allow_partial,
+        })
+    }
+}
+
+fn shown_name(fields: &mut Fields) -> Result<Option<String>, Rejection> {
+    let Some(name) = fields.text("name")? else { return Ok(None) };
+    let chars = name.chars().count();
+    if (1..=SHOWN_NAME_MAX_CHARS).contains(&chars) && !name.chars().any(char::is_control) {
+        return Ok(Some(name));
+    }
+    let rule = format!("{chars} characters; 1 to {SHOWN_NAME_MAX_CHARS} are wanted, none of them a control character");
+    Err(fields.refuse(RejectionCode::InvalidValue, "name", rule))
+}
+
+fn expiry(fields: &mut Fields) -> Result<Option<Expiry>, Rejection> {
+    let after = fields.parsed("expires_in", parse_duration, ClockError::code)?;
+    let instant = fields.instant("expires_at")?;
+    let expiry = match (after, instant) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => {
+            let rule = "at most one of expires_in and expires_at may be given";
+            return Err(fields.refuse(RejectionCode::ConflictingFields, "expires_at", rule));
+        }
+        (None, Some(instant)) => Expiry::At(instant),
+        (Some(after), None) => Expiry::In(after),
+    };
+    if let Expiry::In(_) = expiry {
+        // a duration's bounds do not depend on the moment they are judged at
+        expiry
+            .check(EpochMs(0))
+            .map_err(|error| Rejection::of_code(error.code(), Some(&fields.at("expires_in")), &error))?;
+    }
+    Ok(Some(expiry))
+}
+
+fn category(fields: &mut Fields) -> Result<Category, Rejection> {
+    match fields.text("category")?.as_deref() {
+        None | Some("transactional") => Ok(Category::Transactional),
+        Some("commercial") => {
+            let rule =
+                "\"commercial\" needs a way to unsubscribe, which is not available yet; only \"transactional\" is";
+            Err(fields.refuse(RejectionCode::CategoryUnavailable, "category", rule))
+        }
+        Some(other) => {
+            Err(not_one_of(RejectionCode::InvalidValue, "category", other, &["transactional", "commercial"]))
+        }
+    }
+}
+
+fn delivery(fields: &mut Fields, at: Option<EpochMs>) -> Result<Delivery, Rejection> {
+    enum Mode {
+        None,
+        Now,
+        At(EpochMs),
+    }
+    let mode = match fields.take("delivery") {
+        None => Mode::None,
+        Some(Value::String(word)) => match word.as_str() {
+            "none" => Mode::None,
+            "now" => Mode::Now,
+            other => {
+                let rule = format!(
+                    "{} is neither \"none\" nor \"now\" nor {{\"at\": time}}",
+                    crate::domain::Excerpt::of(other)
+                );
+                return Err(fields.refuse(RejectionCode::InvalidValue, "delivery", rule));
+            }
+        },
+        Some(value @ Value::Object(_)) => {
+            let mut inner = Fields::of_value(value, "delivery".to_owned(), &DELIVERY_FIELDS)?;
+            let instant = inner.instant("at")?;
+            let instant = inner.required("at", instant)?;
+            if at.is_some() {
+                let rule = "the job has a time of its own, \"at\"; only one of the two may be given";
+                return Err(inner.refuse(RejectionCode::ConflictingTimes, "at", rule));
+            }
+            Mode::At(instant)
+        }
+        Some(other) => return Err(wrong_type("delivery", &other, "\"none\", \"now\" or {\"at\": time}")),
+    };
+    let channel = fields.name("channel")?;
+    let message = message(fields)?;
+    let dispatch = |fields: &Fields| -> Result<Dispatch, Rejection> {
+        let rule = "the field is required unless delivery is \"none\"";
+        let missing = |name| fields.refuse(RejectionCode::MissingField, name, rule);
+        let channel = channel.ok_or_else(|| missing("channel"))?;
+        let (text, url, message) = message.ok_or_else(|| missing("message"))?;
+        Ok(Dispatch { channel, text, url, message })
+    };
+    match mode {
+        Mode::None => Ok(Delivery::None),
+        Mode::Now => Ok(Delivery::Now(dispatch(fields)?)),
+        Mode::At(instant) => Ok(Delivery::At(instant, dispatch(fields)?)),
+    }
+}
+
+fn message(fields: &mut Fields) -> Result<Option<(String, Option<UrlPlace>, Message)>, Rejection> {
+    let Some(value) = fields.take("message") else { return Ok(None) };
+    let mut inner = Fields::of_value(value, "message".to_owned(), &MESSAGE_FIELDS)?;
+    let text = inner.text("text")?;
+    let text = inner.required("text", text)?;
+    let chars = text.chars().count();
+    if chars > MESSAGE_MAX_CHARS {
+        let rule = format!("{chars} characters, the maximum is {MESSAGE_MAX_CHARS}");
+        return Err(inner.refuse(RejectionCode::TextTooLong, "text", rule));
+    }
+    let url = match inner.text("url")?.as_deref() {
+        None => None,
+        Some("start") => Some(UrlPlace::Start),
+        Some("end") => Some(UrlPlace::End),
+        Some("middle") => {
+            let rule = "the URL stands at the \"start\" or at the \"end\" of the text, not in its middle";
+            return Err(inner.refuse(RejectionCode::UrlInMiddle, "url", rule));
+        }
+        Some(other) => return Err(not_one_of(RejectionCode::InvalidValue, "message.url", other, &["start", "end"])),
+    };
+    let compiled = Message::compile(&text, url)
+        .map_err(|error: MessageError| Rejection::of_code(error.code(), Some("message.text"), &error))?;
+    Ok(Some((text, url, compiled)))
+}
+
+fn rows(fields: &mut Fields) -> Result<RowsSpec, Rejection> {
+    if fields.has("rows") && fields.has("rows_from") {
+        let rule = "rows and rows_from exclude each other";
+        return Err(fields.refuse(RejectionCode::RowsAndRowsFrom, "rows_from", rule));
+    }
+    if let Some(value) = fields.take("rows_from") {
+        return rows_from(Fields::of_value(value, "rows_from".to_owned(), &ROWS_FROM_FIELDS)?);
+    }
+    let values = fields.list("rows")?;
+    let Some(values) = values else {
+        return Err(fields.refuse(RejectionCode::MissingField, "rows", "one of rows and rows_from is required"));
+    };
+    if values.is_empty() {
+        return Err(fields.refuse(RejectionCode::SourceEmpty, "rows", "the list is empty"));
+    }
+    if values.len() > INLINE_ROWS_MAX {
+        let rule = format!(
+            "{} rows, the maximum in a job is {INLINE_ROWS_MAX}: put them into a file and name it in rows_from",
+            values.len()
+        );
+        return Err(fields.refuse(RejectionCode::TooManyRows, "rows", rule));
+    }
+    let object = |(index, value): (usize, Value)| match value {
+        Value::Object(row) => Ok(row),
+        other => Err(wrong_type(&format!("rows[{index}]"), &other, "an object")),
+    };
+    values.into_iter().enumerate().map(object).collect::<Result<_, _>>().map(RowsSpec::Inline)
+}
+
+fn rows_from(mut fields: Fields) -> Result<RowsSpec, Rejection> {
+    for later in ["list", "url"] {
+        if fields.has(later) {
+            let rule = "not available yet; use \"file\" or rows";
+            return Err(fields.refuse(RejectionCode::NotAvailableYet, later, rule));
+        }
+    }
+    let path = fields.text("file")?;
+    let path = fields.required("file", path)?;
+    let format = match fields.text("format")?.as_deref() {
+        None => None,
+        Some("csv") => Some(FileFormat::Csv),
+        Some("ndjson") => Some(FileFormat::Ndjson),
+        Some(other) => {
+            return Err(not_one_of(RejectionCode::InvalidValue, "rows_from.format", other, &["csv", "ndjson"]));
+        }
+    };
+    Ok(RowsSpec::File { path, format })
+}

@@ -1,0 +1,75 @@
+//! The end of a job's turn as a value.
+//!
+//! A handler returns an [`Outcome`]; only the queue settles it (acks, adds the next entry, arms the alarm, writes the
+//! status), in one place and one script. Nothing in a handler acks or enqueues.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::codes::DeadCode;
+use super::rejection::Rejection;
+use crate::domain::clock::EpochMs;
+
+/// What is to become of a job after one turn of its handler.
+#[derive(Debug, Clone, PartialEq)]
+#[must_use = "an outcome that nobody settles leaves its job pending"]
+pub enum Outcome {
+    /// The job's work is written.
+    Done {
+        /// Its result, shown in the job's status.
+        result: Value,
+        /// An entry to add in the same script that settles this one.
+        next: Option<Next>,
+    },
+    /// There is more to do: the same entry goes to the tail of its queue, no attempt counted.
+    Again,
+    /// A passing trouble: the same job again at that time, with the next attempt.
+    Retry {
+        /// The failure's short code.
+        failure_code: Cow<'static, str>,
+        /// The failure as a sentence.
+        sentence: String,
+        /// When.
+        at: EpochMs,
+    },
+    /// Not now, and nobody's fault: the same job again at that time, no attempt counted.
+    Snooze {
+        /// When.
+        until: EpochMs,
+    },
+    /// The job cannot be accepted as it is.
+    Rejected {
+        /// Why.
+        rejection: Rejection,
+    },
+    /// The job was accepted and cannot be finished.
+    Dead {
+        /// Why.
+        code: DeadCode,
+        /// The same as a sentence.
+        sentence: String,
+    },
+}
+
+/// An entry for a queue's stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Next {
+    /// The queue's name, such as `batch:sms-main`.
+    pub queue: String,
+    /// The entry's field `job`.
+    pub job: String,
+}
+
+impl Outcome {
+    /// Done, with nothing to follow.
+    pub fn done(result: Value) -> Self {
+        Self::Done { result, next: None }
+    }
+}
+
+impl From<Rejection> for Outcome {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected { rejection }
+    }
+}

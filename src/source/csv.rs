@@ -1,0 +1,177 @@
+//! CSV: where a record ends, and what its fields are (RFC 4180, with `,`, `;` or tab).
+//!
+//! A quote opens a field only at its beginning; elsewhere it is a character like any other. A closing quote must be
+//! followed by a delimiter or the end of the record. A record without quotes, the usual case, is cut with one search a
+//! field and copied once.
+
+use memchr::memchr;
+use serde_json::{Map, Value};
+
+use super::columns::column_name;
+use super::{RowFault, SourceError};
+
+/// Column names in file order, and the delimiter they were separated by. An unnamed column is `None`.
+#[derive(Debug)]
+pub(super) struct Header {
+    names: Vec<Option<String>>,
+    delimiter: char,
+}
+
+/// Between two bytes of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Quoting {
+    /// At the beginning of a field.
+    #[default]
+    FieldStart,
+    /// Inside a field without quotes.
+    Plain,
+    /// Inside quotes: a line end belongs to the field.
+    Open,
+    /// Behind a quote that closes the field, unless another one follows.
+    Closing,
+    /// Text stands behind a closing quote.
+    Broken,
+}
+
+impl Quoting {
+    /// The state after some more bytes of the record.
+    pub(super) fn after(self, bytes: &[u8], delimiter: char) -> Self {
+        bytes.iter().fold(self, |state, &byte| {
+            let delimits = u32::from(byte) == u32::from(delimiter) || byte == b'\n';
+            match (state, byte) {
+                (Self::Open, b'"') => Self::Closing,
+                (Self::Open, _) | (Self::FieldStart | Self::Closing, b'"') => Self::Open,
+                (Self::FieldStart | Self::Plain | Self::Closing, _) if delimits => Self::FieldStart,
+                (Self::Closing, b'\r') => Self::Closing,
+                (Self::Closing | Self::Broken, _) => Self::Broken,
+                (Self::FieldStart | Self::Plain, _) => Self::Plain,
+            }
+        })
+    }
+}
+
+/// A record without its line end, as text.
+pub(super) fn text_of(record: &[u8]) -> Option<&str> {
+    let record = record.strip_suffix(b"\n").unwrap_or(record);
+    let record = record.strip_suffix(b"\r").unwrap_or(record);
+    std::str::from_utf8(record).ok().filter(|text| memchr(0, text.as_bytes()).is_none())
+}
+
+impl Header {
+    /// Reads the header line; the delimiter is the one that stands most often in it outside quotes.
+    pub(super) fn parse(file: &str, line: &[u8]) -> Result<Self, SourceError> {
+        let text = text_of(line).ok_or_else(|| SourceError::NotUtf8 { file: file.to_owned() })?;
+        let delimiter = delimiter_of(text);
+        let mut names: Vec<Option<String>> = Vec::new();
+        for field in Fields::new(text, delimiter) {
+            let field = field.map_err(|_| SourceError::Unsupported {
+                file: file.to_owned(),
+                reason: "the quotes of its header do not close",
+            })?;
+            let name = Some(column_name(field.trim())).filter(|name| !name.is_empty());
+            if let Some(column) = name.clone().filter(|_| names.contains(&name)) {
+                return Err(SourceError::DuplicateColumn { file: file.to_owned(), column });
+            }
+            names.push(name);
+        }
+        if !names.iter().flatten().any(|name| name == "amount") {
+            let found = names.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let found = found.chars().take(200).collect();
+            return Err(SourceError::MissingColumn { file: file.to_owned(), column: "amount", found });
+        }
+        Ok(Self { names, delimiter })
+    }
+
+    /// The character between two fields.
+    pub(super) fn delimiter(&self) -> char {
+        self.delimiter
+    }
+
+    /// The columns of one record; empty cells are left out.
+    pub(super) fn columns(&self, record: &[u8]) -> Result<Map<String, Value>, (RowFault, String)> {
+        let text = text_of(record).ok_or_else(|| (RowFault::NotUtf8, "the line is not UTF-8 text".to_owned()))?;
+        let mut columns = Map::new();
+        let mut names = self.names.iter();
+        let mut count = 0_usize;
+        for field in Fields::new(text, self.delimiter) {
+            let field = field.map_err(|fault| (fault, BAD_QUOTING.to_owned()))?;
+            count = count.saturating_add(1);
+            if let Some(Some(name)) = names.next()
+                && !field.is_empty()
+            {
+                columns.insert(name.clone(), Value::String(field));
+            }
+        }
+        if count == self.names.len() {
+            Ok(columns)
+        } else {
+            let sentence = format!("the line has {count} fields, the header has {}", self.names.len());
+            Err((RowFault::FieldCount, sentence))
+        }
+    }
+}
+
+pub(super) const BAD_QUOTING: &str =
+    "a quoted field does not close before a delimiter or the end of the line; write a quote inside quotes twice";
+
+fn delimiter_of(header: &str) -> char {
+    let mut counts = [(',', 0_usize), (';', 0), ('\t', 0)];
+    let mut quoted = false;
+    for character in header.chars() {
+        quoted ^= character == '"';
+        if !quoted && let Some((_, count)) = counts.iter_mut().find(|(delimiter, _)| *delimiter == character) {
+            *count = count.saturating_add(1);
+        }
+    }
+    let most = counts.iter().map(|(_, count)| *count).max().unwrap_or_default();
+    counts.iter().find(|(_, count)| *count == most).map_or(',', |(delimiter, _)| *delimiter)
+}
+
+/// The fields of one record.
+struct Fields<'a> {
+    rest: Option<&'a str>,
+    delimiter: char,
+}
+
+impl<'a> Fields<'a> {
+    fn new(record: &'a str, delimiter: char) -> Self {
+        Self { rest: Some(record), delimiter }
+    }
+
+    /// The field that begins behind an opening quote, and what follows its closing one.
+    fn quoted(&self, mut inside: &'a str) -> Result<(String, &'a str), RowFault> {
+        let mut field = String::with_capacity(inside.len().min(256));
+        loop {
+            let (text, behind) = inside.split_once('"').ok_or(RowFault::BadQuoting)?;
+            field.push_str(text);
+            if let Some(after) = behind.strip_prefix('"') {
+                field.push('"');
+                inside = after;
+            } else if behind.is_empty() || behind.starts_with(self.delimiter) {
+                return Ok((field, behind));
+            } else {
+                return Err(RowFault::BadQuoting);
+            }
+        }
+    }
+}
+
+impl Iterator for Fields<'_> {
+    type Item = Result<String, RowFault>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = self.rest.take()?;
+        if let Some(inside) = rest.strip_prefix('"') {
+            return Some(self.quoted(inside).map(|(field, behind)| {
+                self.rest = behind.strip_prefix(self.delimiter);
+                field
+            }));
+        }
+        let (field, behind) = match rest.split_once(self.delimiter) {
+            Some((field, behind)) => (field, Some(behind)),
+            None => (rest, None),
+        };
+        self.rest = behind;
+        Some(Ok(field.to_owned()))
+    }
+}
