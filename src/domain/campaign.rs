@@ -48,21 +48,13 @@ words! {
 
 words! {
     /// What kind of messages a campaign sends; it governs only the unsubscribe (PO-24).
+    #[derive(Default)]
     pub enum Category {
         /// About an order the person has; no unsubscribe link.
+        #[default]
         Transactional = "transactional",
         /// Advertising; an unsubscribe link is added and suppression applies.
         Commercial = "commercial",
-    }
-}
-
-#[expect(
-    clippy::derivable_impls,
-    reason = "the enum is written by a macro that knows no default"
-)]
-impl Default for Category {
-    fn default() -> Self {
-        Self::Transactional
     }
 }
 

@@ -212,10 +212,22 @@ fn dialled_digits(raw: &str) -> Result<(String, bool), ContactError> {
         match c {
             '0'..='9' => dialled.push(c),
             '+' | '\u{FF0B}' if dialled.is_empty() => dialled.push('+'),
-            ' ' | '\u{A0}' | '\u{202F}' | '\u{200B}' | '\u{2060}' | '\t' => {}
-            // Dashes as word processors write them, and the marks that copying from a phone adds.
-            '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{202A}'..='\u{202E}' => {}
-            '.' | '(' | ')' | '/' => {}
+            // Blanks and dashes as word processors write them, and the invisible marks that copying
+            // from a phone's address book adds.
+            ' '
+            | '\t'
+            | '\u{A0}'
+            | '\u{202F}'
+            | '\u{200B}'
+            | '\u{2060}'
+            | '\u{202A}'..='\u{202E}'
+            | '-'
+            | '\u{2010}'..='\u{2015}'
+            | '\u{2212}'
+            | '.'
+            | '('
+            | ')'
+            | '/' => {}
             _ => return Err(signs()),
         }
     }

@@ -9,15 +9,12 @@
 use super::clock::{ClockError, EpochMs, format_duration, parse_duration};
 use std::{fmt, time::Duration};
 
-const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// The expiry of a job that names none (the product's campaign page).
-pub const DEFAULT: Duration = Duration::from_secs(48 * 60 * 60);
+pub const DEFAULT: Duration = Duration::from_hours(48);
 /// The shortest expiry, inclusive (the product's campaign page, PO-8).
-pub const MIN: Duration = Duration::from_secs(10 * MINUTE.as_secs());
+pub const MIN: Duration = Duration::from_mins(10);
 /// The longest expiry, inclusive.
-pub const MAX: Duration = Duration::from_secs(15 * DAY.as_secs());
+pub const MAX: Duration = Duration::from_hours(15 * 24);
 
 /// Why an expiry was refused, or a message about an order not sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -123,15 +123,12 @@ impl Message {
     /// start or end, or is the end.
     pub fn compile(text: &str, place: Option<UrlPlace>) -> Result<Self, MessageError> {
         let (rest, written) = take_url(text.trim());
-        let (body, mut variables) = match Pieces::compile(rest) {
-            Some(pieces) => {
-                let names = pieces.names().map(str::to_owned).collect();
-                (Body::Plain(pieces), names)
-            }
-            None => {
-                let (template, names) = Template::compile(rest)?;
-                (Body::Template(template), names)
-            }
+        let (body, mut variables): (_, BTreeSet<_>) = if let Some(pieces) = Pieces::compile(rest) {
+            let names = pieces.names().map(str::to_owned).collect();
+            (Body::Plain(pieces), names)
+        } else {
+            let (template, names) = Template::compile(rest)?;
+            (Body::Template(template), names)
         };
         if variables.remove(URL) {
             let twice = written.is_some() || count_url(rest) > 1;
@@ -226,23 +223,27 @@ pub fn check_parts(rendered: &str, max: usize) -> Result<usize, MessageError> {
 
 /// Splits a `{{ url }}` off the start or the end.
 fn take_url(text: &str) -> (&str, Option<UrlPlace>) {
-    if let Some(rest) = text
-        .strip_prefix("{{")
-        .and_then(|t| t.trim_start().strip_prefix(URL))
-    {
-        if let Some(rest) = rest.trim_start().strip_prefix("}}") {
-            return (rest.trim_start(), Some(UrlPlace::Start));
-        }
+    let behind = || {
+        text.strip_prefix("{{")?
+            .trim_start()
+            .strip_prefix(URL)?
+            .trim_start()
+            .strip_prefix("}}")
+    };
+    let before = || {
+        text.strip_suffix("}}")?
+            .trim_end()
+            .strip_suffix(URL)?
+            .trim_end()
+            .strip_suffix("{{")
+    };
+    if let Some(rest) = behind() {
+        return (rest.trim_start(), Some(UrlPlace::Start));
     }
-    if let Some(rest) = text
-        .strip_suffix("}}")
-        .and_then(|t| t.trim_end().strip_suffix(URL))
-    {
-        if let Some(rest) = rest.trim_end().strip_suffix("{{") {
-            return (rest.trim_end(), Some(UrlPlace::End));
-        }
+    match before() {
+        Some(rest) => (rest.trim_end(), Some(UrlPlace::End)),
+        None => (text, None),
     }
-    (text, None)
 }
 
 /// How often the link is written; only to choose between two sentences.

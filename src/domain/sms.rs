@@ -154,15 +154,53 @@ fn gsm7_units(text: &str) -> Option<(usize, bool)> {
 /// Units of a character in GSM-7: 1 in the default alphabet, 2 in the extension table, 0 outside.
 const fn gsm7_width(c: char) -> usize {
     match c {
-        // The default alphabet, row by row of the table in GSM 03.38, 6.2.1.
-        '@' | '£' | '$' | '¥' | 'è' | 'é' | 'ù' | 'ì' | 'ò' | 'Ç' | '\n' | 'Ø' | 'ø' | '\r'
-        | 'Å' | 'å' => 1,
-        'Δ' | '_' | 'Φ' | 'Γ' | 'Λ' | 'Ω' | 'Π' | 'Ψ' | 'Σ' | 'Θ' | 'Ξ' | 'Æ' | 'æ' | 'ß' | 'É' => {
-            1
-        }
-        ' '..='#' | '¤' | '%'..='?' => 1,
-        '¡' | 'A'..='Z' | 'Ä' | 'Ö' | 'Ñ' | 'Ü' | '§' => 1,
-        '¿' | 'a'..='z' | 'ä' | 'ö' | 'ñ' | 'ü' | 'à' => 1,
+        // The default alphabet of GSM 03.38, 6.2.1: first what it has of ASCII, then the rest.
+        '\n'
+        | '\r'
+        | ' '..='?'
+        | '@'
+        | 'A'..='Z'
+        | '_'
+        | 'a'..='z'
+        | '£'
+        | '¥'
+        | '¤'
+        | '§'
+        | '¡'
+        | '¿'
+        | 'Ä'
+        | 'Å'
+        | 'Æ'
+        | 'Ç'
+        | 'É'
+        | 'Ñ'
+        | 'Ö'
+        | 'Ø'
+        | 'Ü'
+        | 'à'
+        | 'ä'
+        | 'å'
+        | 'æ'
+        | 'è'
+        | 'é'
+        | 'ì'
+        | 'ñ'
+        | 'ò'
+        | 'ö'
+        | 'ø'
+        | 'ù'
+        | 'ü'
+        | 'ß'
+        | 'Γ'
+        | 'Δ'
+        | 'Θ'
+        | 'Λ'
+        | 'Ξ'
+        | 'Π'
+        | 'Σ'
+        | 'Φ'
+        | 'Ψ'
+        | 'Ω' => 1,
         // The extension table, 6.2.1.1, each after an escape.
         '\u{C}' | '^' | '{' | '}' | '\\' | '[' | '~' | ']' | '|' | '€' => 2,
         _ => 0,
