@@ -59,7 +59,10 @@ mod tests {
     #[test]
     fn a_digest_is_the_same_for_ever() {
         // Links and references made by one version must be known to the next.
-        assert_eq!(digest(b"secret", "label", &[b"a", b"b"], 16), "G8QC0FhjrZqE3TAU");
+        assert_eq!(
+            digest(b"secret", "label", &[b"a", b"b"], 16),
+            "G8QC0FhjrZqE3TAU"
+        );
         assert_eq!(digest(b"", "", &[], 10), "LwbOrEvQ82");
     }
 
