@@ -21,6 +21,7 @@ const ENVIRONMENT_PREFIX: &str = "REMESA_";
 const NAMED: [(&str, &str); 2] = [("channels", "channel_defaults"), ("payment_points", "payment_point_defaults")];
 
 /// The second layer: what a file says.
+#[derive(Clone, Copy)]
 pub(super) struct Layer<'a> {
     /// Its name, for sentences.
     pub(super) origin: &'a str,
