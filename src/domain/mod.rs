@@ -1,1 +1,33 @@
-//! (being written)
+//! The rules of payment-order campaigns and bulk messages, as plain data.
+//!
+//! Everything here is pure: time, randomness and secrets come in as arguments, nothing waits,
+//! nothing is read or written. A type that exists has been checked (`parse`), so nobody later
+//! asks again. Each rule names its number in `docs/rules.md`, and its tests carry that number.
+//!
+//! Reading order: [`name`], [`money`], [`contact`] (values); [`order`], [`campaign`], [`run`],
+//! [`delivery`] (states and legal edges); [`message`], [`sms`] (what is sent); [`expiry`],
+//! [`failure`], [`retry`] (when not to, and when again); [`short_code`], [`reference`] (what is
+//! recognised when it comes back).
+
+mod excerpt;
+mod keyed;
+mod word;
+
+pub mod campaign;
+pub mod clock;
+pub mod contact;
+pub mod delivery;
+pub mod expiry;
+pub mod failure;
+pub mod message;
+pub mod money;
+pub mod name;
+pub mod order;
+pub mod reference;
+pub mod retry;
+pub mod run;
+pub mod short_code;
+pub mod sms;
+
+pub use excerpt::Excerpt;
+pub use word::WrongState;

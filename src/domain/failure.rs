@@ -1,0 +1,174 @@
+//! How an attempt to reach the outside failed, and what is known before one begins.
+//!
+//! The class of a failure decides what may follow: only *transient* and *throttled* are tried
+//! again by themselves. *Denied* means that the provider refuses us, not the recipient.
+//! *Ambiguous* means that bytes left and no answer came: nobody knows whether the message exists,
+//! so it is never sent again blindly (DA-1).
+
+use super::clock::EpochMs;
+use super::word::words;
+use std::{borrow::Cow, fmt, num::NonZeroU32, time::Duration};
+
+words! {
+    /// What may follow a failure.
+    pub enum FailureClass {
+        /// Not sent; try again later.
+        Transient = "transient",
+        /// Not sent; the provider said how fast we may be.
+        Throttled = "throttled",
+        /// Not sent; the provider refuses us. The channel pauses, the recipient waits.
+        Denied = "denied",
+        /// Not sent, and never will be.
+        Permanent = "permanent",
+        /// Perhaps sent.
+        Ambiguous = "ambiguous",
+    }
+}
+
+/// A failed attempt: its class, and a public `snake_case` code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// Not sent; try again later.
+    Transient {
+        /// Public code.
+        code: Cow<'static, str>,
+    },
+    /// Not sent; the provider asks us to slow down.
+    Throttled {
+        /// Public code.
+        code: Cow<'static, str>,
+        /// How long it asked us to wait, if it said so.
+        after: Option<Duration>,
+    },
+    /// Not sent; credentials, balance or quota: the provider refuses us.
+    Denied {
+        /// Public code.
+        code: Cow<'static, str>,
+    },
+    /// Not sent; this message to this recipient will never be accepted.
+    Permanent {
+        /// Public code.
+        code: Cow<'static, str>,
+    },
+    /// Bytes left, no usable answer came.
+    Ambiguous {
+        /// Public code.
+        code: Cow<'static, str>,
+    },
+}
+
+impl Failure {
+    /// A [`Failure::Transient`].
+    pub fn transient(code: impl Into<Cow<'static, str>>) -> Self {
+        Self::Transient { code: code.into() }
+    }
+
+    /// A [`Failure::Throttled`].
+    pub fn throttled(code: impl Into<Cow<'static, str>>, after: Option<Duration>) -> Self {
+        Self::Throttled {
+            code: code.into(),
+            after,
+        }
+    }
+
+    /// A [`Failure::Denied`].
+    pub fn denied(code: impl Into<Cow<'static, str>>) -> Self {
+        Self::Denied { code: code.into() }
+    }
+
+    /// A [`Failure::Permanent`].
+    pub fn permanent(code: impl Into<Cow<'static, str>>) -> Self {
+        Self::Permanent { code: code.into() }
+    }
+
+    /// A [`Failure::Ambiguous`].
+    pub fn ambiguous(code: impl Into<Cow<'static, str>>) -> Self {
+        Self::Ambiguous { code: code.into() }
+    }
+
+    /// What may follow.
+    pub const fn class(&self) -> FailureClass {
+        match self {
+            Self::Transient { .. } => FailureClass::Transient,
+            Self::Throttled { .. } => FailureClass::Throttled,
+            Self::Denied { .. } => FailureClass::Denied,
+            Self::Permanent { .. } => FailureClass::Permanent,
+            Self::Ambiguous { .. } => FailureClass::Ambiguous,
+        }
+    }
+
+    /// The public code.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Transient { code }
+            | Self::Throttled { code, .. }
+            | Self::Denied { code }
+            | Self::Permanent { code }
+            | Self::Ambiguous { code } => code,
+        }
+    }
+
+    /// Whether the provider certainly took nothing.
+    pub const fn is_certainly_not_sent(&self) -> bool {
+        !matches!(self, Self::Ambiguous { .. })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} failure {}", self.class(), self.code())
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// The number of an attempt, from 1.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(transparent)]
+pub struct Attempt(NonZeroU32);
+
+impl Attempt {
+    /// The first.
+    pub const FIRST: Self = Self(NonZeroU32::MIN);
+
+    /// The attempt of this number; there is no attempt 0.
+    pub const fn new(number: u32) -> Option<Self> {
+        match NonZeroU32::new(number) {
+            Some(number) => Some(Self(number)),
+            None => None,
+        }
+    }
+
+    /// Its number.
+    pub const fn get(self) -> u32 {
+        self.0.get()
+    }
+
+    /// The one after.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// What the ledger knows before a side effect begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// Nobody has tried.
+    Fresh,
+    /// It has its outcome; there is nothing to do.
+    Final,
+    /// Somebody began and did not say how it ended.
+    InDoubt {
+        /// When they began.
+        since: EpochMs,
+    },
+}

@@ -1,0 +1,179 @@
+//! A text with conditions or filters, by minijinja.
+//!
+//! The template comes from a producer and is not trusted: no function and no other template can
+//! be reached from it, the filters are a closed set, and fuel bounds what one message may cost.
+//! A missing value may be asked for (`{% if name %}`, `default`), but never printed (BM-22).
+
+use super::{MessageError, Vars};
+use minijinja::value::{Object, Rest, Value};
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+/// Instructions that one message may take; a text of ten conditions takes about a hundred.
+const FUEL: u64 = 20_000;
+/// The template's name, and where it stands in the environment.
+const NAME: &str = "text";
+/// Nested blocks and calls; a message has no use for more.
+const MAX_DEPTH: usize = 32;
+
+/// A compiled template with the variables that it may look up.
+#[derive(Debug, Clone)]
+pub(super) struct Template {
+    environment: Arc<Environment<'static>>,
+    names: Arc<BTreeSet<String>>,
+}
+
+impl Template {
+    /// Compiles a text, and lists the variables it may look up.
+    pub(super) fn compile(text: &str) -> Result<(Self, BTreeSet<String>), MessageError> {
+        let refused = |error: &Error| MessageError::Syntax {
+            reason: sentence(error),
+        };
+        let mut environment = environment();
+        environment
+            .add_template_owned(NAME, text.to_owned())
+            .map_err(|e| refused(&e))?;
+        let template = environment.get_template(NAME).map_err(|e| refused(&e))?;
+        let names: BTreeSet<String> = template.undeclared_variables(false).into_iter().collect();
+        // Unknown filters and functions only show when they are reached: try with every variable,
+        // and with none.
+        for sample in [Some(Value::from("x")), None] {
+            let values = names
+                .iter()
+                .filter_map(|name| Some((name.clone(), sample.clone()?)))
+                .collect();
+            let tried = template.render(Value::from_object(Context::new(values)));
+            if let Err(error) = tried
+                && is_unknown_name(error.kind())
+            {
+                return Err(refused(&error));
+            }
+        }
+        let template = Self {
+            environment: Arc::new(environment),
+            names: Arc::new(names.clone()),
+        };
+        Ok((template, names))
+    }
+
+    /// Appends the text for one recipient.
+    pub(super) fn render(&self, vars: &Vars<'_>, out: &mut String) -> Result<(), MessageError> {
+        let values = self
+            .names
+            .iter()
+            .filter_map(|name| Some((name.clone(), vars.value(name)?)))
+            .collect();
+        let context = Arc::new(Context::new(values));
+        let rendered = self
+            .environment
+            .get_template(NAME)
+            .and_then(|template| template.render(Value::from_dyn_object(Arc::clone(&context))));
+        match rendered {
+            Ok(text) => {
+                out.push_str(&text);
+                Ok(())
+            }
+            Err(error) => Err(match context.missed() {
+                Some(name) if error.kind() == ErrorKind::UndefinedError => {
+                    MessageError::MissingVariable { name }
+                }
+                _ => MessageError::Render {
+                    reason: sentence(&error),
+                },
+            }),
+        }
+    }
+}
+
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::empty();
+    environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+    environment.set_fuel(Some(FUEL));
+    environment.set_recursion_limit(MAX_DEPTH);
+    environment.add_filter("default", default);
+    environment.add_filter("d", default);
+    environment.add_filter("upper", |text: String| text.to_uppercase());
+    environment.add_filter("lower", |text: String| text.to_lowercase());
+    environment.add_filter("trim", |text: String| text.trim().to_owned());
+    environment.add_filter("capitalize", |text: String| capitalize(&text));
+    environment
+}
+
+const fn is_unknown_name(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::UnknownFilter
+            | ErrorKind::UnknownFunction
+            | ErrorKind::UnknownTest
+            | ErrorKind::UnknownMethod
+    )
+}
+
+/// The values of one recipient, which remembers what was asked for in vain: the error of the
+/// template language does not name it.
+#[derive(Debug)]
+struct Context {
+    values: BTreeMap<String, Value>,
+    missed: Mutex<Option<String>>,
+}
+
+impl Context {
+    fn new(values: BTreeMap<String, Value>) -> Self {
+        Self {
+            values,
+            missed: Mutex::default(),
+        }
+    }
+
+    fn missed(&self) -> Option<String> {
+        self.missed.lock().ok()?.take()
+    }
+}
+
+impl Object for Context {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let name = key.as_str()?;
+        let found = self.values.get(name).cloned();
+        if found.is_none()
+            && let Ok(mut missed) = self.missed.lock()
+        {
+            *missed = Some(name.to_owned());
+        }
+        found
+    }
+}
+
+/// `{{ name | default("you") }}`: what is printed when there is no value.
+fn default(value: &Value, arguments: Rest<Value>) -> Value {
+    if value.is_undefined() || value.is_none() {
+        return arguments
+            .0
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| Value::from(""));
+    }
+    value.clone()
+}
+
+fn capitalize(text: &str) -> String {
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) => first
+            .to_uppercase()
+            .chain(chars.flat_map(char::to_lowercase))
+            .collect(),
+        None => String::new(),
+    }
+}
+
+/// What the template language says, without its name for our template.
+fn sentence(error: &Error) -> String {
+    let what = error
+        .detail()
+        .map_or_else(|| error.kind().to_string(), str::to_owned);
+    match error.line() {
+        Some(line) => format!("{what} (line {line})"),
+        None => what,
+    }
+}

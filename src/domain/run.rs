@@ -1,0 +1,150 @@
+//! A run's states and flags, and the state that is shown (DESIGN 5, BM-28).
+//!
+//! A run is one execution of one message over a campaign's recipients. Its state is small; why it
+//! stands still is a set of flags, each with its reason, so that two reasons can hold at once and
+//! one can end without the other. What people see is derived from both.
+
+use super::clock::EpochMs;
+use super::word::{WrongState, words};
+
+words! {
+    /// Where a run stands.
+    pub enum RunState {
+        /// Some recipient has no final outcome yet.
+        Running = "running",
+        /// Every recipient has its final outcome.
+        Finished = "finished",
+        /// Stopped for good by an operator.
+        Cancelled = "cancelled",
+        /// Its message or channel cannot be used.
+        Failed = "failed",
+        /// Its time passed outside the hours, with `skip`.
+        NotSent = "not_sent",
+    }
+}
+
+words! {
+    /// What people see of a run.
+    pub enum ShownState {
+        /// A job whose time has not come.
+        Scheduled = "scheduled",
+        /// It sends.
+        Running = "running",
+        /// It waits by itself: contact hours, a breaker.
+        Held = "held",
+        /// Somebody, or auto-pause, stopped it for a while.
+        Paused = "paused",
+        /// Every recipient has its final outcome.
+        Finished = "finished",
+        /// Stopped for good.
+        Cancelled = "cancelled",
+        /// Its message or channel cannot be used.
+        Failed = "failed",
+        /// Its time passed outside the hours.
+        NotSent = "not_sent",
+    }
+}
+
+words! {
+    /// What can happen to a run.
+    pub enum RunAction {
+        /// An operator stops it for a while.
+        Pause = "pause",
+        /// An operator lets it go on.
+        Resume = "resume",
+        /// An operator stops it for good.
+        Cancel = "cancel",
+        /// An operator returns failed or unknown recipients to the queue.
+        Retry = "retry",
+        /// The last recipient got its final outcome.
+        Finish = "finish",
+        /// The run cannot go on.
+        Fail = "fail",
+        /// Its time passed outside the hours.
+        Miss = "miss",
+    }
+}
+
+/// Why a running run stands still; nothing set means that it sends.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunFlags {
+    /// Who paused it: an operator's command, or its campaign or channel.
+    pub paused_by: Option<String>,
+    /// When the contact hours open again.
+    pub held_until: Option<EpochMs>,
+    /// Whether its channel's breaker is open.
+    pub breaker: bool,
+    /// Why it paused itself (BM-26).
+    pub auto_paused: Option<String>,
+}
+
+impl RunFlags {
+    /// Whether somebody has to resume it.
+    pub const fn is_paused(&self) -> bool {
+        self.paused_by.is_some() || self.auto_paused.is_some()
+    }
+
+    /// Whether it waits for something that ends by itself.
+    pub const fn is_held(&self) -> bool {
+        self.held_until.is_some() || self.breaker
+    }
+}
+
+impl RunState {
+    /// What people see of a run in this state with these flags. A pause hides a hold.
+    pub const fn shown(self, flags: &RunFlags) -> ShownState {
+        match self {
+            Self::Running if flags.is_paused() => ShownState::Paused,
+            Self::Running if flags.is_held() => ShownState::Held,
+            Self::Running => ShownState::Running,
+            Self::Finished => ShownState::Finished,
+            Self::Cancelled => ShownState::Cancelled,
+            Self::Failed => ShownState::Failed,
+            Self::NotSent => ShownState::NotSent,
+        }
+    }
+
+    /// The state after `action`, or the commands that would be allowed (DA-7). Pausing and
+    /// resuming change a flag and leave the state.
+    pub fn after(
+        self,
+        action: RunAction,
+        flags: &RunFlags,
+    ) -> Result<Self, WrongState<ShownState, RunAction>> {
+        use RunAction as A;
+        let next = match (self, action) {
+            (Self::Running, A::Pause) if !flags.is_paused() => Some(Self::Running),
+            (Self::Running, A::Resume) if flags.is_paused() => Some(Self::Running),
+            (Self::Running | Self::Finished | Self::Failed, A::Retry) => Some(Self::Running),
+            (Self::Running, A::Cancel) => Some(Self::Cancelled),
+            (Self::Running, A::Finish) => Some(Self::Finished),
+            (Self::Running, A::Fail) => Some(Self::Failed),
+            (Self::Running, A::Miss) => Some(Self::NotSent),
+            _ => None,
+        };
+        let shown = self.shown(flags);
+        next.ok_or(WrongState {
+            state: shown,
+            allowed: shown.allowed(),
+        })
+    }
+
+    /// Whether recipients may still be claimed, flags aside.
+    pub const fn is_live(self) -> bool {
+        matches!(self, Self::Running)
+    }
+}
+
+impl ShownState {
+    /// The commands that this state allows.
+    pub const fn allowed(self) -> &'static [RunAction] {
+        use RunAction as A;
+        match self {
+            Self::Running | Self::Held => &[A::Pause, A::Cancel, A::Retry],
+            Self::Paused => &[A::Resume, A::Cancel, A::Retry],
+            Self::Finished | Self::Failed => &[A::Retry],
+            Self::Scheduled => &[A::Cancel],
+            Self::Cancelled | Self::NotSent => &[],
+        }
+    }
+}
