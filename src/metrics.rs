@@ -102,66 +102,47 @@ impl Metrics {
 
     /// A handler ran so long.
     pub fn job_ran(&self, queue: QueueName, took: Duration) {
-        let label = QueueLabel {
-            queue: queue.to_string(),
-        };
+        let label = QueueLabel { queue: queue.to_string() };
         self.job_seconds.get_or_create(&label).observe(took.as_secs_f64());
     }
 
     /// A job ended.
     pub fn job_ended(&self, queue: QueueName, state: &str) {
-        let label = QueueState {
-            queue: queue.to_string(),
-            state: state.to_owned(),
-        };
+        let label = QueueState { queue: queue.to_string(), state: state.to_owned() };
         self.jobs.get_or_create(&label).inc();
     }
 
     /// Outcomes were recorded.
     pub fn delivered(&self, channel: &str, state: DeliveryState, count: u64) {
-        let label = ChannelState {
-            channel: channel.to_owned(),
-            state: state.as_str().to_owned(),
-        };
+        let label = ChannelState { channel: channel.to_owned(), state: state.as_str().to_owned() };
         self.deliveries.get_or_create(&label).inc_by(count);
     }
 
     /// A provider answered.
     pub fn provider_answered(&self, channel: &str, took: Duration) {
-        let label = ChannelLabel {
-            channel: channel.to_owned(),
-        };
+        let label = ChannelLabel { channel: channel.to_owned() };
         self.provider_seconds.get_or_create(&label).observe(took.as_secs_f64());
     }
 
     /// Recipients in flight at a channel changed by so many.
     pub fn in_flight(&self, channel: &str, by: i64) {
-        let label = ChannelLabel {
-            channel: channel.to_owned(),
-        };
+        let label = ChannelLabel { channel: channel.to_owned() };
         self.in_flight.get_or_create(&label).inc_by(by);
     }
 
     /// Depth of a queue.
     pub fn depth(&self, queue: &str, waiting: u64, running: u64, oldest: Duration) {
-        let state = |state: &str| QueueState {
-            queue: queue.to_owned(),
-            state: state.to_owned(),
-        };
+        let state = |state: &str| QueueState { queue: queue.to_owned(), state: state.to_owned() };
         let gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         self.depth.get_or_create(&state("waiting")).set(gauge(waiting));
         self.depth.get_or_create(&state("running")).set(gauge(running));
-        let label = QueueLabel {
-            queue: queue.to_owned(),
-        };
+        let label = QueueLabel { queue: queue.to_owned() };
         self.oldest_seconds.get_or_create(&label).set(oldest.as_secs_f64());
     }
 
     /// Recipients that wait at a channel.
     pub fn recipients_waiting(&self, channel: &str, waiting: u64) {
-        let label = ChannelLabel {
-            channel: channel.to_owned(),
-        };
+        let label = ChannelLabel { channel: channel.to_owned() };
         self.recipients_waiting.get_or_create(&label).set(i64::try_from(waiting).unwrap_or(i64::MAX));
     }
 

@@ -14,6 +14,7 @@ use std::time::Instant;
 use crate::domain::failure::Failure;
 
 pub mod failure;
+pub mod governor;
 mod http;
 mod line;
 mod pool;

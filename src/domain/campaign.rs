@@ -76,26 +76,19 @@ impl CampaignState {
         let next = match (self, action) {
             // A second job or run may begin in any state but one stopped by an operator; a failed
             // campaign gets its mended job this way.
-            (
-                Self::Scheduled | Self::Running | Self::Generated | Self::Delivered | Self::Failed,
-                A::Start,
-            )
+            (Self::Scheduled | Self::Running | Self::Generated | Self::Delivered | Self::Failed, A::Start)
             | (Self::Paused, A::Resume) => Some(Self::Running),
             (Self::Running, A::Pause) => Some(Self::Paused),
-            (
-                Self::Scheduled | Self::Running | Self::Paused | Self::Generated | Self::Delivered,
-                A::Cancel,
-            ) => Some(Self::Cancelled),
+            (Self::Scheduled | Self::Running | Self::Paused | Self::Generated | Self::Delivered, A::Cancel) => {
+                Some(Self::Cancelled)
+            }
             // What was in flight when an operator paused may have been the last.
             (Self::Running | Self::Paused, A::Generate) => Some(Self::Generated),
             (Self::Running | Self::Paused, A::Deliver) => Some(Self::Delivered),
             (Self::Scheduled | Self::Running | Self::Paused, A::Fail) => Some(Self::Failed),
             _ => None,
         };
-        next.ok_or(WrongState {
-            state: self,
-            allowed: self.allowed(),
-        })
+        next.ok_or(WrongState { state: self, allowed: self.allowed() })
     }
 
     /// Whether something may still be generated or sent without a new job.
@@ -115,22 +108,8 @@ mod tests {
 
     #[test]
     fn po_4_the_states_are_these_words() {
-        let words: Vec<&str> = CampaignState::ALL
-            .iter()
-            .map(|state| state.as_str())
-            .collect();
-        assert_eq!(
-            words,
-            [
-                "scheduled",
-                "running",
-                "paused",
-                "generated",
-                "delivered",
-                "cancelled",
-                "failed"
-            ]
-        );
+        let words: Vec<&str> = CampaignState::ALL.iter().map(|state| state.as_str()).collect();
+        assert_eq!(words, ["scheduled", "running", "paused", "generated", "delivered", "cancelled", "failed"]);
     }
 
     #[test]
@@ -139,11 +118,7 @@ mod tests {
         for (state, action) in edges() {
             let is_command = matches!(action, A::Pause | A::Resume | A::Cancel);
             if is_command {
-                assert_eq!(
-                    state.after(action).is_ok(),
-                    state.allowed().contains(&action),
-                    "{action} in {state}"
-                );
+                assert_eq!(state.after(action).is_ok(), state.allowed().contains(&action), "{action} in {state}");
             } else {
                 assert!(!state.allowed().contains(&action));
             }
@@ -165,10 +140,7 @@ mod tests {
         let paused = CampaignState::Running.after(A::Pause).unwrap();
         assert_eq!(paused.after(A::Resume), Ok(CampaignState::Running));
         let wrong = paused.after(A::Pause).unwrap_err();
-        assert_eq!(
-            wrong.to_string(),
-            "the state is paused, which allows only resume, cancel"
-        );
+        assert_eq!(wrong.to_string(), "the state is paused, which allows only resume, cancel");
         assert!(paused.after(A::Start).is_err());
     }
 

@@ -23,17 +23,13 @@ const MAX_DIGITS: usize = 9;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClockError {
     /// Neither RFC 3339 with an offset nor epoch milliseconds.
-    #[error(
-        "{value} is not a time: RFC 3339 with an offset (2026-11-21T10:00:00+01:00) or epoch milliseconds"
-    )]
+    #[error("{value} is not a time: RFC 3339 with an offset (2026-11-21T10:00:00+01:00) or epoch milliseconds")]
     Time {
         /// What was written.
         value: Excerpt,
     },
     /// A number, but not between the years 2000 and 9999.
-    #[error(
-        "{value} is not between the years 2000 and 9999: epoch milliseconds are wanted, not seconds"
-    )]
+    #[error("{value} is not between the years 2000 and 9999: epoch milliseconds are wanted, not seconds")]
     TimeOutOfRange {
         /// What was written.
         value: i64,
@@ -57,9 +53,7 @@ impl ClockError {
 }
 
 /// An instant: milliseconds since 1970-01-01T00:00:00Z.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EpochMs(pub i64);
 
@@ -68,9 +62,7 @@ impl EpochMs {
     pub fn parse(text: &str) -> Result<Self, ClockError> {
         let text = text.trim();
         if !text.is_empty() && text.len() <= 18 && text.bytes().all(|b| b.is_ascii_digit()) {
-            let number = text.parse().map_err(|_| ClockError::Time {
-                value: Excerpt::of(text),
-            })?;
+            let number = text.parse().map_err(|_| ClockError::Time { value: Excerpt::of(text) })?;
             return Self::from_number(number);
         }
         Self::parse_rfc3339(text)
@@ -86,9 +78,7 @@ impl EpochMs {
 
     /// Reads RFC 3339 with an offset; finer than a millisecond is cut off.
     pub fn parse_rfc3339(text: &str) -> Result<Self, ClockError> {
-        let refused = || ClockError::Time {
-            value: Excerpt::of(text),
-        };
+        let refused = || ClockError::Time { value: Excerpt::of(text) };
         if text.len() > MAX_CHARS {
             return Err(refused());
         }
@@ -98,10 +88,8 @@ impl EpochMs {
 
     /// Writes `2026-11-21T09:00:00.000Z`; an instant that no calendar holds, as its number.
     pub fn to_rfc3339(self) -> String {
-        DateTime::from_timestamp_millis(self.0).map_or_else(
-            || self.0.to_string(),
-            |t| t.to_rfc3339_opts(SecondsFormat::Millis, true),
-        )
+        DateTime::from_timestamp_millis(self.0)
+            .map_or_else(|| self.0.to_string(), |t| t.to_rfc3339_opts(SecondsFormat::Millis, true))
     }
 
     /// The instant `duration` later, at most the last one there is.
@@ -139,15 +127,9 @@ fn as_ms(duration: Duration) -> i64 {
 
 /// Reads `90s`, `10m`, `48h`, `1d`, `1h 30m`; `m` is minutes.
 pub fn parse_duration(text: &str) -> Result<Duration, ClockError> {
-    let refused = || ClockError::Duration {
-        value: Excerpt::of(text),
-    };
+    let refused = || ClockError::Duration { value: Excerpt::of(text) };
     let text = text.trim();
-    let longest = text
-        .split(|c: char| !c.is_ascii_digit())
-        .map(str::len)
-        .max()
-        .unwrap_or(0);
+    let longest = text.split(|c: char| !c.is_ascii_digit()).map(str::len).max().unwrap_or(0);
     if text.len() > MAX_CHARS || longest > MAX_DIGITS || !text.is_ascii() || text.contains('.') {
         return Err(refused());
     }
@@ -163,23 +145,9 @@ pub fn format_duration(duration: Duration) -> String {
         hours if hours > 72 => (hours / 24, hours % 24),
         hours => (0, hours),
     };
-    let parts = [
-        (days, "d"),
-        (hours, "h"),
-        (ms / 60_000 % 60, "m"),
-        (ms / 1000 % 60, "s"),
-        (ms % 1000, "ms"),
-    ];
-    let written: Vec<String> = parts
-        .iter()
-        .filter(|(n, _)| *n > 0)
-        .map(|(n, unit)| format!("{n}{unit}"))
-        .collect();
-    if written.is_empty() {
-        "0s".to_owned()
-    } else {
-        written.join(" ")
-    }
+    let parts = [(days, "d"), (hours, "h"), (ms / 60_000 % 60, "m"), (ms / 1000 % 60, "s"), (ms % 1000, "ms")];
+    let written: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
+    if written.is_empty() { "0s".to_owned() } else { written.join(" ") }
 }
 
 #[cfg(test)]
@@ -193,23 +161,12 @@ mod tests {
         assert_eq!(noon, EpochMs::parse("2026-11-21T11:00:00Z").unwrap());
         assert_eq!(noon.to_rfc3339(), "2026-11-21T11:00:00.000Z");
         assert_eq!(EpochMs::parse("1795258800000").unwrap(), noon);
-        assert_eq!(
-            EpochMs::parse("2026-11-21T11:00:00.0019Z").unwrap().0,
-            noon.0 + 1
-        );
+        assert_eq!(EpochMs::parse("2026-11-21T11:00:00.0019Z").unwrap().0, noon.0 + 1);
     }
 
     #[test]
     fn a_time_without_offset_or_in_seconds_is_refused() {
-        for bad in [
-            "2026-11-21T12:00:00",
-            "2026-11-21",
-            "tomorrow",
-            "",
-            "2026-02-30T00:00:00Z",
-            "-5",
-            "1e12",
-        ] {
+        for bad in ["2026-11-21T12:00:00", "2026-11-21", "tomorrow", "", "2026-02-30T00:00:00Z", "-5", "1e12"] {
             let error = EpochMs::parse(bad).unwrap_err();
             assert_eq!(error.code(), "invalid_time");
             assert!(error.to_string().contains("is not a time"), "{error}");
@@ -223,23 +180,12 @@ mod tests {
 
     #[test]
     fn durations_are_read_and_written_the_same_way() {
-        for (text, seconds) in [
-            ("90s", 90),
-            ("10m", 600),
-            ("48h", 172_800),
-            ("1d", 86_400),
-            ("1h 30m", 5_400),
-            ("0s", 0),
-        ] {
+        for (text, seconds) in
+            [("90s", 90), ("10m", 600), ("48h", 172_800), ("1d", 86_400), ("1h 30m", 5_400), ("0s", 0)]
+        {
             assert_eq!(parse_duration(text).unwrap().as_secs(), seconds, "{text}");
         }
-        for (seconds, text) in [
-            (540, "9m"),
-            (172_800, "48h"),
-            (16 * 86_400, "16d"),
-            (0, "0s"),
-            (3_661, "1h 1m 1s"),
-        ] {
+        for (seconds, text) in [(540, "9m"), (172_800, "48h"), (16 * 86_400, "16d"), (0, "0s"), (3_661, "1h 1m 1s")] {
             assert_eq!(format_duration(Duration::from_secs(seconds)), text);
         }
         assert_eq!(format_duration(Duration::from_millis(1_500)), "1s 500ms");
@@ -248,18 +194,7 @@ mod tests {
     #[test]
     fn what_is_no_duration_is_refused() {
         let overflow = "18446744073709551615s 1000000000ns";
-        for bad in [
-            "",
-            "48",
-            "h",
-            "-1h",
-            "1.5h",
-            "48 hours and a bit",
-            "1x",
-            overflow,
-            "9999999999s",
-            "１０m",
-        ] {
+        for bad in ["", "48", "h", "-1h", "1.5h", "48 hours and a bit", "1x", overflow, "9999999999s", "１０m"] {
             let error = parse_duration(bad).unwrap_err();
             assert_eq!(error.code(), "invalid_duration", "{bad}");
         }

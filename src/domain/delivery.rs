@@ -90,10 +90,7 @@ impl DeliveryState {
 
     /// Whether the run still has to do something about it; a run finishes when none is open.
     pub const fn is_open(self) -> bool {
-        matches!(
-            self,
-            Self::Queued | Self::Sending | Self::Retry | Self::Held
-        )
+        matches!(self, Self::Queued | Self::Sending | Self::Retry | Self::Held)
     }
 }
 
@@ -147,10 +144,7 @@ impl Cell {
         let mut fields = text.splitn(5, ',');
         let mut field = || fields.next().ok_or(CellError);
         let mut letter = field()?.chars();
-        let state = letter
-            .next()
-            .and_then(DeliveryState::from_letter)
-            .ok_or(CellError)?;
+        let state = letter.next().and_then(DeliveryState::from_letter).ok_or(CellError)?;
         if letter.next().is_some() {
             return Err(CellError);
         }
@@ -190,10 +184,7 @@ mod tests {
 
     #[test]
     fn the_letters_are_those_of_the_documented_ledger() {
-        let letters: String = DeliveryState::ALL
-            .iter()
-            .map(|state| state.letter())
-            .collect();
+        let letters: String = DeliveryState::ALL.iter().map(|state| state.letter()).collect();
         assert_eq!(letters, "qcsduxfkhrn");
         for state in DeliveryState::ALL {
             assert_eq!(DeliveryState::from_letter(state.letter()), Some(*state));
@@ -203,13 +194,9 @@ mod tests {
 
     #[test]
     fn da_4_the_ranks_are_those_of_the_rule() {
-        let ranks: Vec<u8> = [Queued, Held, Retry, Sending, Unknown, Sent]
-            .map(DeliveryState::rank)
-            .to_vec();
+        let ranks: Vec<u8> = [Queued, Held, Retry, Sending, Unknown, Sent].map(DeliveryState::rank).to_vec();
         assert_eq!(ranks, [0, 0, 0, 1, 2, 3]);
-        let ranks: Vec<u8> = [Failed, Skipped, Undelivered, Expired, Delivered]
-            .map(DeliveryState::rank)
-            .to_vec();
+        let ranks: Vec<u8> = [Failed, Skipped, Undelivered, Expired, Delivered].map(DeliveryState::rank).to_vec();
         assert_eq!(ranks, [4, 4, 4, 4, 5]);
     }
 
@@ -242,22 +229,14 @@ mod tests {
     fn da_4_the_holder_of_a_claim_turns_sending_and_unknown_into_what_it_knows() {
         for old in [Sending, Unknown] {
             for new in DeliveryState::ALL {
-                assert_eq!(
-                    may_replace(old, *new, true),
-                    *new != Sending,
-                    "{old} to {new}"
-                );
+                assert_eq!(may_replace(old, *new, true), *new != Sending, "{old} to {new}");
             }
         }
     }
 
     #[test]
     fn a_run_has_work_left_exactly_while_a_recipient_is_open() {
-        let open: Vec<_> = DeliveryState::ALL
-            .iter()
-            .filter(|state| state.is_open())
-            .copied()
-            .collect();
+        let open: Vec<_> = DeliveryState::ALL.iter().filter(|state| state.is_open()).copied().collect();
         assert_eq!(open, [Queued, Sending, Held, Retry]);
     }
 
@@ -280,27 +259,13 @@ mod tests {
         };
         assert_eq!(cell.to_string(), "s,2,1763719200123,,SM,1,2");
         assert_eq!(Cell::parse("s,2,1763719200123,,SM,1,2").unwrap(), cell);
-        let failed = Cell {
-            state: Failed,
-            reason: "a,b".to_owned(),
-            ..cell
-        };
+        let failed = Cell { state: Failed, reason: "a,b".to_owned(), ..cell };
         assert_eq!(failed.to_string(), "f,2,1763719200123,a;b,SM,1,2");
     }
 
     #[test]
     fn what_is_no_cell_is_refused() {
-        for bad in [
-            "",
-            "s",
-            "s,1,2,",
-            "z,1,2,,",
-            "sent,1,2,,",
-            "s,-1,2,,",
-            "s,1,x,,",
-            ",1,2,,",
-            "é,1,2,,",
-        ] {
+        for bad in ["", "s", "s,1,2,", "z,1,2,,", "sent,1,2,,", "s,-1,2,,", "s,1,x,,", ",1,2,,", "é,1,2,,"] {
             let error = Cell::parse(bad).unwrap_err();
             assert_eq!(error.code(), "invalid_ledger_cell", "{bad}");
         }

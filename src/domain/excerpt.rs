@@ -58,10 +58,7 @@ mod tests {
 
     #[test]
     fn quotes_and_control_characters_are_escaped() {
-        assert_eq!(
-            Excerpt::of("a\"b\n\u{1b}[2J").to_string(),
-            r#""a\"b\n\u{1b}[2J""#
-        );
+        assert_eq!(Excerpt::of("a\"b\n\u{1b}[2J").to_string(), r#""a\"b\n\u{1b}[2J""#);
     }
 
     #[test]

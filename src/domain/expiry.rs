@@ -85,10 +85,7 @@ impl Expiry {
     pub fn for_order(&self, generated: EpochMs) -> Result<EpochMs, ExpiryError> {
         match self.check(generated) {
             Ok(()) => Ok(self.expires_at(generated)),
-            Err(ExpiryError::TooShort { value }) => Err(ExpiryError::TooSoon {
-                left: value,
-                least: MIN,
-            }),
+            Err(ExpiryError::TooShort { value }) => Err(ExpiryError::TooSoon { left: value, least: MIN }),
             Err(error) => Err(error),
         }
     }
@@ -138,11 +135,7 @@ impl fmt::Display for Expiry {
 
 /// The time a message may take to arrive, which a provider gets as its validity; refused when the
 /// order has less than `floor` left (PO-19).
-pub fn validity(
-    expires_at: EpochMs,
-    now: EpochMs,
-    floor: Duration,
-) -> Result<Duration, ExpiryError> {
+pub fn validity(expires_at: EpochMs, now: EpochMs, floor: Duration) -> Result<Duration, ExpiryError> {
     let left = expires_at.since(now);
     if left.is_zero() || left < floor {
         return Err(ExpiryError::TooSoon { left, least: floor });
@@ -167,15 +160,9 @@ mod tests {
     fn po_7_the_default_is_48_hours_from_the_generation_of_each_order() {
         let expiry = Expiry::default();
         assert_eq!(expiry.check(NOW), Ok(()));
-        assert_eq!(
-            expiry.for_order(NOW).unwrap(),
-            NOW.plus(Duration::from_hours(48))
-        );
+        assert_eq!(expiry.for_order(NOW).unwrap(), NOW.plus(Duration::from_hours(48)));
         let later = NOW.plus(Duration::from_mins(7));
-        assert_eq!(
-            expiry.for_order(later).unwrap(),
-            later.plus(Duration::from_hours(48))
-        );
+        assert_eq!(expiry.for_order(later).unwrap(), later.plus(Duration::from_hours(48)));
     }
 
     #[test]
@@ -196,22 +183,14 @@ mod tests {
         for expiry in both(MAX + MS) {
             assert_eq!(expiry.check(NOW).unwrap_err().code(), "expiry_too_long");
         }
-        assert_eq!(
-            Expiry::At(EpochMs(NOW.0 - 1))
-                .check(NOW)
-                .unwrap_err()
-                .code(),
-            "expiry_too_short"
-        );
+        assert_eq!(Expiry::At(EpochMs(NOW.0 - 1)).check(NOW).unwrap_err().code(), "expiry_too_short");
     }
 
     #[test]
     fn po_7_the_sentence_names_value_and_bound() {
         let short = Expiry::In(Duration::from_mins(9)).check(NOW).unwrap_err();
         assert_eq!(short.to_string(), "expiry of 9m is shorter than 10m");
-        let long = Expiry::In(Duration::from_hours(16 * 24))
-            .check(NOW)
-            .unwrap_err();
+        let long = Expiry::In(Duration::from_hours(16 * 24)).check(NOW).unwrap_err();
         assert_eq!(long.to_string(), "expiry of 16d is longer than 15d");
     }
 
@@ -219,10 +198,7 @@ mod tests {
     fn po_7_an_instant_is_judged_from_the_scheduled_start() {
         let expiry = Expiry::At(NOW.plus(Duration::from_hours(20 * 24)));
         assert!(expiry.check(NOW).is_err());
-        assert_eq!(
-            expiry.check(NOW.plus(Duration::from_hours(10 * 24))),
-            Ok(())
-        );
+        assert_eq!(expiry.check(NOW.plus(Duration::from_hours(10 * 24))), Ok(()));
     }
 
     #[test]
@@ -253,10 +229,7 @@ mod tests {
         assert_eq!(validity(expires_at, NOW, floor), Ok(floor));
         let error = validity(expires_at, NOW.plus(MS), floor).unwrap_err();
         assert_eq!(error.code(), "expires_too_soon");
-        assert_eq!(
-            error.to_string(),
-            "order expires in 4m 59s 999ms, less than 5m"
-        );
+        assert_eq!(error.to_string(), "order expires in 4m 59s 999ms, less than 5m");
         assert!(validity(NOW, NOW, Duration::ZERO).is_err());
     }
 

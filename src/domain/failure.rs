@@ -65,10 +65,7 @@ impl Failure {
 
     /// A [`Failure::Throttled`].
     pub fn throttled(code: impl Into<Cow<'static, str>>, after: Option<Duration>) -> Self {
-        Self::Throttled {
-            code: code.into(),
-            after,
-        }
+        Self::Throttled { code: code.into(), after }
     }
 
     /// A [`Failure::Denied`].
@@ -123,9 +120,7 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 /// The number of an attempt, from 1.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct Attempt(NonZeroU32);
 
@@ -180,24 +175,15 @@ mod tests {
     #[test]
     fn a_failure_keeps_its_class_and_code() {
         let cases = [
-            (
-                Failure::transient("connection_refused"),
-                FailureClass::Transient,
-            ),
-            (
-                Failure::throttled("http_429", Some(Duration::from_secs(3))),
-                FailureClass::Throttled,
-            ),
+            (Failure::transient("connection_refused"), FailureClass::Transient),
+            (Failure::throttled("http_429", Some(Duration::from_secs(3))), FailureClass::Throttled),
             (Failure::denied("http_401"), FailureClass::Denied),
             (Failure::permanent("http_404"), FailureClass::Permanent),
             (Failure::ambiguous("timeout"), FailureClass::Ambiguous),
         ];
         for (failure, class) in cases {
             assert_eq!(failure.class(), class);
-            assert_eq!(
-                failure.to_string(),
-                format!("{class} failure {}", failure.code())
-            );
+            assert_eq!(failure.to_string(), format!("{class} failure {}", failure.code()));
         }
     }
 
@@ -217,10 +203,7 @@ mod tests {
         assert_eq!(Attempt::new(0), None);
         let last = Attempt::new(u32::MAX).unwrap();
         assert_eq!(last.next(), last);
-        assert_eq!(
-            serde_json::from_str::<Attempt>("3").unwrap().to_string(),
-            "3"
-        );
+        assert_eq!(serde_json::from_str::<Attempt>("3").unwrap().to_string(), "3");
         assert!(serde_json::from_str::<Attempt>("0").is_err());
     }
 }

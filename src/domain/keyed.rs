@@ -25,10 +25,7 @@ pub(super) fn digest(secret: &[u8], label: &str, parts: &[&[u8]], len: usize) ->
         mac.update(part);
     }
     let bytes = mac.finalize().into_bytes();
-    let mut number = bytes
-        .iter()
-        .take(16)
-        .fold(0_u128, |n, byte| n << 8 | u128::from(*byte));
+    let mut number = bytes.iter().take(16).fold(0_u128, |n, byte| n << 8 | u128::from(*byte));
     let mut text = String::with_capacity(len.min(MAX_CHARS));
     for _ in 0..len.min(MAX_CHARS) {
         let digit = usize::try_from(number % 62).unwrap_or(0);
@@ -40,11 +37,7 @@ pub(super) fn digest(secret: &[u8], label: &str, parts: &[&[u8]], len: usize) ->
 
 /// Whether two texts are equal, in a time that does not tell where they differ.
 pub(super) fn equal(a: &str, b: &str) -> bool {
-    a.len() == b.len()
-        && a.bytes()
-            .zip(b.bytes())
-            .fold(0, |differs, (x, y)| differs | (x ^ y))
-            == 0
+    a.len() == b.len() && a.bytes().zip(b.bytes()).fold(0, |differs, (x, y)| differs | (x ^ y)) == 0
 }
 
 pub(super) fn is_base62(text: &str) -> bool {
@@ -59,10 +52,7 @@ mod tests {
     #[test]
     fn a_digest_is_the_same_for_ever() {
         // Links and references made by one version must be known to the next.
-        assert_eq!(
-            digest(b"secret", "label", &[b"a", b"b"], 16),
-            "G8QC0FhjrZqE3TAU"
-        );
+        assert_eq!(digest(b"secret", "label", &[b"a", b"b"], 16), "G8QC0FhjrZqE3TAU");
         assert_eq!(digest(b"", "", &[], 10), "LwbOrEvQ82");
     }
 

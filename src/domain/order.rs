@@ -66,19 +66,14 @@ impl OrderState {
         match self {
             Self::Available => &[E::Paid, E::Cancelled, E::Expired],
             Self::Paid | Self::PartiallyRefunded => &[E::PartiallyRefunded, E::Refunded],
-            Self::Creating | Self::InDoubt | Self::Expired | Self::Cancelled | Self::Refunded => {
-                &[]
-            }
+            Self::Creating | Self::InDoubt | Self::Expired | Self::Cancelled | Self::Refunded => &[],
         }
     }
 
     /// The state after `event`, or what would be allowed instead (DA-7).
     pub fn after(self, event: OrderEvent) -> Result<Self, WrongState<Self, OrderEvent>> {
         if !self.allowed().contains(&event) {
-            return Err(WrongState {
-                state: self,
-                allowed: self.allowed(),
-            });
+            return Err(WrongState { state: self, allowed: self.allowed() });
         }
         Ok(match event {
             OrderEvent::Paid => Self::Paid,
@@ -145,10 +140,7 @@ impl OrderError {
 /// Refuses a concept of more than 100 characters (PO-11).
 pub fn check_concept(text: &str) -> Result<(), OrderError> {
     match longer_than(text, CONCEPT_MAX_CHARS) {
-        Some(chars) => Err(OrderError::ConceptTooLong {
-            value: Excerpt::of(text),
-            chars,
-        }),
+        Some(chars) => Err(OrderError::ConceptTooLong { value: Excerpt::of(text), chars }),
         None => Ok(()),
     }
 }
@@ -156,10 +148,7 @@ pub fn check_concept(text: &str) -> Result<(), OrderError> {
 /// Refuses a reference of more than 150 characters (PO-11).
 pub fn check_reference(text: &str) -> Result<(), OrderError> {
     match longer_than(text, REFERENCE_MAX_CHARS) {
-        Some(chars) => Err(OrderError::ReferenceTooLong {
-            value: Excerpt::of(text),
-            chars,
-        }),
+        Some(chars) => Err(OrderError::ReferenceTooLong { value: Excerpt::of(text), chars }),
         None => Ok(()),
     }
 }
@@ -167,15 +156,10 @@ pub fn check_reference(text: &str) -> Result<(), OrderError> {
 /// Refuses a row key that is empty, longer than 150 characters, or holds control characters.
 pub fn check_key(text: &str) -> Result<(), OrderError> {
     if let Some(chars) = longer_than(text, KEY_MAX_CHARS) {
-        return Err(OrderError::KeyTooLong {
-            value: Excerpt::of(text),
-            chars,
-        });
+        return Err(OrderError::KeyTooLong { value: Excerpt::of(text), chars });
     }
     if text.is_empty() || text.chars().any(char::is_control) {
-        return Err(OrderError::InvalidKey {
-            value: Excerpt::of(text),
-        });
+        return Err(OrderError::InvalidKey { value: Excerpt::of(text) });
     }
     Ok(())
 }
@@ -252,11 +236,7 @@ impl Order {
     }
 
     /// The state after an event at `now`, or what would be allowed instead.
-    pub fn after(
-        &self,
-        event: OrderEvent,
-        now: EpochMs,
-    ) -> Result<OrderState, WrongState<OrderState, OrderEvent>> {
+    pub fn after(&self, event: OrderEvent, now: EpochMs) -> Result<OrderState, WrongState<OrderState, OrderEvent>> {
         if event == OrderEvent::Expired {
             return self.state.after(event);
         }
@@ -299,15 +279,8 @@ mod tests {
              \"short_code\":\"aB3dE5gH1j\",\"created_at\":1763546400000}"
         );
         for state in OrderState::ALL {
-            let text = Order {
-                state: *state,
-                ..order()
-            }
-            .to_json();
-            assert!(text.starts_with(&format!(
-                "{{\"state\":\"{state}\",\"expires_at\":{},",
-                EXPIRY.0
-            )));
+            let text = Order { state: *state, ..order() }.to_json();
+            assert!(text.starts_with(&format!("{{\"state\":\"{state}\",\"expires_at\":{},", EXPIRY.0)));
         }
     }
 
@@ -318,9 +291,7 @@ mod tests {
         full.payment_point = Some(Name::parse("pp-2").unwrap());
         full.vars.insert("name".to_owned(), "Ana \"la\" Ñ".into());
         assert_eq!(Order::from_json(&full.to_json()).unwrap(), full);
-        let newer = order()
-            .to_json()
-            .replacen("\"number\"", "\"later\":{\"a\":1},\"number\"", 1);
+        let newer = order().to_json().replacen("\"number\"", "\"later\":{\"a\":1},\"number\"", 1);
         assert_eq!(Order::from_json(&newer).unwrap(), order());
         assert!(Order::from_json("{\"state\":\"available\"}").is_err());
     }
@@ -335,40 +306,24 @@ mod tests {
             (S::Available, E::Expired, S::Expired),
             (S::Paid, E::PartiallyRefunded, S::PartiallyRefunded),
             (S::Paid, E::Refunded, S::Refunded),
-            (
-                S::PartiallyRefunded,
-                E::PartiallyRefunded,
-                S::PartiallyRefunded,
-            ),
+            (S::PartiallyRefunded, E::PartiallyRefunded, S::PartiallyRefunded),
             (S::PartiallyRefunded, E::Refunded, S::Refunded),
         ];
         for state in S::ALL {
             for event in E::ALL {
-                let expected = legal
-                    .iter()
-                    .find(|(s, e, _)| s == state && e == event)
-                    .map(|(_, _, next)| *next);
+                let expected = legal.iter().find(|(s, e, _)| s == state && e == event).map(|(_, _, next)| *next);
                 assert_eq!(state.after(*event).ok(), expected, "{event} in {state}");
             }
-            assert_eq!(
-                state.is_final(),
-                state.allowed().is_empty() && !matches!(state, S::Creating | S::InDoubt)
-            );
+            assert_eq!(state.is_final(), state.allowed().is_empty() && !matches!(state, S::Creating | S::InDoubt));
         }
     }
 
     #[test]
     fn da_7_an_illegal_event_is_answered_with_state_and_allowed_events() {
         let wrong = OrderState::Paid.after(OrderEvent::Cancelled).unwrap_err();
-        assert_eq!(
-            wrong.to_string(),
-            "the state is paid, which allows only partially_refunded, refunded"
-        );
+        assert_eq!(wrong.to_string(), "the state is paid, which allows only partially_refunded, refunded");
         let wrong = OrderState::Cancelled.after(OrderEvent::Paid).unwrap_err();
-        assert_eq!(
-            wrong.to_string(),
-            "the state is cancelled, which allows nothing further"
-        );
+        assert_eq!(wrong.to_string(), "the state is cancelled, which allows nothing further");
     }
 
     #[test]
@@ -377,20 +332,11 @@ mod tests {
         assert!(order.is_payable(EpochMs(EXPIRY.0 - 1)));
         assert!(!order.is_payable(EXPIRY));
         assert_eq!(order.state_at(EXPIRY), OrderState::Expired);
-        assert_eq!(
-            order.after(OrderEvent::Paid, EpochMs(EXPIRY.0 - 1)),
-            Ok(OrderState::Paid)
-        );
+        assert_eq!(order.after(OrderEvent::Paid, EpochMs(EXPIRY.0 - 1)), Ok(OrderState::Paid));
         let late = order.after(OrderEvent::Paid, EXPIRY).unwrap_err();
         assert_eq!(late.state, OrderState::Expired);
-        assert_eq!(
-            order.after(OrderEvent::Expired, EXPIRY),
-            Ok(OrderState::Expired)
-        );
-        let paid = Order {
-            state: OrderState::Paid,
-            ..order
-        };
+        assert_eq!(order.after(OrderEvent::Expired, EXPIRY), Ok(OrderState::Expired));
+        let paid = Order { state: OrderState::Paid, ..order };
         assert_eq!(paid.state_at(EXPIRY), OrderState::Paid);
     }
 
@@ -399,17 +345,11 @@ mod tests {
         assert!(check_concept(&"ñ".repeat(100)).is_ok());
         let error = check_concept(&"ñ".repeat(101)).unwrap_err();
         assert_eq!(error.code(), "concept_too_long");
-        assert!(
-            error.to_string().contains("101 characters, more than 100"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("101 characters, more than 100"), "{error}");
         assert!(check_reference(&"😀".repeat(150)).is_ok());
         let error = check_reference(&"😀".repeat(151)).unwrap_err();
         assert_eq!(error.code(), "reference_too_long");
-        assert!(
-            error.to_string().contains("151 characters, more than 150"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("151 characters, more than 150"), "{error}");
         assert!(check_concept("").is_ok());
     }
 
@@ -418,10 +358,7 @@ mod tests {
         assert!(check_key(&format!("{}:5000000", "j".repeat(128))).is_ok());
         assert_eq!(check_key("").unwrap_err().code(), "invalid_key");
         assert_eq!(check_key("a\tb").unwrap_err().code(), "invalid_key");
-        assert_eq!(
-            check_key(&"k".repeat(151)).unwrap_err().code(),
-            "key_too_long"
-        );
+        assert_eq!(check_key(&"k".repeat(151)).unwrap_err().code(), "key_too_long");
     }
 
     proptest! {

@@ -27,14 +27,7 @@ pub struct Parts {
 }
 
 /// Writes and signs a reference.
-pub fn sign(
-    secret: &[u8],
-    campaign: &str,
-    run: &str,
-    n: u64,
-    contact: u32,
-    attempt: Attempt,
-) -> String {
+pub fn sign(secret: &[u8], campaign: &str, run: &str, n: u64, contact: u32, attempt: Attempt) -> String {
     let mut text = format!("{campaign}/{run}/{n}.{contact}/{attempt}");
     let digest = digest(secret, &text);
     text.push('.');
@@ -56,13 +49,7 @@ pub fn verify(secret: &[u8], text: &str) -> Option<Parts> {
     if fields.next().is_some() {
         return None;
     }
-    Some(Parts {
-        campaign,
-        run,
-        n: n.parse().ok()?,
-        contact: contact.parse().ok()?,
-        attempt,
-    })
+    Some(Parts { campaign, run, n: n.parse().ok()?, contact: contact.parse().ok()?, attempt })
 }
 
 fn digest(secret: &[u8], body: &str) -> String {
@@ -81,14 +68,8 @@ mod tests {
         let text = sign(SECRET, "nov-dues", "delivery@1", 42, 0, Attempt::FIRST);
         assert!(text.starts_with("nov-dues/delivery@1/42.0/1."), "{text}");
         let parts = verify(SECRET, &text).unwrap();
-        assert_eq!(
-            (parts.campaign.as_str(), parts.run.as_str()),
-            ("nov-dues", "delivery@1")
-        );
-        assert_eq!(
-            (parts.n, parts.contact, parts.attempt),
-            (42, 0, Attempt::FIRST)
-        );
+        assert_eq!((parts.campaign.as_str(), parts.run.as_str()), ("nov-dues", "delivery@1"));
+        assert_eq!((parts.n, parts.contact, parts.attempt), (42, 0, Attempt::FIRST));
     }
 
     #[test]
@@ -106,15 +87,7 @@ mod tests {
 
     #[test]
     fn a_well_signed_text_of_another_form_is_not_a_reference() {
-        for body in [
-            "a/b/1.0",
-            "a/b/1/1",
-            "a/b/1.0/0",
-            "a/b/1.0/1/x",
-            "{a}/b/1.0/1",
-            "a/b/-1.0/1",
-            "",
-        ] {
+        for body in ["a/b/1.0", "a/b/1/1", "a/b/1.0/0", "a/b/1.0/1/x", "{a}/b/1.0/1", "a/b/-1.0/1", ""] {
             let text = format!("{body}.{}", digest(SECRET, body));
             assert_eq!(verify(SECRET, &text), None, "{body}");
         }

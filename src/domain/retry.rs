@@ -43,9 +43,7 @@ impl RetryPolicy {
         let ceiling = u128::from(self.ceiling_ms(attempt));
         // The high half of the product is uniform over 0..=ceiling, without a division's bias.
         let wait = (u128::from(jitter) * (ceiling + 1)) >> 64;
-        Some(Duration::from_millis(
-            u64::try_from(wait).unwrap_or(u64::MAX),
-        ))
+        Some(Duration::from_millis(u64::try_from(wait).unwrap_or(u64::MAX)))
     }
 
     /// The longest wait after `attempt`: `base * 2^(attempt-1)`, at most `cap`.
@@ -90,11 +88,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const POLICY: RetryPolicy = RetryPolicy {
-        max_attempts: 5,
-        base: Duration::from_secs(2),
-        cap: Duration::from_mins(10),
-    };
+    const POLICY: RetryPolicy =
+        RetryPolicy { max_attempts: 5, base: Duration::from_secs(2), cap: Duration::from_mins(10) };
     const NOW: EpochMs = EpochMs(1_763_719_200_000);
 
     fn attempt(n: u32) -> Attempt {
@@ -103,16 +98,10 @@ mod tests {
 
     #[test]
     fn da_3_the_longest_wait_doubles_up_to_the_cap() {
-        let patient = RetryPolicy {
-            max_attempts: 100,
-            ..POLICY
-        };
+        let patient = RetryPolicy { max_attempts: 100, ..POLICY };
         let longest = |n| patient.delay(attempt(n), u64::MAX).unwrap().as_millis();
         assert_eq!([1, 2, 3, 4].map(longest), [2_000, 4_000, 8_000, 16_000]);
-        assert_eq!(
-            [9, 10, 11, 64, 65, 99].map(longest),
-            [512_000, 600_000, 600_000, 600_000, 600_000, 600_000]
-        );
+        assert_eq!([9, 10, 11, 64, 65, 99].map(longest), [512_000, 600_000, 600_000, 600_000, 600_000, 600_000]);
     }
 
     #[test]
@@ -120,28 +109,15 @@ mod tests {
         assert!(POLICY.delay(attempt(4), 0).is_some());
         assert_eq!(POLICY.delay(attempt(5), 0), None);
         let failure = Failure::transient("http_503");
-        assert_eq!(
-            POLICY.plan_next(&failure, attempt(5), NOW, None, 0),
-            Next::Exhausted
-        );
-        let never = RetryPolicy {
-            max_attempts: 1,
-            ..POLICY
-        };
+        assert_eq!(POLICY.plan_next(&failure, attempt(5), NOW, None, 0), Next::Exhausted);
+        let never = RetryPolicy { max_attempts: 1, ..POLICY };
         assert_eq!(never.delay(Attempt::FIRST, 0), None);
     }
 
     #[test]
     fn da_3_what_is_permanent_denied_or_ambiguous_is_not_tried_again() {
-        for failure in [
-            Failure::permanent("x"),
-            Failure::denied("x"),
-            Failure::ambiguous("x"),
-        ] {
-            assert_eq!(
-                POLICY.plan_next(&failure, Attempt::FIRST, NOW, None, 0),
-                Next::No
-            );
+        for failure in [Failure::permanent("x"), Failure::denied("x"), Failure::ambiguous("x")] {
+            assert_eq!(POLICY.plan_next(&failure, Attempt::FIRST, NOW, None, 0), Next::No);
         }
     }
 
@@ -158,15 +134,9 @@ mod tests {
     fn da_3_nothing_is_tried_when_the_message_has_become_useless() {
         let failure = Failure::throttled("http_429", Some(Duration::from_hours(1)));
         let useful_until = Some(NOW.plus(Duration::from_hours(1)));
-        assert_eq!(
-            POLICY.plan_next(&failure, Attempt::FIRST, NOW, useful_until, 0),
-            Next::TooLate
-        );
+        assert_eq!(POLICY.plan_next(&failure, Attempt::FIRST, NOW, useful_until, 0), Next::TooLate);
         let failure = Failure::transient("dns");
-        assert_eq!(
-            POLICY.plan_next(&failure, Attempt::FIRST, NOW, useful_until, 0),
-            Next::At(NOW)
-        );
+        assert_eq!(POLICY.plan_next(&failure, Attempt::FIRST, NOW, useful_until, 0), Next::At(NOW));
     }
 
     proptest! {

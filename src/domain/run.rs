@@ -106,11 +106,7 @@ impl RunState {
 
     /// The state after `action`, or the commands that would be allowed (DA-7). Pausing and
     /// resuming change a flag and leave the state.
-    pub fn after(
-        self,
-        action: RunAction,
-        flags: &RunFlags,
-    ) -> Result<Self, WrongState<ShownState, RunAction>> {
+    pub fn after(self, action: RunAction, flags: &RunFlags) -> Result<Self, WrongState<ShownState, RunAction>> {
         use RunAction as A;
         let next = match (self, action) {
             (Self::Running, A::Pause) if !flags.is_paused() => Some(Self::Running),
@@ -123,10 +119,7 @@ impl RunState {
             _ => None,
         };
         let shown = self.shown(flags);
-        next.ok_or(WrongState {
-            state: shown,
-            allowed: shown.allowed(),
-        })
+        next.ok_or(WrongState { state: shown, allowed: shown.allowed() })
     }
 
     /// Whether recipients may still be claimed, flags aside.
@@ -157,23 +150,10 @@ mod tests {
         let none = RunFlags::default;
         [
             none(),
-            RunFlags {
-                paused_by: Some("operator".to_owned()),
-                ..none()
-            },
-            RunFlags {
-                held_until: Some(EpochMs(1)),
-                ..none()
-            },
-            RunFlags {
-                breaker: true,
-                ..none()
-            },
-            RunFlags {
-                auto_paused: Some("errors".to_owned()),
-                breaker: true,
-                ..none()
-            },
+            RunFlags { paused_by: Some("operator".to_owned()), ..none() },
+            RunFlags { held_until: Some(EpochMs(1)), ..none() },
+            RunFlags { breaker: true, ..none() },
+            RunFlags { auto_paused: Some("errors".to_owned()), breaker: true, ..none() },
         ]
     }
 
@@ -205,11 +185,7 @@ mod tests {
                 let allowed = state.shown(&flags).allowed();
                 for command in [A::Pause, A::Resume, A::Cancel, A::Retry] {
                     let after = state.after(command, &flags);
-                    assert_eq!(
-                        after.is_ok(),
-                        allowed.contains(&command),
-                        "{command} in {state} with {flags:?}"
-                    );
+                    assert_eq!(after.is_ok(), allowed.contains(&command), "{command} in {state} with {flags:?}");
                 }
             }
         }
@@ -218,48 +194,26 @@ mod tests {
     #[test]
     fn a_finished_run_runs_again_by_retry_and_by_nothing_else() {
         let none = RunFlags::default();
-        assert_eq!(
-            RunState::Finished.after(RunAction::Retry, &none),
-            Ok(RunState::Running)
-        );
-        for action in RunAction::ALL
-            .iter()
-            .filter(|action| **action != RunAction::Retry)
-        {
+        assert_eq!(RunState::Finished.after(RunAction::Retry, &none), Ok(RunState::Running));
+        for action in RunAction::ALL.iter().filter(|action| **action != RunAction::Retry) {
             let wrong = RunState::Finished.after(*action, &none).unwrap_err();
-            assert_eq!(
-                wrong.to_string(),
-                "the state is finished, which allows only retry"
-            );
+            assert_eq!(wrong.to_string(), "the state is finished, which allows only retry");
         }
     }
 
     #[test]
     fn a_cancelled_run_is_at_its_end() {
         for action in RunAction::ALL {
-            assert!(
-                RunState::Cancelled
-                    .after(*action, &RunFlags::default())
-                    .is_err()
-            );
+            assert!(RunState::Cancelled.after(*action, &RunFlags::default()).is_err());
         }
     }
 
     #[test]
     fn ending_a_run_does_not_depend_on_its_flags() {
         for flags in flags() {
-            assert_eq!(
-                RunState::Running.after(RunAction::Finish, &flags),
-                Ok(RunState::Finished)
-            );
-            assert_eq!(
-                RunState::Running.after(RunAction::Fail, &flags),
-                Ok(RunState::Failed)
-            );
-            assert_eq!(
-                RunState::Running.after(RunAction::Miss, &flags),
-                Ok(RunState::NotSent)
-            );
+            assert_eq!(RunState::Running.after(RunAction::Finish, &flags), Ok(RunState::Finished));
+            assert_eq!(RunState::Running.after(RunAction::Fail, &flags), Ok(RunState::Failed));
+            assert_eq!(RunState::Running.after(RunAction::Miss, &flags), Ok(RunState::NotSent));
         }
     }
 }

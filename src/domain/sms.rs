@@ -43,16 +43,8 @@ pub struct Measure {
 /// Measures a text. Allocates only to name the characters that force UCS-2.
 pub fn measure(text: &str) -> Measure {
     if let Some((units, pairs)) = gsm7_units(text) {
-        let (parts, units_left) = fit(units, pairs, GSM7_SINGLE, GSM7_PART, || {
-            text.chars().map(gsm7_width)
-        });
-        return Measure {
-            encoding: Encoding::Gsm7,
-            units,
-            parts,
-            units_left,
-            forcing: Vec::new(),
-        };
+        let (parts, units_left) = fit(units, pairs, GSM7_SINGLE, GSM7_PART, || text.chars().map(gsm7_width));
+        return Measure { encoding: Encoding::Gsm7, units, parts, units_left, forcing: Vec::new() };
     }
     let mut forcing = Vec::new();
     for c in text.chars() {
@@ -61,24 +53,13 @@ pub fn measure(text: &str) -> Measure {
         }
     }
     let (units, parts, units_left) = ucs2(text);
-    Measure {
-        encoding: Encoding::Ucs2,
-        units,
-        parts,
-        units_left,
-        forcing,
-    }
+    Measure { encoding: Encoding::Ucs2, units, parts, units_left, forcing }
 }
 
 /// The number of parts alone; never allocates.
 pub fn parts(text: &str) -> usize {
     match gsm7_units(text) {
-        Some((units, pairs)) => {
-            fit(units, pairs, GSM7_SINGLE, GSM7_PART, || {
-                text.chars().map(gsm7_width)
-            })
-            .0
-        }
+        Some((units, pairs)) => fit(units, pairs, GSM7_SINGLE, GSM7_PART, || text.chars().map(gsm7_width)).0,
         None => ucs2(text).1,
     }
 }
@@ -90,9 +71,7 @@ fn ucs2(text: &str) -> (usize, usize, usize) {
         units += c.len_utf16();
         pairs |= c.len_utf16() == 2;
     }
-    let (parts, left) = fit(units, pairs, UCS2_SINGLE, UCS2_PART, || {
-        text.chars().map(char::len_utf16)
-    });
+    let (parts, left) = fit(units, pairs, UCS2_SINGLE, UCS2_PART, || text.chars().map(char::len_utf16));
     (units, parts, left)
 }
 
@@ -212,10 +191,7 @@ const ASCII_WIDTH: [u8; 128] = {
     let mut table = [0; 128];
     let mut byte: u8 = 0;
     while byte < 128 {
-        #[expect(
-            clippy::indexing_slicing,
-            reason = "evaluated by the compiler, which checks it"
-        )]
+        #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which checks it")]
         #[expect(clippy::cast_possible_truncation, reason = "a width is 0, 1 or 2")]
         {
             table[byte as usize] = gsm7_width(byte as char) as u8;
@@ -240,12 +216,7 @@ mod tests {
     fn shape(text: &str) -> (Encoding, usize, usize, usize) {
         let measure = measure(text);
         assert_eq!(parts(text), measure.parts, "{text}");
-        (
-            measure.encoding,
-            measure.units,
-            measure.parts,
-            measure.units_left,
-        )
+        (measure.encoding, measure.units, measure.parts, measure.units_left)
     }
 
     #[test]
@@ -279,11 +250,7 @@ mod tests {
         let measured = measure("Última página: número ñ é «Ú»");
         assert_eq!(measured.encoding, Encoding::Ucs2);
         assert_eq!(measured.forcing, ['Ú', 'á', 'ú', '«', '»']);
-        assert!(
-            measure("año, también no: él y ñandú")
-                .forcing
-                .contains(&'ú')
-        );
+        assert!(measure("año, también no: él y ñandú").forcing.contains(&'ú'));
         assert!(measure("Espana: ñ Ñ ü ¿ ¡ é").forcing.is_empty());
     }
 
@@ -295,10 +262,7 @@ mod tests {
         assert_eq!(shape(&"a".repeat(306)), (Encoding::Gsm7, 306, 2, 0));
         assert_eq!(shape(&"a".repeat(307)), (Encoding::Gsm7, 307, 3, 152));
         assert_eq!(shape(&"€".repeat(80)), (Encoding::Gsm7, 160, 1, 0));
-        assert_eq!(
-            shape(&format!("{}a", "€".repeat(80))),
-            (Encoding::Gsm7, 161, 2, 144)
-        );
+        assert_eq!(shape(&format!("{}a", "€".repeat(80))), (Encoding::Gsm7, 161, 2, 144));
     }
 
     #[test]

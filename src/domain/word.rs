@@ -83,10 +83,7 @@ impl<S: fmt::Display, A: fmt::Display> fmt::Display for WrongState<S, A> {
     }
 }
 
-impl<S: fmt::Display + fmt::Debug, A: fmt::Display + fmt::Debug> std::error::Error
-    for WrongState<S, A>
-{
-}
+impl<S: fmt::Display + fmt::Debug, A: fmt::Display + fmt::Debug> std::error::Error for WrongState<S, A> {}
 
 #[cfg(test)]
 mod tests {
@@ -114,33 +111,16 @@ mod tests {
 
     #[test]
     fn an_unknown_word_is_refused_with_the_known_ones() {
-        let error = serde_json::from_str::<Lamp>("\"dim\"")
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.starts_with("\"dim\" is not one of on, off"),
-            "{error}"
-        );
+        let error = serde_json::from_str::<Lamp>("\"dim\"").unwrap_err().to_string();
+        assert!(error.starts_with("\"dim\" is not one of on, off"), "{error}");
     }
 
     #[test]
     fn da_7_a_wrong_state_names_the_state_and_what_is_allowed() {
-        let wrong = WrongState {
-            state: Lamp::On,
-            allowed: &[Lamp::Off, Lamp::On],
-        };
-        assert_eq!(
-            wrong.to_string(),
-            "the state is on, which allows only off, on"
-        );
+        let wrong = WrongState { state: Lamp::On, allowed: &[Lamp::Off, Lamp::On] };
+        assert_eq!(wrong.to_string(), "the state is on, which allows only off, on");
         assert_eq!(wrong.code(), "wrong_state");
-        let end: WrongState<Lamp, Lamp> = WrongState {
-            state: Lamp::On,
-            allowed: &[],
-        };
-        assert_eq!(
-            end.to_string(),
-            "the state is on, which allows nothing further"
-        );
+        let end: WrongState<Lamp, Lamp> = WrongState { state: Lamp::On, allowed: &[] };
+        assert_eq!(end.to_string(), "the state is on, which allows nothing further");
     }
 }

@@ -124,10 +124,7 @@ impl Porter {
                     RejectionCode::MissingField,
                     "the entry has no field \"job\": XADD <stream> * job '{...}'",
                 );
-                Ok(Admission::Refuse {
-                    accepted: unnamed(Vec::new()),
-                    rejection,
-                })
+                Ok(Admission::Refuse { accepted: unnamed(Vec::new()), rejection })
             }
         }
     }
@@ -223,10 +220,7 @@ impl Porter {
             "not_after",
             format!("{} has passed: it is {}", not_after.to_rfc3339(), now.to_rfc3339()),
         );
-        Ok(Some(Admission::Refuse {
-            accepted: accepted.clone(),
-            rejection,
-        }))
+        Ok(Some(Admission::Refuse { accepted: accepted.clone(), rejection }))
     }
 
     async fn accept(&self, queue: QueueName, job: &Accepted, digest: &str) -> Result<Acceptance, StoreError> {
@@ -245,18 +239,10 @@ impl Porter {
         if let Some(at) = envelope.at
             && EpochMs(self.store.now_ms().await?) < at
         {
-            return Ok(Admission::Wait {
-                accepted,
-                until: at,
-                parked: false,
-            });
+            return Ok(Admission::Wait { accepted, until: at, parked: false });
         }
         if envelope.after.is_empty() {
-            return Ok(Admission::Run {
-                accepted,
-                envelope,
-                job,
-            });
+            return Ok(Admission::Run { accepted, envelope, job });
         }
         self.dependencies(accepted, envelope, job).await
     }
@@ -270,19 +256,11 @@ impl Porter {
         let of = |wanted: &str| states.iter().position(|s| s.as_deref() == Some(wanted));
         if let Some(id) = of("dead").and_then(|i| ids.get(i)) {
             let sentence = format!("\"{id}\", which this job comes after, ended dead");
-            return Ok(Admission::Dead {
-                accepted,
-                code: DeadCode::DependencyFailed,
-                sentence,
-            });
+            return Ok(Admission::Dead { accepted, code: DeadCode::DependencyFailed, sentence });
         }
         let open = states.iter().position(|s| s.as_deref() != Some("done"));
         let Some(open) = open else {
-            return Ok(Admission::Run {
-                accepted,
-                envelope,
-                job,
-            });
+            return Ok(Admission::Run { accepted, envelope, job });
         };
         let now = EpochMs(self.store.now_ms().await?);
         let unknown = states.iter().position(|s| s.as_deref().is_none_or(|s| s == "rejected"));
@@ -291,18 +269,10 @@ impl Porter {
             let since = parked_at.and_then(|at| at.parse().ok()).map_or(now, EpochMs);
             if now.since(since) >= UNKNOWN_FOR {
                 let sentence = format!("\"{id}\", which this job comes after, is unknown for 24 h");
-                return Ok(Admission::Dead {
-                    accepted,
-                    code: DeadCode::DependencyFailed,
-                    sentence,
-                });
+                return Ok(Admission::Dead { accepted, code: DeadCode::DependencyFailed, sentence });
             }
         }
         tracing::debug!(job = %accepted.id, behind = ?ids.get(open), "parked");
-        Ok(Admission::Wait {
-            accepted,
-            until: now.plus(LOOK_AGAIN),
-            parked: true,
-        })
+        Ok(Admission::Wait { accepted, until: now.plus(LOOK_AGAIN), parked: true })
     }
 }

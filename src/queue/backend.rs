@@ -12,7 +12,7 @@ use std::{
 };
 
 use apalis_core::{
-    backend::{Backend, BackendConfig},
+    backend::{Backend, BackendConfig, finalize::Ephemeral},
     task::Task,
     worker::context::WorkerContext,
 };
@@ -31,10 +31,7 @@ pub struct Ended {
 impl Ended {
     /// A guard that tells `tell` the queue's name.
     pub fn new(queue: &str, tell: mpsc::UnboundedSender<String>) -> Self {
-        Self {
-            queue: queue.to_owned(),
-            tell,
-        }
+        Self { queue: queue.to_owned(), tell }
     }
 }
 
@@ -55,11 +52,7 @@ pub struct StreamsBackend {
 impl StreamsBackend {
     /// A backend over what a reader delivers.
     pub fn new(deliveries: mpsc::UnboundedReceiver<Delivery>, ended: Ended) -> Self {
-        Self {
-            deliveries,
-            config: (),
-            _ended: ended,
-        }
+        Self { deliveries, config: (), _ended: ended }
     }
 }
 
@@ -103,7 +96,7 @@ impl Backend for StreamsBackend {
 impl BackendConfig for StreamsBackend {
     type Args = Delivery;
     type Id = String;
-    type Kind = ();
+    type Kind = Ephemeral;
     type Config = ();
     type Layer = Identity;
 

@@ -87,10 +87,8 @@ async fn measure_queue(store: &Store, name: &str, now_ms: i64) -> Result<QueueDe
         Err(StoreError::Refused(_)) => 0,
         Err(error) => return Err(error),
     };
-    let first: redis::streams::StreamRangeReply = store
-        .connection
-        .query(cmd("XRANGE").arg(&key).arg("-").arg("+").arg("COUNT").arg(1))
-        .await?;
+    let first: redis::streams::StreamRangeReply =
+        store.connection.query(cmd("XRANGE").arg(&key).arg("-").arg("+").arg("COUNT").arg(1)).await?;
     let born = first.ids.first().and_then(|e| e.id.split('-').next()?.parse::<i64>().ok());
     let age_ms = born.map_or(0, |at| u64::try_from(now_ms - at).unwrap_or(0));
     Ok(QueueDepth {

@@ -18,7 +18,9 @@ const REMEMBERED: usize = 16;
 #[derive(Debug, thiserror::Error)]
 pub enum InstanceError {
     /// Another daemon holds it.
-    #[error("another daemon of the instance \"{instance}\" runs already ({file} is locked): stop it, or set `instance`")]
+    #[error(
+        "another daemon of the instance \"{instance}\" runs already ({file} is locked): stop it, or set `instance`"
+    )]
     Taken {
         /// The instance.
         instance: String,
@@ -49,23 +51,15 @@ impl Instance {
     /// Takes the lock of `instance` in `state_dir`. `random` makes the incarnation unique.
     pub fn take(state_dir: &Path, instance: &str, host: &str, random: u64) -> Result<Self, InstanceError> {
         let path = state_dir.join(format!("{instance}.lock"));
-        let file_error = |e: std::io::Error| InstanceError::File {
-            file: path.display().to_string(),
-            reason: e.to_string(),
-        };
+        let file_error =
+            |e: std::io::Error| InstanceError::File { file: path.display().to_string(), reason: e.to_string() };
         std::fs::create_dir_all(state_dir).map_err(file_error)?;
-        let mut lock = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(file_error)?;
+        let mut lock =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(file_error)?;
         lock.try_lock().map_err(|e| match e {
-            TryLockError::WouldBlock => InstanceError::Taken {
-                instance: instance.to_owned(),
-                file: path.display().to_string(),
-            },
+            TryLockError::WouldBlock => {
+                InstanceError::Taken { instance: instance.to_owned(), file: path.display().to_string() }
+            }
             TryLockError::Error(e) => file_error(e),
         })?;
         let mut text = String::new();
@@ -80,11 +74,7 @@ impl Instance {
         lock.set_len(0).map_err(file_error)?;
         lock.write_all(content.as_bytes()).map_err(file_error)?;
         lock.sync_data().map_err(file_error)?;
-        Ok(Self {
-            incarnation,
-            dead,
-            _lock: lock,
-        })
+        Ok(Self { incarnation, dead, _lock: lock })
     }
 }
 

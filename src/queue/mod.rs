@@ -2,7 +2,7 @@
 //!
 //! The only folder that names apalis. One [`reader`] a queue takes permits, then entries; apalis runs
 //! a worker over each queue's [`backend`]; [`worker`] lets the handler run and turns its
-//! `Outcome` into an ending; [`settler`] acknowledges in batches. Beside them: [`lease`] renews what is
+//! `Outcome` into an ending; [`settler`] acknowledges in batches. Beside them: [`renewer`] renews what is
 //! in flight on a thread of its own, [`sweeper`] adopts what dead daemons left, [`scheduler`] is the
 //! alarm clock, [`reconciler`] repairs what a crash left half done, [`depth`] counts.
 //!
@@ -13,9 +13,9 @@ pub mod acceptance;
 pub mod backend;
 pub mod depth;
 pub mod incarnation;
-pub mod lease;
 pub mod reader;
 pub mod reconciler;
+pub mod renewer;
 pub mod scheduler;
 pub mod service;
 pub mod settler;
@@ -30,10 +30,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     domain::{failure::Attempt, name::JobId},
     job::{Envelope, Job, Outcome, QueueName},
-    store::{StoreError, entries::Entry, runs::SlotRef},
+    store::{StoreError, entries::Entry, leases::Lease, runs::SlotRef},
 };
-
-pub use lease::Lease;
 
 /// Which stream, and what its entries are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,12 +68,7 @@ pub struct Queue {
 impl Queue {
     /// A queue with so many permits.
     pub fn new(id: QueueId, capacity: usize) -> Self {
-        Self {
-            name: id.name().into(),
-            id,
-            permits: Arc::new(Semaphore::new(capacity)),
-            capacity,
-        }
+        Self { name: id.name().into(), id, permits: Arc::new(Semaphore::new(capacity)), capacity }
     }
 }
 

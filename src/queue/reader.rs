@@ -15,9 +15,10 @@ use tokio_util::sync::CancellationToken;
 use crate::store::{
     Store, StoreError,
     entries::{Entry, EntryBody},
+    leases::Registry,
 };
 
-use super::{Delivery, Queue, lease::Registry};
+use super::{Delivery, Queue};
 
 /// How long one read waits for entries.
 pub const BLOCK: Duration = Duration::from_secs(1);
@@ -63,9 +64,7 @@ impl Reader {
                     group_known = true;
                     back_off = Duration::from_millis(50);
                 }
-                Err(StoreError::Refused(reason))
-                    if reason.contains("NOGROUP") || reason.contains("UNBLOCKED") =>
-                {
+                Err(StoreError::Refused(reason)) if reason.contains("NOGROUP") || reason.contains("UNBLOCKED") => {
                     // The stream was deleted, or Redis came back without its data.
                     group_known = false;
                 }
@@ -103,13 +102,7 @@ impl Reader {
         for entry in entries {
             let Some(permit) = held.split(1) else { break };
             let lease = self.registry.add(&self.queue.name, &entry.id);
-            let delivery = Delivery {
-                queue: self.queue.clone(),
-                entry,
-                lease,
-                permit,
-                suspect: None,
-            };
+            let delivery = Delivery { queue: self.queue.clone(), entry, lease, permit, suspect: None };
             if self.deliveries.send(delivery).is_err() {
                 tracing::error!(queue = %self.queue.name, "the worker of this queue is gone");
                 drain.cancel();

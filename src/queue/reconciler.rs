@@ -119,12 +119,7 @@ impl Reconciler {
             .filter(|k| {
                 let token = tokens.get(&format!("{k}:token")).and_then(|t| t.parse().ok());
                 token.is_none_or(|token| {
-                    let slot = SlotRef {
-                        campaign: campaign.to_owned(),
-                        run: run.to_owned(),
-                        slot: *k,
-                        token,
-                    };
+                    let slot = SlotRef { campaign: campaign.to_owned(), run: run.to_owned(), slot: *k, token };
                     !there.is_some_and(|slots| slots.contains(&slot))
                 })
             })

@@ -10,14 +10,17 @@ use apalis::prelude::{Monitor, ParallelizeExt as _, Task, WorkerBuilder};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{metrics::Metrics, store::Store};
+use crate::{
+    metrics::Metrics,
+    store::{Store, leases::Registry},
+};
 
 use super::{
     Delivery, Handle, Queue,
     backend::{Ended, StreamsBackend},
-    lease::{Registry, Renewer},
     reader::Reader,
     reconciler::Reconciler,
+    renewer::Renewer,
     scheduler::{self, Scheduler},
     settler::Settler,
     suspects::Suspects,
@@ -152,15 +155,9 @@ impl QueueService {
         bringers.spawn(sweeper.run(drain.clone()));
         let nudge = Arc::new(Notify::new());
         bringers.spawn(scheduler::listen(store.clone(), Arc::clone(&nudge), drain.clone()));
-        let scheduler = Scheduler {
-            store: store.separate(),
-            handle: Arc::clone(handle),
-            nudge,
-        };
+        let scheduler = Scheduler { store: store.separate(), handle: Arc::clone(handle), nudge };
         bringers.spawn(scheduler.run(drain.clone()));
-        let reconciler = Reconciler {
-            store: store.clone(),
-        };
+        let reconciler = Reconciler { store: store.clone() };
         bringers.spawn(reconciler.run(drain.clone()));
         Ok(Self {
             store: store.clone(),
@@ -233,15 +230,14 @@ fn register<H: Handle>(
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .take()
             .unwrap_or_else(StreamsBackend::closed);
-        WorkerBuilder::new(name.clone())
-            .backend(backend)
-            .parallelize(move |work| tracker.spawn(work))
-            .build(tower::service_fn(move |task: Task<Delivery>| {
+        WorkerBuilder::new(name.clone()).backend(backend).parallelize(move |work| tracker.spawn(work)).build(
+            tower::service_fn(move |task: Task<Delivery>| {
                 let worker = Arc::clone(&worker);
                 async move {
                     worker.run(task.args).await;
                     Ok::<(), std::convert::Infallible>(())
                 }
-            }))
+            }),
+        )
     })
 }

@@ -8,9 +8,9 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use crate::store::{Store, entries::Settlement};
+use crate::store::{Store, entries::Settlement, leases::Registry};
 
-use super::{Delivery, lease::Registry};
+use super::Delivery;
 
 /// Entries settled by one script.
 const BATCH: usize = 256;

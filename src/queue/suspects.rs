@@ -9,12 +9,13 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Store, entries::Entry};
-
-use super::{
-    Delivery, Queue,
-    lease::{Lease, Registry},
+use crate::store::{
+    Store,
+    entries::Entry,
+    leases::{Lease, Registry},
 };
+
+use super::{Delivery, Queue};
 
 /// An adopted entry that waits for its turn.
 #[derive(Debug)]
@@ -67,10 +68,7 @@ impl Suspects {
             };
             let delivery = Delivery {
                 queue: self.queue.clone(),
-                entry: Entry {
-                    deliveries,
-                    ..suspect.entry
-                },
+                entry: Entry { deliveries, ..suspect.entry },
                 lease: suspect.lease,
                 permit,
                 suspect: Some(alone),

@@ -9,9 +9,9 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::Store;
+use crate::store::{Store, leases::Registry};
 
-use super::{Queue, lease::Registry, suspects::Suspect};
+use super::{Queue, suspects::Suspect};
 
 /// Entries adopted by one sweep of one queue.
 const LIMIT: usize = 100;

@@ -19,6 +19,7 @@ use crate::{
     metrics::Metrics,
     store::{
         Store, StoreError,
+        leases::{Lease, Registry},
         letters::{Letter, Letters},
         outbox::Event,
         runs::SlotRef,
@@ -28,7 +29,6 @@ use crate::{
 use super::{
     Delivery, Handle, JobTask, QueueId,
     acceptance::{Accepted, Admission, Porter},
-    lease::{Lease, Registry},
     settler::Settle,
 };
 
@@ -143,39 +143,28 @@ impl<H: Handle> Worker<H> {
     }
 
     async fn run_job(&self, queue: QueueName, delivery: &Delivery) -> Result<Ending, StoreError> {
-        let porter = Porter {
-            store: self.store.clone(),
-            max_bytes: self.policy.max_bytes,
-        };
+        let porter = Porter { store: self.store.clone(), max_bytes: self.policy.max_bytes };
         let entry = &delivery.entry;
         let admission = porter.admit(queue, &entry.id, entry.deliveries, entry.body.clone()).await?;
         if let Admission::Run { accepted, .. } = &admission
             && entry.deliveries > self.policy.max_deliveries
         {
             let sentence = format!("the job ended its daemon {} times", self.policy.max_deliveries);
-            return self.end_dead(queue, accepted, DeadCode::Poison, &sentence).await;
+            return self.end_dead(queue, accepted, DeadCode::Poisoned, &sentence).await;
         }
         match admission {
             Admission::Absorb => Ok(Ending::Settle),
-            Admission::Run {
-                accepted,
-                envelope,
-                job,
-            } => self.run_admitted(queue, &delivery.lease, accepted, envelope, job).await,
-            Admission::Wait {
-                accepted,
-                until,
-                parked,
-            } => {
+            Admission::Run { accepted, envelope, job } => {
+                self.run_admitted(queue, &delivery.lease, accepted, envelope, job).await
+            }
+            Admission::Wait { accepted, until, parked } => {
                 let state = if parked { "parked" } else { "scheduled" };
                 self.delay(queue, &accepted, state, until, &[]).await
             }
-            Admission::Refuse { accepted, rejection } => self.end_rejected(queue, &accepted, rejection.code, &rejection.sentence).await,
-            Admission::Dead {
-                accepted,
-                code,
-                sentence,
-            } => self.end_dead(queue, &accepted, code, &sentence).await,
+            Admission::Refuse { accepted, rejection } => {
+                self.end_rejected(queue, &accepted, rejection.code, &rejection.sentence).await
+            }
+            Admission::Dead { accepted, code, sentence } => self.end_dead(queue, &accepted, code, &sentence).await,
         }
     }
 
@@ -188,13 +177,8 @@ impl<H: Handle> Worker<H> {
         job: Job,
     ) -> Result<Ending, StoreError> {
         let began = Instant::now();
-        let task = JobTask {
-            id: accepted.id.clone(),
-            attempt: accepted.attempt,
-            envelope,
-            job,
-            lease: Arc::clone(lease),
-        };
+        let task =
+            JobTask { id: accepted.id.clone(), attempt: accepted.attempt, envelope, job, lease: Arc::clone(lease) };
         let mut work = std::pin::pin!(AssertUnwindSafe(self.handle.job(task)).catch_unwind());
         let outcome = match tokio::time::timeout(SHOWN_AFTER, &mut work).await {
             Ok(outcome) => outcome,
@@ -211,18 +195,16 @@ impl<H: Handle> Worker<H> {
         match outcome {
             Err(_) => {
                 tracing::error!(job = %accepted.id, "a job panicked");
-                self.retry(queue, &accepted, "panic", "the handler panicked; see the log", None).await
+                self.retry(queue, &accepted, "panicked", "the handler panicked; see the log", None).await
             }
             Ok(Outcome::Again) => Ok(Ending::GiveBack),
             Ok(Outcome::Done { result, next }) => {
                 self.follow(&next).await?;
                 self.end_done(queue, &accepted, &result).await
             }
-            Ok(Outcome::Retry {
-                failure_code,
-                sentence,
-                at,
-            }) => self.retry(queue, &accepted, &failure_code, &sentence, Some(at)).await,
+            Ok(Outcome::Retry { failure_code, sentence, at }) => {
+                self.retry(queue, &accepted, &failure_code, &sentence, Some(at)).await
+            }
             Ok(Outcome::Snooze { until }) => self.delay(queue, &accepted, "scheduled", until, &[]).await,
             Ok(Outcome::Rejected { rejection }) => {
                 self.end_rejected(queue, &accepted, rejection.code, &rejection.sentence).await
@@ -312,11 +294,22 @@ impl<H: Handle> Worker<H> {
         Ok(Ending::Settle)
     }
 
-    async fn end_done(&self, queue: QueueName, accepted: &Accepted, result: &serde_json::Value) -> Result<Ending, StoreError> {
+    async fn end_done(
+        &self,
+        queue: QueueName,
+        accepted: &Accepted,
+        result: &serde_json::Value,
+    ) -> Result<Ending, StoreError> {
         self.write_end(queue, accepted, "done", &[("result", result.to_string())]).await
     }
 
-    async fn end_dead(&self, queue: QueueName, accepted: &Accepted, code: DeadCode, sentence: &str) -> Result<Ending, StoreError> {
+    async fn end_dead(
+        &self,
+        queue: QueueName,
+        accepted: &Accepted,
+        code: DeadCode,
+        sentence: &str,
+    ) -> Result<Ending, StoreError> {
         tracing::warn!(job = %accepted.id, code = code.as_str(), "job ended dead");
         self.write_letter(Letters::Dead, queue, accepted, code.as_str(), sentence).await?;
         let fields = [("error_code", code.as_str().to_owned()), ("error", sentence.to_owned())];
@@ -399,7 +392,14 @@ impl<H: Handle> Worker<H> {
         Ok(Ending::Settle)
     }
 
-    async fn tell(&self, job: &Accepted, queue: QueueName, state: &str, code: &str, now: i64) -> Result<(), StoreError> {
+    async fn tell(
+        &self,
+        job: &Accepted,
+        queue: QueueName,
+        state: &str,
+        code: &str,
+        now: i64,
+    ) -> Result<(), StoreError> {
         let mut event = serde_json::json!({
             "event": format!("{}/{state}", job.entry), "type": "job", "job": job.id.as_str(),
             "queue": queue.as_str(), "state": state, "at": now,
@@ -428,11 +428,7 @@ impl<H: Handle> Worker<H> {
     }
 
     fn retention(&self, accepted: &Accepted) -> Duration {
-        if accepted.named {
-            self.policy.retention_with_id
-        } else {
-            self.policy.retention
-        }
+        if accepted.named { self.policy.retention_with_id } else { self.policy.retention }
     }
 
     fn settle(&self, delivery: Delivery, successor: Option<String>) {
@@ -454,13 +450,7 @@ impl<H: Handle> Worker<H> {
 
     /// Keeps an entry in hand, without a permit, and lets it run again later.
     fn snooze(&self, delivery: Delivery, rest: Duration) {
-        let Delivery {
-            queue,
-            entry,
-            lease,
-            permit,
-            suspect,
-        } = delivery;
+        let Delivery { queue, entry, lease, permit, suspect } = delivery;
         drop((permit, suspect));
         lease.rest();
         let (deliveries, drain) = (self.deliveries.clone(), self.drain.clone());
@@ -474,13 +464,7 @@ impl<H: Handle> Worker<H> {
                 permit = Arc::clone(&queue.permits).acquire_owned() => permit,
             };
             if let Ok(permit) = permit {
-                let _ = deliveries.send(Delivery {
-                    queue,
-                    entry,
-                    lease,
-                    permit,
-                    suspect: None,
-                });
+                let _ = deliveries.send(Delivery { queue, entry, lease, permit, suspect: None });
             }
         });
     }

@@ -85,29 +85,18 @@ impl Store {
         let mut list = cmd("ZADD");
         list.arg(self.keys.campaigns()).arg("NX").arg(now_ms).arg(campaign);
         self.connection.query::<()>(&list).await?;
-        let mut call = scripts::CREATE_CAMPAIGN
-            .call(&[&self.keys.campaign(campaign)])
-            .arg(job)
-            .arg(u8::from(append))
-            .arg(state);
+        let mut call =
+            scripts::CREATE_CAMPAIGN.call(&[&self.keys.campaign(campaign)]).arg(job).arg(u8::from(append)).arg(state);
         for (field, value) in fields {
             call.push(*field);
             call.push(value);
         }
         let mut answer = Answer::new(call.run(&self.connection).await?);
         Ok(match answer.text()?.as_str() {
-            "created" => Creation::Created {
-                batch: answer.number()?,
-            },
-            "joined" => Creation::Joined {
-                batch: answer.number()?,
-            },
-            "resumed" => Creation::Resumed {
-                batch: answer.number()?,
-            },
-            _ => Creation::Exists {
-                job: answer.text()?,
-            },
+            "created" => Creation::Created { batch: answer.number()? },
+            "joined" => Creation::Joined { batch: answer.number()? },
+            "resumed" => Creation::Resumed { batch: answer.number()? },
+            _ => Creation::Exists { job: answer.text()? },
         })
     }
 
@@ -132,9 +121,7 @@ impl Store {
         let numbers = answer
             .rest()
             .map(|text| {
-                let number: i64 = text
-                    .parse()
-                    .map_err(|_| StoreError::Refused(format!("row number {text:?}")))?;
+                let number: i64 = text.parse().map_err(|_| StoreError::Refused(format!("row number {text:?}")))?;
                 Ok((number.unsigned_abs(), number < 0))
             })
             .collect::<Result<_, StoreError>>()?;
@@ -142,10 +129,7 @@ impl Store {
     }
 
     /// Writes short codes; returns, for each, the order that holds it.
-    pub async fn link_orders(
-        &self,
-        links: &[(String, String, String)],
-    ) -> Result<Vec<String>, StoreError> {
+    pub async fn link_orders(&self, links: &[(String, String, String)]) -> Result<Vec<String>, StoreError> {
         // HSETNX and HGET side by side: one round trip tells whose each code is.
         let mut pipeline = redis::pipe();
         for (first3, rest, target) in links {
@@ -162,12 +146,7 @@ impl Store {
     }
 
     /// Writes one slice. Returns how many orders are new, and the campaign's state.
-    pub async fn write_slice(
-        &self,
-        campaign: &str,
-        job: &str,
-        slice: &Slice,
-    ) -> Result<(u64, String), StoreError> {
+    pub async fn write_slice(&self, campaign: &str, job: &str, slice: &Slice) -> Result<(u64, String), StoreError> {
         let first = slice.orders.iter().map(|(n, _)| *n).min().unwrap_or(0);
         let last = slice.orders.iter().map(|(n, _)| *n).max().unwrap_or(0);
         let mut call = scripts::WRITE_ORDERS
@@ -209,14 +188,10 @@ impl Store {
                 .await?,
         );
         Ok(match answer.text()?.as_str() {
-            "done" => Acted::Done {
-                wake: answer.rest().collect(),
-            },
+            "done" => Acted::Done { wake: answer.rest().collect() },
             "same" => Acted::Same,
             "gone" => Acted::Gone,
-            _ => Acted::Wrong {
-                state: answer.text()?,
-            },
+            _ => Acted::Wrong { state: answer.text()? },
         })
     }
 
@@ -228,10 +203,7 @@ impl Store {
         to: &str,
         fields: &[(&str, String)],
     ) -> Result<String, StoreError> {
-        let mut call = scripts::SET_CAMPAIGN_STATE
-            .call(&[&self.keys.campaign(campaign)])
-            .arg(from.join(","))
-            .arg(to);
+        let mut call = scripts::SET_CAMPAIGN_STATE.call(&[&self.keys.campaign(campaign)]).arg(from.join(",")).arg(to);
         for (field, value) in fields {
             call.push(*field);
             call.push(value);
@@ -245,34 +217,19 @@ impl Store {
     }
 
     /// Fields of a campaign's hash.
-    pub async fn campaign_fields(
-        &self,
-        campaign: &str,
-        fields: &[&str],
-    ) -> Result<Vec<Option<String>>, StoreError> {
-        self.connection
-            .query(cmd("HMGET").arg(self.keys.campaign(campaign)).arg(fields))
-            .await
+    pub async fn campaign_fields(&self, campaign: &str, fields: &[&str]) -> Result<Vec<Option<String>>, StoreError> {
+        self.connection.query(cmd("HMGET").arg(self.keys.campaign(campaign)).arg(fields)).await
     }
 
     /// Sets fields of a campaign's hash.
-    pub async fn set_campaign_fields(
-        &self,
-        campaign: &str,
-        fields: &[(&str, String)],
-    ) -> Result<(), StoreError> {
-        self.connection
-            .query(cmd("HSET").arg(self.keys.campaign(campaign)).arg(fields))
-            .await
+    pub async fn set_campaign_fields(&self, campaign: &str, fields: &[(&str, String)]) -> Result<(), StoreError> {
+        self.connection.query(cmd("HSET").arg(self.keys.campaign(campaign)).arg(fields)).await
     }
 
     /// Campaigns, newest first.
     pub async fn campaign_names(&self, offset: usize, count: usize) -> Result<Vec<String>, StoreError> {
         let mut range = cmd("ZREVRANGE");
-        range
-            .arg(self.keys.campaigns())
-            .arg(offset)
-            .arg(offset + count.saturating_sub(1));
+        range.arg(self.keys.campaigns()).arg(offset).arg(offset + count.saturating_sub(1));
         self.connection.query(&range).await
     }
 
@@ -284,10 +241,7 @@ impl Store {
         count: usize,
     ) -> Result<Vec<String>, StoreError> {
         let mut range = cmd("LRANGE");
-        range
-            .arg(self.keys.errors(campaign))
-            .arg(offset)
-            .arg(offset + count.saturating_sub(1));
+        range.arg(self.keys.errors(campaign)).arg(offset).arg(offset + count.saturating_sub(1));
         self.connection.query(&range).await
     }
 }

@@ -97,11 +97,7 @@ impl Store {
         let after = Duration::from_millis(answer.number()?);
         let why = answer.text()?;
         if granted > 0 {
-            return Ok(Reservation::Granted {
-                parts: granted,
-                first_in,
-                probe: why == "probe",
-            });
+            return Ok(Reservation::Granted { parts: granted, first_in, probe: why == "probe" });
         }
         Ok(Reservation::Wait {
             after,
@@ -119,19 +115,9 @@ impl Store {
         let call = scripts::REPORT.call(&[&self.keys.channel(channel)]);
         let call = match report {
             Report::Ok => call.arg("ok").arg(0).arg("").arg(0).arg(0).arg(0),
-            Report::Trouble {
-                failures,
-                threshold,
-                cooldown,
-                cap,
-                code,
-            } => call
-                .arg("trouble")
-                .arg(millis(*cooldown))
-                .arg(*code)
-                .arg(millis(*cap))
-                .arg(*failures)
-                .arg(*threshold),
+            Report::Trouble { failures, threshold, cooldown, cap, code } => {
+                call.arg("trouble").arg(millis(*cooldown)).arg(*code).arg(millis(*cap)).arg(*failures).arg(*threshold)
+            }
             Report::Throttled { wait, code } => {
                 call.arg("throttled").arg(millis(*wait)).arg(*code).arg(0).arg(0).arg(0)
             }

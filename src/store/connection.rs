@@ -14,8 +14,8 @@ use std::{
 };
 
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError,
-    ServerErrorKind, aio::MultiplexedConnection,
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, ServerErrorKind,
+    aio::MultiplexedConnection,
 };
 use tokio::sync::Mutex;
 
@@ -70,11 +70,7 @@ pub fn breaks_connection(error: &RedisError) -> bool {
         || error.is_unrecoverable_error()
         || matches!(
             error.kind(),
-            ErrorKind::Server(
-                ServerErrorKind::ReadOnly
-                    | ServerErrorKind::BusyLoading
-                    | ServerErrorKind::MasterDown
-            )
+            ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown)
         )
 }
 
@@ -112,12 +108,7 @@ impl Connection {
     pub fn new(url: &str, timeouts: Timeouts) -> Result<Self, StoreError> {
         let client = Client::open(url).map_err(|e| StoreError::Refused(e.to_string()))?;
         Ok(Self {
-            inner: Arc::new(Inner {
-                client,
-                timeouts,
-                current: Mutex::new(None),
-                generation: AtomicU64::new(0),
-            }),
+            inner: Arc::new(Inner { client, timeouts, current: Mutex::new(None), generation: AtomicU64::new(0) }),
         })
     }
 

@@ -65,16 +65,11 @@ impl Embedded {
         let data = state_dir.join("redis");
         std::fs::create_dir_all(&data).map_err(folder)?;
         let log = data.join("redis.log");
-        let silent = || EmbeddedError::Silent {
-            log: log.display().to_string(),
-        };
+        let silent = || EmbeddedError::Silent { log: log.display().to_string() };
         let connection = Connection::new(&url(state_dir), timeouts).map_err(|_| silent())?;
         if is_there(&connection).await {
             wait_until_loaded(&connection).await.map_err(|_| silent())?;
-            return Ok(Self {
-                child: None,
-                connection,
-            });
+            return Ok(Self { child: None, connection });
         }
         let child = Command::new("redis-server")
             .args(["--port", "0", "--daemonize", "no", "--save", "", "--databases", "1"])
@@ -96,10 +91,7 @@ impl Embedded {
                 std::io::ErrorKind::NotFound => EmbeddedError::Missing,
                 _ => folder(e),
             })?;
-        let mut started = Self {
-            child: Some(child),
-            connection,
-        };
+        let mut started = Self { child: Some(child), connection };
         started.wait_until_ready().await.map_err(|()| silent())?;
         Ok(started)
     }

@@ -98,11 +98,7 @@ impl Store {
         Ok(streams
             .into_iter()
             .flat_map(|stream| stream.ids)
-            .map(|entry| Entry {
-                id: entry.id,
-                body: body(entry.map.into_iter()),
-                deliveries: 1,
-            })
+            .map(|entry| Entry { id: entry.id, body: body(entry.map.into_iter()), deliveries: 1 })
             .collect())
     }
 
@@ -158,12 +154,7 @@ impl Store {
     }
 
     /// Counts a delivery of an adopted entry. `None`: it is no longer ours.
-    pub async fn count_delivery(
-        &self,
-        queue: &str,
-        consumer: &str,
-        id: &str,
-    ) -> Result<Option<u32>, StoreError> {
+    pub async fn count_delivery(&self, queue: &str, consumer: &str, id: &str) -> Result<Option<u32>, StoreError> {
         let count: u32 = scripts::COUNT_DELIVERY
             .call(&[&self.keys.jobs(queue)])
             .arg(GROUP)
@@ -191,19 +182,8 @@ impl Store {
     }
 
     /// Gives entries back uncounted, for any daemon to take at once.
-    pub async fn give_back_entries(
-        &self,
-        queue: &str,
-        consumer: &str,
-        ids: &[String],
-    ) -> Result<u64, StoreError> {
-        scripts::GIVE_BACK
-            .call(&[&self.keys.jobs(queue)])
-            .arg(GROUP)
-            .arg(consumer)
-            .arg(ids)
-            .run(&self.connection)
-            .await
+    pub async fn give_back_entries(&self, queue: &str, consumer: &str, ids: &[String]) -> Result<u64, StoreError> {
+        scripts::GIVE_BACK.call(&[&self.keys.jobs(queue)]).arg(GROUP).arg(consumer).arg(ids).run(&self.connection).await
     }
 
     /// Whether an entry is still in its stream.
@@ -222,12 +202,7 @@ impl Store {
     }
 
     /// Adds entries that carry `name` = one of `values` each.
-    pub async fn add_entries(
-        &self,
-        queue: &str,
-        name: &str,
-        values: &[String],
-    ) -> Result<(), StoreError> {
+    pub async fn add_entries(&self, queue: &str, name: &str, values: &[String]) -> Result<(), StoreError> {
         if values.is_empty() {
             return Ok(());
         }
@@ -240,18 +215,12 @@ impl Store {
     }
 
     /// The slot texts in a queue from entry `from` on, one page of them, and where to go on.
-    pub async fn slot_entries(
-        &self,
-        queue: &str,
-        from: &str,
-    ) -> Result<(Vec<String>, Option<String>), StoreError> {
+    pub async fn slot_entries(&self, queue: &str, from: &str) -> Result<(Vec<String>, Option<String>), StoreError> {
         const PAGE: usize = 1000;
         let mut range = cmd("XRANGE");
         range.arg(self.keys.jobs(queue)).arg(from).arg("+").arg("COUNT").arg(PAGE);
         let reply: redis::streams::StreamRangeReply = self.connection.query(&range).await?;
-        let next = (reply.ids.len() == PAGE)
-            .then(|| reply.ids.last().map(|last| format!("({}", last.id)))
-            .flatten();
+        let next = (reply.ids.len() == PAGE).then(|| reply.ids.last().map(|last| format!("({}", last.id))).flatten();
         let slots = reply
             .ids
             .into_iter()
@@ -302,11 +271,7 @@ impl Store {
         while !answer.is_done() {
             due.push((answer.text()?, answer.text()?));
         }
-        Ok(Fired {
-            now_ms,
-            next_ms: next.parse::<f64>().ok().map(|score| score as i64),
-            due,
-        })
+        Ok(Fired { now_ms, next_ms: next.parse::<f64>().ok().map(|score| score as i64), due })
     }
 
     /// Removes alarms that were worked off, unless they were set anew meanwhile.

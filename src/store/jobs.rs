@@ -69,12 +69,8 @@ impl Store {
         let mut answer = Answer::new(reply);
         Ok(match answer.text()?.as_str() {
             "fresh" => Acceptance::Fresh,
-            "resume" => Acceptance::Resume {
-                attempt: answer.number()?,
-            },
-            "held" => Acceptance::Held {
-                entry: answer.text()?,
-            },
+            "resume" => Acceptance::Resume { attempt: answer.number()? },
+            "held" => Acceptance::Held { entry: answer.text()? },
             "waiting" => Acceptance::Waiting,
             "ended" => Acceptance::Ended,
             _ => Acceptance::Conflict,
@@ -83,19 +79,12 @@ impl Store {
 
     /// Lets the entry of an alarm take over its delayed or parked job.
     pub async fn wake_job(&self, id: &str, entry: &str) -> Result<Wake, StoreError> {
-        let reply: Vec<String> = scripts::WAKE_JOB
-            .call(&[&self.keys.job(id)])
-            .arg(entry)
-            .run(&self.connection)
-            .await?;
+        let reply: Vec<String> = scripts::WAKE_JOB.call(&[&self.keys.job(id)]).arg(entry).run(&self.connection).await?;
         let mut answer = Answer::new(reply);
         if answer.text()? != "run" {
             return Ok(Wake::Absorbed);
         }
-        Ok(Wake::Run {
-            payload: answer.text()?,
-            attempt: answer.number()?,
-        })
+        Ok(Wake::Run { payload: answer.text()?, attempt: answer.number()? })
     }
 
     /// Writes fields of a job's hash, unless another entry has taken it over; `ttl` counts from now.
@@ -107,11 +96,8 @@ impl Store {
         delete: &[&str],
         fields: &[(&str, String)],
     ) -> Result<bool, StoreError> {
-        let mut call = scripts::WRITE_JOB
-            .call(&[&self.keys.job(id)])
-            .arg(entry)
-            .arg(ttl.map_or(0, millis))
-            .arg(delete.join(","));
+        let mut call =
+            scripts::WRITE_JOB.call(&[&self.keys.job(id)]).arg(entry).arg(ttl.map_or(0, millis)).arg(delete.join(","));
         for (field, value) in fields {
             call.push(*field);
             call.push(value);
@@ -120,12 +106,7 @@ impl Store {
     }
 
     /// Notes a refusal under a job's id, unless an accepted job holds it.
-    pub async fn refuse_job(
-        &self,
-        id: &str,
-        ttl: Duration,
-        fields: &[(&str, String)],
-    ) -> Result<(), StoreError> {
+    pub async fn refuse_job(&self, id: &str, ttl: Duration, fields: &[(&str, String)]) -> Result<(), StoreError> {
         let mut call = scripts::REFUSE_JOB.call(&[&self.keys.job(id)]).arg(millis(ttl));
         for (field, value) in fields {
             call.push(*field);

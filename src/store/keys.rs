@@ -31,9 +31,7 @@ pub struct Keys {
 impl Keys {
     /// Keys under `prefix` (without the colon).
     pub fn new(prefix: &str) -> Self {
-        Self {
-            prefix: prefix.to_owned(),
-        }
+        Self { prefix: prefix.to_owned() }
     }
 
     fn plain(&self, rest: &str) -> String {

@@ -42,11 +42,7 @@ pub struct Letter {
 impl Letter {
     /// A letter about `payload`; of one above `max_bytes` the first 4 KiB are kept.
     pub fn about(queue: &str, id: &str, code: &str, sentence: &str, payload: &[u8], max_bytes: usize) -> Self {
-        let kept = if payload.len() > max_bytes {
-            payload.get(..KEPT_OF_TOO_BIG).unwrap_or(payload)
-        } else {
-            payload
-        };
+        let kept = if payload.len() > max_bytes { payload.get(..KEPT_OF_TOO_BIG).unwrap_or(payload) } else { payload };
         Self {
             entry: String::new(),
             queue: queue.to_owned(),
@@ -110,12 +106,7 @@ impl Store {
     }
 
     /// The newest letters, or the one with this entry id.
-    pub async fn letters(
-        &self,
-        which: Letters,
-        entry: Option<&str>,
-        count: usize,
-    ) -> Result<Vec<Letter>, StoreError> {
+    pub async fn letters(&self, which: Letters, entry: Option<&str>, count: usize) -> Result<Vec<Letter>, StoreError> {
         let mut range = cmd("XREVRANGE");
         range.arg(which.key(self));
         match entry {
@@ -183,9 +174,7 @@ impl Store {
             };
         }
         let Some((ms, n)) = slowest else { return Ok(0) };
-        self.connection
-            .query(cmd("XTRIM").arg(key).arg("MINID").arg("~").arg(format!("{ms}-{n}")))
-            .await
+        self.connection.query(cmd("XTRIM").arg(key).arg("MINID").arg("~").arg(format!("{ms}-{n}"))).await
     }
 }
 

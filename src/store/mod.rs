@@ -11,9 +11,11 @@ pub mod embedded;
 pub mod entries;
 pub mod jobs;
 pub mod keys;
+pub mod leases;
 pub mod letters;
 pub mod orders;
 pub mod outbox;
+pub mod publisher;
 pub mod runs;
 pub mod script;
 mod scripts;
@@ -39,19 +41,13 @@ pub struct Store {
 impl Store {
     /// A store over `connection` with keys under `prefix`.
     pub fn new(connection: Connection, prefix: &str) -> Self {
-        Self {
-            connection,
-            keys: Arc::new(Keys::new(prefix)),
-        }
+        Self { connection, keys: Arc::new(Keys::new(prefix)) }
     }
 
     /// The same store over a connection of its own.
     #[must_use]
     pub fn separate(&self) -> Self {
-        Self {
-            connection: self.connection.separate(),
-            keys: Arc::clone(&self.keys),
-        }
+        Self { connection: self.connection.separate(), keys: Arc::clone(&self.keys) }
     }
 
     /// A small hash, whole. Only for hashes whose size does not grow with a campaign.
@@ -75,8 +71,7 @@ impl Answer {
 
     pub(crate) fn number<T: std::str::FromStr>(&mut self) -> Result<T, StoreError> {
         let text = self.text()?;
-        text.parse()
-            .map_err(|_| StoreError::Refused(format!("a script answered {text:?} for a number")))
+        text.parse().map_err(|_| StoreError::Refused(format!("a script answered {text:?} for a number")))
     }
 
     pub(crate) fn is_done(&self) -> bool {

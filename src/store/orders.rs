@@ -36,9 +36,7 @@ impl Store {
     /// The number of a row key, if the campaign has it.
     pub async fn order_number(&self, campaign: &str, key: &str) -> Result<Option<u64>, StoreError> {
         let field = format!("o:{key}");
-        self.connection
-            .query(cmd("HGET").arg(self.keys.index(campaign, &field)).arg(&field))
-            .await
+        self.connection.query(cmd("HGET").arg(self.keys.index(campaign, &field)).arg(&field)).await
     }
 
     /// Changes orders; `cursor` is a field of the campaign that moves with them when none was
@@ -50,10 +48,7 @@ impl Store {
         changes: &[Change],
     ) -> Result<Vec<u64>, StoreError> {
         let (field, value) = cursor.unwrap_or(("", String::new()));
-        let mut call = scripts::CHANGE_ORDERS
-            .call(&[&self.keys.campaign(campaign)])
-            .arg(field)
-            .arg(value);
+        let mut call = scripts::CHANGE_ORDERS.call(&[&self.keys.campaign(campaign)]).arg(field).arg(value);
         for change in changes {
             call.push(change.number);
             call.push(&change.before);
@@ -76,10 +71,7 @@ impl Store {
         let mut any = false;
         for n in numbers {
             any = true;
-            pipeline
-                .cmd("HGET")
-                .arg(self.keys.ledger(campaign, run, n))
-                .arg(n % super::keys::LEDGER_PAGE);
+            pipeline.cmd("HGET").arg(self.keys.ledger(campaign, run, n)).arg(n % super::keys::LEDGER_PAGE);
         }
         if !any {
             return Ok(Vec::new());

@@ -36,11 +36,7 @@ impl Event {
             kind: String,
         }
         let head: Head = serde_json::from_str(json).ok()?;
-        Some(Self {
-            id: head.event,
-            kind: head.kind,
-            json: json.to_owned(),
-        })
+        Some(Self { id: head.event, kind: head.kind, json: json.to_owned() })
     }
 }
 

@@ -103,6 +103,8 @@ pub enum Claimed {
     Stop,
     /// Recipients to send to; none when nothing is due now.
     Recipients {
+        /// Redis' clock (epoch ms).
+        now_ms: i64,
         /// When the next retry is due (epoch ms).
         next_retry_ms: Option<i64>,
         /// Whether ordinals remain that were never claimed.
@@ -142,8 +144,8 @@ pub struct Record {
     pub reason: String,
     /// The provider's id, empty for none.
     pub provider_id: String,
-    /// When it is due again (epoch ms), for a retry or a release.
-    pub due_ms: Option<i64>,
+    /// How long until it is due again, for a retry or a release.
+    pub due_in: Option<Duration>,
     /// Its event as JSON, where other systems are told.
     pub event: Option<String>,
 }
@@ -201,10 +203,7 @@ impl Store {
         let state = answer.text()?;
         Ok(match kind.as_str() {
             "created" => CreatedRun::Created { state },
-            "exists" => CreatedRun::Exists {
-                state,
-                job: answer.text()?,
-            },
+            "exists" => CreatedRun::Exists { state, job: answer.text()? },
             _ => CreatedRun::Refused { state },
         })
     }
@@ -217,10 +216,11 @@ impl Store {
         run: &str,
         missing: Option<&[u32]>,
     ) -> Result<(String, Vec<SlotRef>), StoreError> {
-        let mut call = scripts::ARM_SLOTS
-            .call(&[&self.keys.campaign(campaign)])
-            .arg(run)
-            .arg(if missing.is_some() { "repair" } else { "wake" });
+        let mut call = scripts::ARM_SLOTS.call(&[&self.keys.campaign(campaign)]).arg(run).arg(if missing.is_some() {
+            "repair"
+        } else {
+            "wake"
+        });
         for slot in missing.unwrap_or(&[]) {
             call.push(slot);
         }
@@ -263,18 +263,12 @@ impl Store {
                 let fence = answer.number()?;
                 let mut in_doubt = Vec::new();
                 while !answer.is_done() {
-                    in_doubt.push(InDoubt {
-                        ordinal: answer.number()?,
-                        cell: answer.text()?,
-                        order: answer.text()?,
-                    });
+                    in_doubt.push(InDoubt { ordinal: answer.number()?, cell: answer.text()?, order: answer.text()? });
                 }
                 Take::Taken { fence, in_doubt }
             }
             "paused" => Take::Paused,
-            "busy" => Take::Busy {
-                until_ms: answer.number()?,
-            },
+            "busy" => Take::Busy { until_ms: answer.number()? },
             _ => Take::Over,
         })
     }
@@ -308,6 +302,7 @@ impl Store {
             "stop" => return Ok(Claimed::Stop),
             _ => {}
         }
+        let now_ms = answer.number()?;
         let due = answer.text()?;
         let more = answer.text()? == "1";
         let mut recipients = Vec::with_capacity(request.count);
@@ -316,15 +311,10 @@ impl Store {
             let attempt = answer.number()?;
             let key_attempt = answer.number()?;
             answer.text()?;
-            recipients.push(Recipient {
-                ordinal,
-                attempt,
-                key_attempt,
-                skip: answer.text()?,
-                order: answer.text()?,
-            });
+            recipients.push(Recipient { ordinal, attempt, key_attempt, skip: answer.text()?, order: answer.text()? });
         }
         Ok(Claimed::Recipients {
+            now_ms,
             next_retry_ms: due.parse::<f64>().ok().map(|score| score as i64),
             more,
             recipients,
@@ -352,8 +342,8 @@ impl Store {
             call.push(record.key_attempt);
             call.push(&record.reason);
             call.push(&record.provider_id);
-            match record.due_ms {
-                Some(due_ms) => call.push(due_ms),
+            match record.due_in {
+                Some(wait) => call.push(millis(wait)),
                 None => call.push(""),
             }
             call.push(record.event.as_deref().unwrap_or(""));
@@ -363,11 +353,7 @@ impl Store {
         let outbox_id = non_empty(answer.text()?);
         let added = non_empty(answer.text()?);
         let stale = answer.rest().filter_map(|index| index.parse().ok()).collect();
-        Ok(Recorded {
-            outbox_id,
-            added,
-            stale,
-        })
+        Ok(Recorded { outbox_id, added, stale })
     }
 
     /// Frees a slot at the end of a turn. `goes_on`: its entry goes to the tail of the queue.
@@ -444,9 +430,7 @@ impl Store {
 
     /// The runs of a campaign, newest first.
     pub async fn run_names(&self, campaign: &str) -> Result<Vec<String>, StoreError> {
-        self.connection
-            .query(cmd("ZREVRANGE").arg(self.keys.runs(campaign)).arg(0).arg(9_999))
-            .await
+        self.connection.query(cmd("ZREVRANGE").arg(self.keys.runs(campaign)).arg(0).arg(9_999)).await
     }
 
     /// The score of the next retry of a run, when one waits.
@@ -459,10 +443,8 @@ impl Store {
 
     /// Runs in progress as `C/R` (or `C/` for events not yet published), oldest progress first.
     pub async fn active(&self, count: usize) -> Result<Vec<(String, String)>, StoreError> {
-        let members: Vec<String> = self
-            .connection
-            .query(cmd("ZRANGE").arg(self.keys.active()).arg(0).arg(count.saturating_sub(1)))
-            .await?;
+        let members: Vec<String> =
+            self.connection.query(cmd("ZRANGE").arg(self.keys.active()).arg(0).arg(count.saturating_sub(1))).await?;
         Ok(members
             .iter()
             .filter_map(|member| member.split_once('/'))
@@ -472,16 +454,12 @@ impl Store {
 
     /// Notes that a run made progress, or that a campaign has events to publish (`run` empty).
     pub async fn touch_active(&self, campaign: &str, run: &str, now_ms: i64) -> Result<(), StoreError> {
-        self.connection
-            .query(cmd("ZADD").arg(self.keys.active()).arg(now_ms).arg(format!("{campaign}/{run}")))
-            .await
+        self.connection.query(cmd("ZADD").arg(self.keys.active()).arg(now_ms).arg(format!("{campaign}/{run}"))).await
     }
 
     /// Takes a run off the list of runs in progress.
     pub async fn drop_active(&self, campaign: &str, run: &str) -> Result<(), StoreError> {
-        self.connection
-            .query(cmd("ZREM").arg(self.keys.active()).arg(format!("{campaign}/{run}")))
-            .await
+        self.connection.query(cmd("ZREM").arg(self.keys.active()).arg(format!("{campaign}/{run}"))).await
     }
 }
 
@@ -513,12 +491,7 @@ mod tests {
 
     #[test]
     fn a_slot_reads_back_as_it_was_written() {
-        let slot = SlotRef {
-            campaign: "nov-dues".into(),
-            run: "delivery@1".into(),
-            slot: 3,
-            token: 17,
-        };
+        let slot = SlotRef { campaign: "nov-dues".into(), run: "delivery@1".into(), slot: 3, token: 17 };
         assert_eq!(SlotRef::parse(&slot.to_string()), Some(slot));
         assert_eq!(SlotRef::parse("a/b/c"), None);
         assert_eq!(SlotRef::parse("a/b/1/2/3"), None);

@@ -19,11 +19,7 @@ pub struct Script {
 impl Script {
     /// Joins the parts of a script; the first line is its shebang with the flags.
     pub fn new(flags: &str, parts: &[&str]) -> Self {
-        let shebang = if flags.is_empty() {
-            "#!lua\n".to_owned()
-        } else {
-            format!("#!lua flags={flags}\n")
-        };
+        let shebang = if flags.is_empty() { "#!lua\n".to_owned() } else { format!("#!lua flags={flags}\n") };
         let source = shebang + &parts.concat();
         let sha1 = redis::Script::new(&source).get_hash().to_owned();
         Self { source, sha1 }
@@ -33,10 +29,7 @@ impl Script {
     pub fn call(&self, keys: &[&str]) -> Call<'_> {
         let mut command = redis::cmd("EVALSHA");
         command.arg(&self.sha1).arg(keys.len()).arg(keys);
-        Call {
-            script: self,
-            command,
-        }
+        Call { script: self, command }
     }
 }
 

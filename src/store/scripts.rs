@@ -17,13 +17,7 @@ macro_rules! plain {
 macro_rules! campaign {
     ($name:ident, $flags:literal, $file:literal) => {
         pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
-            Script::new(
-                $flags,
-                &[
-                    include_str!("lua/prelude.lua"),
-                    include_str!(concat!("lua/", $file, ".lua")),
-                ],
-            )
+            Script::new($flags, &[include_str!("lua/prelude.lua"), include_str!(concat!("lua/", $file, ".lua"))])
         });
     };
 }

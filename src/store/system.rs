@@ -46,8 +46,7 @@ impl Store {
     /// What Redis says of itself.
     pub async fn server_info(&self) -> Result<ServerInfo, StoreError> {
         let text: String = self.connection.query(cmd("INFO").arg("everything")).await?;
-        let fields: HashMap<&str, &str> =
-            text.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
+        let fields: HashMap<&str, &str> = text.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
         let number = |name: &str| fields.get(name).and_then(|v| v.parse().ok()).unwrap_or(0);
         let word = |name: &str| fields.get(name).copied().unwrap_or("").to_owned();
         Ok(ServerInfo {
@@ -105,19 +104,14 @@ impl Store {
 
     /// Heartbeats of the daemons that beat lately.
     pub async fn workers(&self) -> Result<Vec<(String, HashMap<String, String>)>, StoreError> {
-        let names: Vec<String> = self
-            .connection
-            .query(cmd("ZREVRANGE").arg(self.keys.workers()).arg(0).arg(99))
-            .await?;
+        let names: Vec<String> =
+            self.connection.query(cmd("ZREVRANGE").arg(self.keys.workers()).arg(0).arg(99)).await?;
         let mut pipeline = redis::pipe();
         for name in &names {
             pipeline.cmd("HGETALL").arg(self.keys.worker(name));
         }
-        let hashes: Vec<HashMap<String, String>> = if names.is_empty() {
-            Vec::new()
-        } else {
-            self.connection.pipeline(&pipeline).await?
-        };
+        let hashes: Vec<HashMap<String, String>> =
+            if names.is_empty() { Vec::new() } else { self.connection.pipeline(&pipeline).await? };
         Ok(names.into_iter().zip(hashes).filter(|(_, h)| !h.is_empty()).collect())
     }
 

@@ -9,8 +9,8 @@ use super::{MessageError, Vars};
 
 /// Words that are not variables in the template language.
 const WORDS: [&str; 17] = [
-    "true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is", "if", "else",
-    "loop", "self", "super", "caller",
+    "true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is", "if", "else", "loop", "self",
+    "super", "caller",
 ];
 
 #[derive(Debug, Clone)]
@@ -53,10 +53,7 @@ impl Pieces {
             capacity += rest.len();
             pieces.push(Piece::Text(rest.into()));
         }
-        Some(Self {
-            pieces: pieces.into(),
-            capacity,
-        })
+        Some(Self { pieces: pieces.into(), capacity })
     }
 
     /// The names of the variables, in order of appearance.
@@ -79,9 +76,7 @@ impl Pieces {
                 Piece::Text(text) => out.push_str(text),
                 Piece::Variable(name) => {
                     if !vars.write(name, out) {
-                        return Err(MessageError::MissingVariable {
-                            name: name.to_string(),
-                        });
+                        return Err(MessageError::MissingVariable { name: name.to_string() });
                     }
                 }
             }

@@ -27,22 +27,15 @@ pub(super) struct Template {
 impl Template {
     /// Compiles a text, and lists the variables it may look up.
     pub(super) fn compile(text: &str) -> Result<(Self, BTreeSet<String>), MessageError> {
-        let refused = |error: &Error| MessageError::Syntax {
-            reason: sentence(error),
-        };
+        let refused = |error: &Error| MessageError::Syntax { reason: sentence(error) };
         let mut environment = environment();
-        environment
-            .add_template_owned(NAME, text.to_owned())
-            .map_err(|e| refused(&e))?;
+        environment.add_template_owned(NAME, text.to_owned()).map_err(|e| refused(&e))?;
         let template = environment.get_template(NAME).map_err(|e| refused(&e))?;
         let names: BTreeSet<String> = template.undeclared_variables(false).into_iter().collect();
         // Unknown filters and functions only show when they are reached: try with every variable,
         // and with none.
         for sample in [Some(Value::from("x")), None] {
-            let values = names
-                .iter()
-                .filter_map(|name| Some((name.clone(), sample.clone()?)))
-                .collect();
+            let values = names.iter().filter_map(|name| Some((name.clone(), sample.clone()?))).collect();
             let tried = template.render(Value::from_object(Context::new(values)));
             if let Err(error) = tried
                 && is_unknown_name(error.kind())
@@ -50,20 +43,13 @@ impl Template {
                 return Err(refused(&error));
             }
         }
-        let template = Self {
-            environment: Arc::new(environment),
-            names: Arc::new(names.clone()),
-        };
+        let template = Self { environment: Arc::new(environment), names: Arc::new(names.clone()) };
         Ok((template, names))
     }
 
     /// Appends the text for one recipient.
     pub(super) fn render(&self, vars: &Vars<'_>, out: &mut String) -> Result<(), MessageError> {
-        let values = self
-            .names
-            .iter()
-            .filter_map(|name| Some((name.clone(), vars.value(name)?)))
-            .collect();
+        let values = self.names.iter().filter_map(|name| Some((name.clone(), vars.value(name)?))).collect();
         let context = Arc::new(Context::new(values));
         let rendered = self
             .environment
@@ -75,12 +61,8 @@ impl Template {
                 Ok(())
             }
             Err(error) => Err(match context.missed() {
-                Some(name) if error.kind() == ErrorKind::UndefinedError => {
-                    MessageError::MissingVariable { name }
-                }
-                _ => MessageError::Render {
-                    reason: sentence(&error),
-                },
+                Some(name) if error.kind() == ErrorKind::UndefinedError => MessageError::MissingVariable { name },
+                _ => MessageError::Render { reason: sentence(&error) },
             }),
         }
     }
@@ -103,10 +85,7 @@ fn environment() -> Environment<'static> {
 const fn is_unknown_name(kind: ErrorKind) -> bool {
     matches!(
         kind,
-        ErrorKind::UnknownFilter
-            | ErrorKind::UnknownFunction
-            | ErrorKind::UnknownTest
-            | ErrorKind::UnknownMethod
+        ErrorKind::UnknownFilter | ErrorKind::UnknownFunction | ErrorKind::UnknownTest | ErrorKind::UnknownMethod
     )
 }
 
@@ -120,10 +99,7 @@ struct Context {
 
 impl Context {
     fn new(values: BTreeMap<String, Value>) -> Self {
-        Self {
-            values,
-            missed: Mutex::default(),
-        }
+        Self { values, missed: Mutex::default() }
     }
 
     fn missed(&self) -> Option<String> {
@@ -147,11 +123,7 @@ impl Object for Context {
 /// `{{ name | default("you") }}`: what is printed when there is no value.
 fn default(value: &Value, arguments: Rest<Value>) -> Value {
     if value.is_undefined() || value.is_none() {
-        return arguments
-            .0
-            .into_iter()
-            .next()
-            .unwrap_or_else(|| Value::from(""));
+        return arguments.0.into_iter().next().unwrap_or_else(|| Value::from(""));
     }
     value.clone()
 }
@@ -159,19 +131,14 @@ fn default(value: &Value, arguments: Rest<Value>) -> Value {
 fn capitalize(text: &str) -> String {
     let mut chars = text.chars();
     match chars.next() {
-        Some(first) => first
-            .to_uppercase()
-            .chain(chars.flat_map(char::to_lowercase))
-            .collect(),
+        Some(first) => first.to_uppercase().chain(chars.flat_map(char::to_lowercase)).collect(),
         None => String::new(),
     }
 }
 
 /// What the template language says, without its name for our template.
 fn sentence(error: &Error) -> String {
-    let what = error
-        .detail()
-        .map_or_else(|| error.kind().to_string(), str::to_owned);
+    let what = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     match error.line() {
         Some(line) => format!("{what} (line {line})"),
         None => what,

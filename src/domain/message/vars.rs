@@ -44,9 +44,7 @@ impl<'a> Vars<'a> {
 
     fn text(&self, name: &str) -> Option<&'a str> {
         let found = self.built_in.iter().find(|(key, _)| *key == name);
-        found
-            .map(|(_, text)| *text)
-            .filter(|text| !text.trim().is_empty())
+        found.map(|(_, text)| *text).filter(|text| !text.trim().is_empty())
     }
 }
 
@@ -58,8 +56,6 @@ fn write_value(value: &Value, out: &mut String) -> bool {
             out.push_str(text);
             true
         }
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            write!(out, "{value}").is_ok()
-        }
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => write!(out, "{value}").is_ok(),
     }
 }

@@ -4,7 +4,7 @@
 -- ARGV[7] lowest ordinal of this slot not yet recorded, ARGV[8] lease in ms, ARGV[9] least remaining
 -- life of an order in ms, ARGV[10] batch size
 -- Returns one of {'lost'}, {'stop', why} (paused, cancelled, ended), or
--- {'claimed', next retry due or '', '1' if ordinals remain, then sixes: ordinal, attempt, attempt of
+-- {'claimed', now, next retry due or '', '1' if ordinals remain, then sixes: ordinal, attempt, attempt of
 --  its idempotency key, '' or 'z' when it came from the retry set, reason to skip it or '', order JSON}
 -- The same nonce again (its reply was lost) returns the same recipients.
 local run, k, fence, me = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -92,7 +92,7 @@ if #order_keys > 0 then
 end
 local deltas = { queued = 0, retry = 0, sending = 0 }
 local claimed = {}
-local answer = { 'claimed', '', '' }
+local answer = { 'claimed', int(now), '', '' }
 local min_life = tonumber(ARGV[9])
 for i, n in ipairs(picked) do
   local cell = cells[i]
@@ -161,10 +161,10 @@ if not again then
 end
 local due = redis.call('ZRANGE', retry_key, 0, 0, 'WITHSCORES')
 if due[2] and tonumber(due[2]) < IN_FLIGHT then
-  answer[2] = due[2]
+  answer[3] = due[2]
 end
 local open = batches[#batches]
 if cursor <= last or (open and open[3] <= open[2]) then
-  answer[3] = '1'
+  answer[4] = '1'
 end
 return answer

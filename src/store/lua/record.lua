@@ -3,7 +3,8 @@
 -- KEYS[1] campaign
 -- ARGV[1] run, ARGV[2] fence of the claims, ARGV[3] 'h' (we hold the claims) or 't' (we took over the
 -- slot of a dead owner: claims below our fence), then eights: ordinal, letter, attempt, attempt of
--- the idempotency key, reason, provider id, due in ms or '', event JSON or ''
+-- the idempotency key, reason, provider id, wait in ms until
+-- it is due again or '', event JSON or ''
 -- Returns {outbox entry id or '', events the script added or '', then indexes (from 0) of outcomes
 -- that were not applied, because the recipient has moved on}.
 local run, fence, mode = ARGV[1], ARGV[2], ARGV[3]
@@ -68,7 +69,7 @@ for page, p in pairs(pages) do
         sets[#sets + 1] = letter .. ',' .. int(attempt) .. ',' .. int(now) .. ',' .. reason .. ',' .. provider_id
       end
       if due ~= '' then
-        redis.call('ZADD', retry_key, due, n)
+        redis.call('ZADD', retry_key, int(now + due), n)
       elseif retries_exist then
         redis.call('ZREM', retry_key, n)
       end

@@ -1,9 +1,7 @@
-//! Leases: what this daemon has in hand, renewed on a thread of its own.
+//! Leases: what this daemon has in hand.
 //!
-//! Every entry and slot in hand is registered here. Each `renew` interval one script a queue looks
-//! whether the entries are still ours and renews those; a lost one is told (its [`Lease`] is
-//! cancelled) and never settled. The thread has a runtime and a connection of its own, so that
-//! neither a busy worker nor a slow reply starves it.
+//! Every entry and slot in hand is registered here, for the renewer (`queue/renewer.rs`) to renew. One
+//! that turns out to be another daemon's is told: its work stops, and it is never settled.
 
 use std::{
     collections::HashMap,
@@ -11,13 +9,12 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Store, runs::SlotRef};
+use super::runs::SlotRef;
 
 /// An entry in hand.
 #[derive(Debug)]
@@ -50,6 +47,11 @@ impl Lease {
         self.lost.cancelled().await;
     }
 
+    /// Notes that it is another's.
+    pub fn lose(&self) {
+        self.lost.cancel();
+    }
+
     /// Notes recorded progress: the delivery count starts again, so a long job is no poison.
     pub fn progressed(&self) {
         self.progress.store(true, Ordering::Relaxed);
@@ -68,10 +70,19 @@ impl Lease {
 
 /// A slot in hand.
 #[derive(Debug)]
-struct HeldSlot {
-    slot: SlotRef,
-    fence: u64,
+pub struct HeldSlot {
+    /// Which.
+    pub slot: SlotRef,
+    /// The fence it was taken with.
+    pub fence: u64,
     lost: CancellationToken,
+}
+
+impl HeldSlot {
+    /// Tells its turn that the slot is another's.
+    pub fn lose(&self) {
+        self.lost.cancel();
+    }
 }
 
 type EntryKey = (Arc<str>, String);
@@ -132,11 +143,7 @@ impl Registry {
     /// Takes note of a slot; the token is cancelled when the slot is lost.
     pub fn add_slot(&self, slot: &SlotRef, fence: u64) -> CancellationToken {
         let lost = CancellationToken::new();
-        let held = HeldSlot {
-            slot: slot.clone(),
-            fence,
-            lost: lost.clone(),
-        };
+        let held = HeldSlot { slot: slot.clone(), fence, lost: lost.clone() };
         locked(&self.slots).insert((slot.clone(), fence), Arc::new(held));
         lost
     }
@@ -146,7 +153,8 @@ impl Registry {
         locked(&self.slots).remove(&(slot.clone(), fence));
     }
 
-    fn entries_older_than(&self, age: Duration) -> HashMap<Arc<str>, Vec<(String, bool, Arc<Lease>)>> {
+    /// Entries in hand for at least `age`, by queue, with whether they made progress since last asked.
+    pub fn entries_older_than(&self, age: Duration) -> HashMap<Arc<str>, Vec<(String, bool, Arc<Lease>)>> {
         let mut by_queue: HashMap<Arc<str>, Vec<_>> = HashMap::new();
         for ((queue, id), lease) in locked(&self.entries).iter() {
             if lease.since.elapsed() >= age && !lease.is_lost() {
@@ -158,73 +166,9 @@ impl Registry {
         by_queue
     }
 
-    fn held_slots(&self) -> Vec<Arc<HeldSlot>> {
+    /// The slots in hand.
+    pub fn held_slots(&self) -> Vec<Arc<HeldSlot>> {
         locked(&self.slots).values().cloned().collect()
-    }
-}
-
-/// Renews everything in hand.
-#[derive(Debug)]
-pub struct Renewer {
-    /// A store with a connection of its own.
-    pub store: Store,
-    /// What is in hand.
-    pub registry: Arc<Registry>,
-    /// Our consumer name.
-    pub incarnation: String,
-    /// How often.
-    pub interval: Duration,
-    /// For how long a slot is leased.
-    pub lease: Duration,
-}
-
-/// Entries renewed by one call, so that no script is long.
-const CHUNK: usize = 500;
-
-impl Renewer {
-    /// Starts the thread. It ends with `stop`.
-    pub fn spawn(self, stop: CancellationToken) -> std::io::Result<JoinHandle<()>> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        std::thread::Builder::new().name("leases".into()).spawn(move || runtime.block_on(self.run(stop)))
-    }
-
-    async fn run(self, stop: CancellationToken) {
-        let mut tick = tokio::time::interval(self.interval);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = tick.tick() => self.renew().await,
-            }
-        }
-    }
-
-    /// One round. A fresh entry has its whole lease before it, so only older ones are renewed.
-    pub async fn renew(&self) {
-        for (queue, entries) in self.registry.entries_older_than(self.interval / 2) {
-            for chunk in entries.chunks(CHUNK) {
-                let ids: Vec<(String, bool)> = chunk.iter().map(|(id, p, _)| (id.clone(), *p)).collect();
-                match self.store.renew_entries(&queue, &self.incarnation, &ids).await {
-                    Ok(lost) => {
-                        for (id, _, lease) in chunk.iter().filter(|(id, ..)| lost.contains(id)) {
-                            // Settled in the meantime looks the same as lost.
-                            if self.registry.has(&queue, id) {
-                                tracing::warn!(%queue, entry = %id, "entry lost to another daemon");
-                                lease.lost.cancel();
-                            }
-                        }
-                    }
-                    Err(error) => tracing::warn!(%queue, %error, "leases could not be renewed"),
-                }
-            }
-        }
-        for held in self.registry.held_slots() {
-            match self.store.renew_slot(&held.slot, held.fence, &self.incarnation, self.lease).await {
-                Ok(true) => {}
-                Ok(false) => held.lost.cancel(),
-                Err(error) => tracing::warn!(slot = %held.slot, %error, "slot could not be renewed"),
-            }
-        }
     }
 }
 

@@ -1,0 +1,227 @@
+//! The governor of a channel: rate, in-flight permits, blocks and breaker, shared by all daemons.
+//!
+//! The rate is a GCRA in Redis ([`crate::store::channels`]): reservations of at most 50 ms ahead, handed out
+//! here as instants a message part may leave at. A slot that came too late is dropped, never sent in
+//! a burst; one that a skipped recipient left over goes to the next. In flight means claimed and not
+//! recorded: the permit goes back when the outcome is written.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::sync::Semaphore;
+
+use crate::{
+    domain::failure::{Failure, FailureClass},
+    store::{
+        Store, StoreError,
+        channels::{Held, Report, Reservation},
+    },
+};
+
+use super::settings::ChannelSettings;
+
+/// How far ahead parts are reserved.
+const AHEAD: Duration = Duration::from_millis(50);
+
+/// A slot older than this is not used: catching up would be a burst.
+const LATE: Duration = Duration::from_millis(20);
+
+/// Longest pause of the breaker.
+const COOLDOWN_MAX: Duration = Duration::from_secs(60);
+
+/// The wait where a provider says "slow down" without a time.
+const THROTTLED_WITHOUT_TIME: Duration = Duration::from_secs(1);
+
+/// What a turn may send now.
+#[derive(Debug)]
+pub enum Grant {
+    /// So many parts.
+    Parts(u32),
+    /// Nothing for so long.
+    Wait {
+        /// How long.
+        after: Duration,
+        /// Why.
+        why: Held,
+    },
+}
+
+/// Slots in time that a turn holds and has not used yet. Empty where the rate is unlimited.
+#[derive(Debug, Default)]
+pub struct Pace {
+    slots: VecDeque<Instant>,
+}
+
+impl Pace {
+    /// Slots still good at `now`.
+    fn usable(&mut self, now: Instant) -> u32 {
+        while self.slots.front().is_some_and(|at| *at + LATE < now) {
+            self.slots.pop_front();
+        }
+        u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Takes the slots of a message of `parts`; it leaves at the first of them.
+    fn take(&mut self, parts: usize) -> Option<Instant> {
+        let first = self.slots.pop_front();
+        for _ in 1..parts {
+            self.slots.pop_front();
+        }
+        first
+    }
+}
+
+/// Governs one channel at this daemon.
+#[derive(Debug)]
+pub struct Governor {
+    store: Store,
+    channel: String,
+    /// Between two parts; zero for no limit.
+    gap: Duration,
+    probe_lasts: Duration,
+    cooldown: Duration,
+    threshold: u32,
+    failures_in_row: AtomicU32,
+    /// Permits for recipients in flight.
+    pub in_flight: Arc<Semaphore>,
+}
+
+impl Governor {
+    /// The governor of a channel.
+    pub fn new(store: &Store, settings: &ChannelSettings) -> Self {
+        let gap = Duration::from_secs(1).checked_div(settings.rate_per_second).unwrap_or(Duration::ZERO);
+        Self {
+            store: store.clone(),
+            channel: settings.name.clone(),
+            gap,
+            probe_lasts: settings.timeout + settings.connect_timeout,
+            cooldown: settings.breaker_cooldown,
+            threshold: settings.breaker_failures,
+            failures_in_row: AtomicU32::new(0),
+            in_flight: Arc::new(Semaphore::new(usize::try_from(settings.in_flight).unwrap_or(usize::MAX))),
+        }
+    }
+
+    /// Whether messages are paced.
+    pub fn is_paced(&self) -> bool {
+        !self.gap.is_zero()
+    }
+
+    /// Reserves up to `parts`; slots left over in `pace` are used first.
+    pub async fn reserve(&self, parts: u32, pace: &mut Pace) -> Result<Grant, StoreError> {
+        let left = pace.usable(Instant::now());
+        if left > 0 {
+            return Ok(Grant::Parts(left.min(parts)));
+        }
+        match self.store.reserve(&self.channel, parts, self.gap, AHEAD, self.probe_lasts).await? {
+            Reservation::Wait { after, why } => Ok(Grant::Wait { after, why }),
+            Reservation::Granted { parts, first_in, .. } => {
+                if self.is_paced() {
+                    let first = Instant::now() + first_in;
+                    pace.slots.extend((0..parts).map(|i| first + self.gap * i));
+                }
+                Ok(Grant::Parts(parts))
+            }
+        }
+    }
+
+    /// When a message of `parts` may leave; waits for more slots where it needs more than are held.
+    /// `None`: at once.
+    pub async fn slot(&self, parts: usize, pace: &mut Pace) -> Result<Option<Instant>, StoreError> {
+        if !self.is_paced() {
+            return Ok(None);
+        }
+        loop {
+            let held = pace.slots.len();
+            if held >= parts {
+                return Ok(pace.take(parts));
+            }
+            let missing = u32::try_from(parts - held).unwrap_or(u32::MAX);
+            match self.store.reserve(&self.channel, missing, self.gap, AHEAD, self.probe_lasts).await? {
+                Reservation::Granted { parts, first_in, .. } => {
+                    let first = Instant::now() + first_in;
+                    pace.slots.extend((0..parts).map(|i| first + self.gap * i));
+                }
+                // Blocked or paused meanwhile: what was claimed goes all the same, as what is in flight does.
+                Reservation::Wait { why: Held::Paused | Held::Blocked | Held::Breaker, .. } => {
+                    return Ok(pace.take(parts));
+                }
+                Reservation::Wait { after, why: Held::Rate } => tokio::time::sleep(after.min(AHEAD)).await,
+            }
+        }
+    }
+
+    /// Notes what the provider did with one message.
+    pub async fn note(&self, outcome: Result<(), &Failure>) -> Result<(), StoreError> {
+        let failure = match outcome {
+            Ok(()) => {
+                if self.failures_in_row.swap(0, Ordering::Relaxed) >= self.threshold.min(1) {
+                    self.store.report(&self.channel, &Report::Ok).await?;
+                }
+                return Ok(());
+            }
+            Err(failure) => failure,
+        };
+        let code = failure.code();
+        match failure.class() {
+            FailureClass::Permanent => {
+                // The provider works; it is this message it does not want.
+                self.failures_in_row.store(0, Ordering::Relaxed);
+            }
+            FailureClass::Throttled => {
+                let wait = match failure {
+                    Failure::Throttled { after: Some(after), .. } => *after,
+                    _ => THROTTLED_WITHOUT_TIME,
+                };
+                self.store.report(&self.channel, &Report::Throttled { wait, code }).await?;
+            }
+            FailureClass::Denied => {
+                let state = self.store.report(&self.channel, &Report::Denied { code }).await?;
+                tracing::error!(channel = %self.channel, code, state, "the provider refuses us: channel paused");
+            }
+            FailureClass::Transient | FailureClass::Ambiguous => {
+                let failures = self.failures_in_row.fetch_add(1, Ordering::Relaxed) + 1;
+                let report = Report::Trouble {
+                    failures,
+                    threshold: self.threshold,
+                    cooldown: self.cooldown,
+                    cap: COOLDOWN_MAX,
+                    code,
+                };
+                let state = self.store.report(&self.channel, &report).await?;
+                if state == "open" && failures == self.threshold {
+                    tracing::warn!(channel = %self.channel, code, "breaker open");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_slot_is_dropped_and_never_sent_in_a_burst() {
+        let now = Instant::now();
+        let slots = [now - Duration::from_millis(50), now - Duration::from_millis(5), now + Duration::from_millis(5)];
+        let mut pace = Pace { slots: slots.into() };
+        assert_eq!(pace.usable(now), 2);
+        assert_eq!(pace.take(1), Some(slots[1]));
+    }
+
+    #[test]
+    fn a_message_of_three_parts_takes_three_slots() {
+        let now = Instant::now();
+        let mut pace = Pace { slots: (0..4).map(|i| now + Duration::from_millis(i)).collect() };
+        assert_eq!(pace.take(3), Some(now));
+        assert_eq!(pace.slots.len(), 1);
+    }
+}
