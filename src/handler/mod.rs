@@ -1,1 +1,17 @@
-//! (being written)
+//! Handlers: one job, one file; a job comes in, an `Outcome` goes out.
+//!
+//! [`generate`] makes the payment orders of a campaign and starts its delivery, [`control`] obeys an
+//! operator or a payment platform, [`turn`] sends for one slot of a run, [`expire`] writes down what
+//! the clock decided. Nothing here acknowledges or enqueues: the queue settles what is returned.
+
+pub mod context;
+pub mod control;
+pub mod expire;
+pub mod gates;
+pub mod generate;
+pub mod order_event;
+pub mod slices;
+pub mod trouble;
+pub mod turn;
+
+pub use context::{Context, ServedChannel};

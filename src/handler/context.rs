@@ -1,0 +1,91 @@
+//! What every handler is given: the store, the configuration, the channels this daemon serves.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    channel::{Channel, governor::Governor, settings::ChannelSettings},
+    config::Config,
+    metrics::Metrics,
+    store::{Store, leases::Registry, outbox::Event, publisher::{Parcel, Publisher}},
+};
+
+use super::turn::plan::RunPlan;
+
+/// A channel this daemon serves.
+#[derive(Debug)]
+pub struct ServedChannel {
+    /// The way to the provider.
+    pub channel: Channel,
+    /// Its rate, permits and breaker.
+    pub governor: Governor,
+}
+
+impl ServedChannel {
+    /// Its settings.
+    pub fn settings(&self) -> &ChannelSettings {
+        &self.channel.settings
+    }
+}
+
+/// Shared by all handlers of a daemon.
+#[derive(Debug)]
+pub struct Context {
+    /// Redis.
+    pub store: Store,
+    /// What this process is told to be.
+    pub config: Arc<Config>,
+    /// Channels by name.
+    pub channels: HashMap<String, Arc<ServedChannel>>,
+    /// The HMAC key of links and references.
+    pub secret: Arc<[u8]>,
+    /// Who we are.
+    pub incarnation: String,
+    /// Earlier incarnations of this instance, known to be dead.
+    pub dead: Vec<String>,
+    /// Slots in hand are renewed through it.
+    pub registry: Arc<Registry>,
+    /// Events on their way.
+    pub publisher: Publisher,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Set when the daemon drains: no new work begins.
+    pub drain: CancellationToken,
+    /// Compiled runs, by campaign and run.
+    pub plans: Plans,
+}
+
+impl Context {
+    /// Hands the events of an outbox entry to the publisher.
+    pub fn publish(&self, campaign: &str, outbox_id: String, events: Vec<Event>) {
+        self.publisher.publish(Parcel { campaign: campaign.to_owned(), outbox_id, events });
+    }
+}
+
+/// Compiled runs, so that a text is parsed once a run and not once a turn.
+#[derive(Debug, Default)]
+pub struct Plans(Mutex<HashMap<(String, String), Arc<RunPlan>>>);
+
+/// Runs kept compiled; above, all are forgotten and compiled again as they come.
+const PLANS_KEPT: usize = 1000;
+
+impl Plans {
+    /// The plan of a run, if it is known.
+    pub fn get(&self, campaign: &str, run: &str) -> Option<Arc<RunPlan>> {
+        let plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        plans.get(&(campaign.to_owned(), run.to_owned())).cloned()
+    }
+
+    /// Keeps a plan.
+    pub fn keep(&self, campaign: &str, run: &str, plan: &Arc<RunPlan>) {
+        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if plans.len() >= PLANS_KEPT {
+            plans.clear();
+        }
+        plans.insert((campaign.to_owned(), run.to_owned()), Arc::clone(plan));
+    }
+}

@@ -1,0 +1,164 @@
+//! Claiming: permits, then rate, then exactly that many recipients, then their messages.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::{
+    channel::governor::{Grant, Pace},
+    domain::clock::EpochMs,
+    store::{StoreError, channels::Held, runs::{ClaimRequest, Claimed, Recipient}},
+};
+
+use super::{
+    prepare::{Letter, Unsent, Who, prepare},
+    work::Turn,
+};
+
+/// Recipients claimed by one script.
+const CLAIM_AT_ONCE: usize = 128;
+
+/// A claim that a full rate makes wait longer ends the turn instead.
+const WAIT_IN_TURN: Duration = Duration::from_millis(500);
+
+/// A recipient with its permit, ready or not to be sent to.
+#[derive(Debug)]
+pub struct Ready {
+    /// The message, or why there is none.
+    pub letter: Result<Letter, (Who, Unsent)>,
+    /// Not before this instant.
+    pub at: Option<Instant>,
+    /// Nothing leaves after this instant.
+    pub deadline: Instant,
+    /// Held until the outcome is recorded.
+    pub permit: OwnedSemaphorePermit,
+}
+
+/// What one claim brought.
+#[derive(Debug)]
+pub enum Brought {
+    /// Recipients.
+    Recipients {
+        /// Who and what.
+        ready: Vec<Ready>,
+        /// Redis' clock at the claim.
+        now: EpochMs,
+    },
+    /// Nothing is due now.
+    Nothing {
+        /// When the next retry is (epoch ms).
+        next_retry_ms: Option<i64>,
+    },
+    /// The channel is held.
+    Held {
+        /// For so long.
+        after: Duration,
+    },
+    /// The run may not go on.
+    Stopped,
+    /// The slot is another's.
+    Lost,
+    /// The daemon drains.
+    Drained,
+}
+
+impl Turn {
+    /// One claim, from permit to message. `floor` is the lowest ordinal not yet recorded.
+    pub async fn claim(self: Arc<Self>, floor: u64, pace: &mut Pace) -> Result<Brought, StoreError> {
+        let governor = &self.plan.channel.governor;
+        let Some(mut permits) = self.permits().await else { return Ok(Brought::Drained) };
+        let hint = self.plan.parts_hint.load(Ordering::Relaxed).max(1);
+        let wanted = u32::try_from(permits.len()).unwrap_or(1).saturating_mul(hint);
+        let parts = loop {
+            match governor.reserve(wanted, pace).await? {
+                Grant::Parts(parts) => break parts,
+                Grant::Wait { after, why: Held::Rate } if after < WAIT_IN_TURN => tokio::time::sleep(after).await,
+                Grant::Wait { after, .. } => return Ok(Brought::Held { after }),
+            }
+        };
+        let count = usize::try_from(parts / hint).unwrap_or(1).clamp(1, permits.len());
+        permits.truncate(count);
+        let deadline = Instant::now() + self.ctx.config.leases.claim_deadline;
+        let (now_ms, recipients) = match self.claim_surely(count, floor).await? {
+            Claimed::Lost => return Ok(Brought::Lost),
+            Claimed::Stop => return Ok(Brought::Stopped),
+            Claimed::Recipients { next_retry_ms, more: false, recipients, .. } if recipients.is_empty() => {
+                return Ok(Brought::Nothing { next_retry_ms });
+            }
+            Claimed::Recipients { now_ms, recipients, .. } => (now_ms, recipients),
+        };
+        let ready = self.ready(recipients, permits, deadline, pace).await?;
+        Ok(Brought::Recipients { ready, now: EpochMs(now_ms) })
+    }
+
+    /// Permits of the channel: one at least, more if they are there.
+    async fn permits(&self) -> Option<Vec<OwnedSemaphorePermit>> {
+        let in_flight = &self.plan.channel.governor.in_flight;
+        let first = tokio::select! {
+            () = self.ctx.drain.cancelled() => return None,
+            () = self.lost.cancelled() => return None,
+            permit = Arc::clone(in_flight).acquire_owned() => permit.ok()?,
+        };
+        let mut permits = vec![first];
+        while permits.len() < CLAIM_AT_ONCE
+            && let Ok(more) = Arc::clone(in_flight).try_acquire_owned()
+        {
+            permits.push(more);
+        }
+        Some(permits)
+    }
+
+    /// Asks until Redis answers: after a lost reply the same nonce brings the same recipients.
+    async fn claim_surely(&self, count: usize, floor: u64) -> Result<Claimed, StoreError> {
+        let request = ClaimRequest {
+            nonce: format!("{:016x}", rand::random::<u64>()),
+            count,
+            floor,
+            lease: self.ctx.config.leases.lease,
+            min_life: self.plan.min_life,
+        };
+        let mut back_off = Duration::from_millis(20);
+        loop {
+            match self.ctx.store.claim(&self.slot, self.fence, &self.ctx.incarnation, &request).await {
+                Err(error @ StoreError::Unavailable(_)) => {
+                    tracing::warn!(slot = %self.slot, %error, "a claim is asked again");
+                    tokio::select! {
+                        () = self.lost.cancelled() => return Ok(Claimed::Lost),
+                        () = tokio::time::sleep(back_off) => {}
+                    }
+                    back_off = (back_off * 2).min(Duration::from_secs(1));
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn ready(
+        &self,
+        recipients: Vec<Recipient>,
+        permits: Vec<OwnedSemaphorePermit>,
+        deadline: Instant,
+        pace: &mut Pace,
+    ) -> Result<Vec<Ready>, StoreError> {
+        let mut ready = Vec::with_capacity(recipients.len());
+        let (mut messages, mut parts) = (0, 0);
+        for (recipient, permit) in recipients.into_iter().zip(permits) {
+            let letter = prepare(&self.plan, &self.ctx.secret, &self.slot, &recipient);
+            let mut at = None;
+            if let Ok(letter) = &letter {
+                messages += 1;
+                parts += letter.who.parts;
+                at = self.plan.channel.governor.slot(letter.who.parts, pace).await?;
+            }
+            ready.push(Ready { letter, at, deadline, permit });
+        }
+        if messages > 0 {
+            let hint = u32::try_from(parts.div_ceil(messages)).unwrap_or(1);
+            self.plan.parts_hint.store(hint, Ordering::Relaxed);
+        }
+        Ok(ready)
+    }
+}

@@ -1,0 +1,214 @@
+//! What became of one recipient, and what the ledger says of it: pure, but for the recovery at the end.
+//!
+//! The table: accepted is `sent`; certainly not sent is released uncounted; transient is tried again
+//! with backoff while attempts and the order's life allow, else `failed`; throttled and denied are
+//! released, because they are about us and not about the recipient; permanent is `failed`; ambiguous
+//! is asked again under the same key by an idempotent channel, else `unknown` or as `on_unknown` says.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::{
+    channel::settings::{ChannelSettings, OnUnknown},
+    domain::{
+        clock::EpochMs,
+        delivery::{Cell, DeliveryState},
+        failure::{Attempt, Failure},
+        order::Order,
+        retry::{Next, RetryPolicy},
+    },
+    store::{StoreError, runs::{InDoubt, Record}},
+};
+
+use super::{
+    prepare::{Unsent, Who},
+    work::Turn,
+};
+
+/// How one recipient came down.
+#[derive(Debug)]
+pub enum Landing {
+    /// The provider took it.
+    Sent {
+        /// The provider's id.
+        provider_id: String,
+    },
+    /// Certainly not sent: the deadline passed, or the slot was lost before it left.
+    Released,
+    /// The provider, or the way to it, failed.
+    Failed(Failure),
+    /// It was never tried.
+    Unsent(Unsent),
+}
+
+/// What the rules need to know beside the answer itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules<'a> {
+    /// The channel's settings.
+    pub settings: &'a ChannelSettings,
+    /// Redis' clock.
+    pub now: EpochMs,
+    /// An order with less life left is not sent.
+    pub min_life: Duration,
+}
+
+impl Rules<'_> {
+    fn retries(&self) -> RetryPolicy {
+        RetryPolicy {
+            max_attempts: self.settings.retry_attempts,
+            base: self.settings.retry_base,
+            cap: self.settings.retry_cap,
+        }
+    }
+
+    /// Where a recipient stands after its landing: state, reason, provider id, wait.
+    fn judge(&self, who: &Who, landing: &Landing, jitter: u64) -> Verdict {
+        match landing {
+            Landing::Sent { provider_id } => Verdict::end(DeliveryState::Sent, "", provider_id),
+            Landing::Released => Verdict::wait(DeliveryState::Queued, "released", Duration::ZERO),
+            Landing::Unsent(Unsent::Skipped(reason)) => Verdict::end(DeliveryState::Skipped, reason, ""),
+            Landing::Unsent(Unsent::Failed(reason)) => Verdict::end(DeliveryState::Failed, reason, ""),
+            Landing::Failed(failure) => self.judge_failure(who, failure, jitter),
+        }
+    }
+
+    fn judge_failure(&self, who: &Who, failure: &Failure, jitter: u64) -> Verdict {
+        let code = failure.code();
+        match failure {
+            Failure::Permanent { .. } => Verdict::end(DeliveryState::Failed, code, ""),
+            // Both are about us: the channel waits or is paused, the recipient keeps its attempts.
+            Failure::Throttled { after, .. } => {
+                Verdict::wait(DeliveryState::Queued, code, after.unwrap_or(Duration::from_secs(1)))
+            }
+            Failure::Denied { .. } => Verdict::wait(DeliveryState::Queued, code, Duration::ZERO),
+            Failure::Transient { .. } => {
+                self.again(who, failure, jitter).unwrap_or_else(|| Verdict::end(DeliveryState::Failed, code, ""))
+            }
+            Failure::Ambiguous { .. } => {
+                // The same key again: whatever the provider did the first time, it does not do twice.
+                let asked = Failure::transient(code.to_owned());
+                let again = if self.settings.idempotent { self.again(who, &asked, jitter) } else { None };
+                again.unwrap_or_else(|| match self.settings.on_unknown {
+                    OnUnknown::Fail => Verdict::end(DeliveryState::Failed, code, ""),
+                    OnUnknown::Keep | OnUnknown::Resend => Verdict::end(DeliveryState::Unknown, code, ""),
+                })
+            }
+        }
+    }
+
+    fn again(&self, who: &Who, failure: &Failure, jitter: u64) -> Option<Verdict> {
+        let attempt = Attempt::new(who.attempt)?;
+        let useful_until = who.expires_at.minus(self.min_life);
+        match self.retries().plan_next(failure, attempt, self.now, Some(useful_until), jitter) {
+            Next::At(at) => Some(Verdict::wait(DeliveryState::Retry, failure.code(), self.now.until(at))),
+            Next::No | Next::Exhausted | Next::TooLate => None,
+        }
+    }
+}
+
+/// Where a recipient stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Verdict {
+    state: DeliveryState,
+    reason: String,
+    provider_id: String,
+    wait: Option<Duration>,
+}
+
+impl Verdict {
+    fn end(state: DeliveryState, reason: &str, provider_id: &str) -> Self {
+        Self { state, reason: reason.replace(',', ";"), provider_id: provider_id.to_owned(), wait: None }
+    }
+
+    fn wait(state: DeliveryState, reason: &str, wait: Duration) -> Self {
+        Self { state, reason: reason.replace(',', ";"), provider_id: String::new(), wait: Some(wait) }
+    }
+}
+
+/// One message's event, as other systems read it.
+#[derive(Debug, Serialize)]
+struct DeliveryEvent<'a> {
+    event: String,
+    r#type: &'static str,
+    campaign: &'a str,
+    run: &'a str,
+    order: u64,
+    key: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    reference: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    contact: &'a str,
+    state: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    reason: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    provider_id: &'a str,
+    attempt: u32,
+    parts: usize,
+    at: i64,
+}
+
+/// The record of one landing. Events are written for outcomes, not for what will be tried again.
+pub fn record(campaign: &str, run: &str, who: &Who, landing: &Landing, rules: &Rules<'_>, jitter: u64) -> (Record, DeliveryState) {
+    let verdict = rules.judge(who, landing, jitter);
+    let event = verdict.wait.is_none().then(|| {
+        let event = DeliveryEvent {
+            event: format!("{campaign}/{run}/{}.0/{}/{}", who.ordinal, who.attempt, verdict.state),
+            r#type: "delivery",
+            campaign,
+            run,
+            order: who.ordinal,
+            key: &who.key,
+            reference: &who.reference,
+            contact: &who.masked,
+            state: verdict.state.as_str(),
+            reason: &verdict.reason,
+            provider_id: &verdict.provider_id,
+            attempt: who.attempt,
+            parts: who.parts,
+            at: rules.now.0,
+        };
+        // Plain strings and numbers: there is nothing to refuse.
+        serde_json::to_string(&event).unwrap_or_default()
+    });
+    let record = Record {
+        ordinal: who.ordinal,
+        letter: verdict.state.letter(),
+        attempt: who.attempt,
+        key_attempt: who.key_attempt,
+        reason: verdict.reason,
+        provider_id: verdict.provider_id,
+        due_in: verdict.wait,
+        event,
+    };
+    (record, verdict.state)
+}
+
+/// Judges what a dead owner left in flight, and records it before anything else is claimed.
+pub async fn recover(turn: &Turn, in_doubt: Vec<InDoubt>) -> Result<(), StoreError> {
+    let now = EpochMs(turn.ctx.store.now_ms().await?);
+    let rules = turn.rules(now);
+    let landing = Landing::Failed(Failure::ambiguous("owner_died"));
+    let mut records = Vec::with_capacity(in_doubt.len());
+    for left in &in_doubt {
+        let Ok(cell) = Cell::parse(&left.cell) else { continue };
+        let order = Order::from_json(&left.order).ok();
+        let who = Who {
+            ordinal: left.ordinal,
+            attempt: cell.attempt,
+            // While it was sending, the cell held the attempt of its key in the provider's place.
+            key_attempt: cell.provider_id.parse().unwrap_or(cell.attempt),
+            key: order.as_ref().map(|o| o.key.clone()).unwrap_or_default(),
+            reference: order.as_ref().map(|o| o.reference.clone()).unwrap_or_default(),
+            masked: order.as_ref().and_then(|o| o.contact.as_ref()).map(|c| c.masked()).unwrap_or_default(),
+            expires_at: order.as_ref().map_or(EpochMs(0), |o| o.expires_at),
+            parts: 0,
+        };
+        records.push(record(&turn.slot.campaign, &turn.slot.run, &who, &landing, &rules, 0));
+    }
+    for chunk in records.chunks(64) {
+        turn.write(chunk, true).await?;
+    }
+    Ok(())
+}

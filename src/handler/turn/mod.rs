@@ -1,0 +1,105 @@
+//! One turn of a slot: reserve, claim, send, record, for two seconds; then the slot goes to the tail.
+//!
+//! The order of the steps is the guarantee. A permit and the rate come first, then exactly that many
+//! recipients are claimed, then they are sent at once, each with a deadline of half the lease that is
+//! looked at directly before the bytes leave, then the outcome is recorded, and only then the permit
+//! goes back. What was claimed and certainly not sent is released. What a dead owner left in flight
+//! is judged first: asked again under the same key where the provider is idempotent, else `unknown`.
+//!
+//! `plan` holds what a run needs compiled, `prepare` makes messages of recipients, `landing` decides
+//! what a provider's answer means (pure), `work` is the loop.
+
+pub mod claiming;
+pub mod landing;
+pub mod plan;
+pub mod prepare;
+pub mod recording;
+pub mod work;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    domain::clock::EpochMs,
+    job::{Next, Outcome},
+    store::{StoreError, leases::Lease, runs::{SlotRef, Take}},
+};
+
+use super::{Context, trouble};
+use landing::recover;
+use plan::RunPlan;
+use work::{End, Turn};
+
+/// After this time a turn claims nothing more, so that runs share a channel.
+const CLAIMS_FOR: Duration = Duration::from_secs(2);
+
+/// Longest sleep of a slot whose channel is held: a resume binds within it.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Runs one turn.
+pub async fn run(ctx: &Arc<Context>, slot: SlotRef, lease: Arc<Lease>) -> Outcome {
+    match turn(ctx, &slot, &lease).await {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            tracing::warn!(%slot, %error, "a turn waits for redis");
+            trouble::outcome(&error)
+        }
+    }
+}
+
+async fn turn(ctx: &Arc<Context>, slot: &SlotRef, lease: &Arc<Lease>) -> Result<Outcome, StoreError> {
+    let Some(plan) = RunPlan::load(ctx, &slot.campaign, &slot.run).await? else {
+        return Ok(Outcome::done(serde_json::Value::Null));
+    };
+    let lease_for = ctx.config.leases.lease;
+    let (fence, in_doubt) = match ctx.store.take_slot(slot, &ctx.incarnation, lease_for, &ctx.dead).await? {
+        Take::Taken { fence, in_doubt } => (fence, in_doubt),
+        Take::Over | Take::Paused => return Ok(Outcome::done(serde_json::Value::Null)),
+        Take::Busy { until_ms } => return Ok(Outcome::Snooze { until: EpochMs(until_ms) }),
+    };
+    let lost = ctx.registry.add_slot(slot, fence);
+    let turn = Turn {
+        ctx: Arc::clone(ctx),
+        slot: slot.clone(),
+        fence,
+        plan,
+        lease: Arc::clone(lease),
+        lost,
+        until: Instant::now() + CLAIMS_FOR,
+    };
+    if !in_doubt.is_empty() {
+        tracing::warn!(%slot, recipients = in_doubt.len(), "a dead owner left recipients in flight");
+        recover(&turn, in_doubt).await?;
+    }
+    let end = turn.work().await;
+    let outcome = turn.leave(end).await;
+    ctx.registry.remove_slot(slot, fence);
+    outcome
+}
+
+impl Turn {
+    /// Frees the slot and says how its entry goes on.
+    async fn leave(&self, end: End) -> Result<Outcome, StoreError> {
+        let (goes_on, outcome) = match end {
+            End::Lost => return Ok(Outcome::done(serde_json::Value::Null)),
+            End::Stopped => (false, Outcome::done(serde_json::Value::Null)),
+            End::TimeUp => (true, Outcome::Again),
+            End::Held { after } => {
+                let now = EpochMs(self.ctx.store.now_ms().await?);
+                (true, Outcome::Snooze { until: now.plus(after.min(LOOK_AGAIN)) })
+            }
+            End::Exhausted { next_retry_ms } => {
+                let next = next_retry_ms.map(|at| Next {
+                    campaign: self.slot.campaign.clone(),
+                    run: self.slot.run.clone(),
+                    at: Some(EpochMs(at)),
+                });
+                (false, Outcome::Done { result: serde_json::Value::Null, next: next.into_iter().collect() })
+            }
+        };
+        self.ctx.store.leave_slot(&self.slot, self.fence, &self.ctx.incarnation, goes_on).await?;
+        Ok(outcome)
+    }
+}

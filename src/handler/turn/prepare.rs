@@ -1,0 +1,130 @@
+//! From a claimed recipient to a message ready to leave, or the reason why there is none.
+
+use crate::{
+    domain::{
+        clock::EpochMs,
+        contact::Phone,
+        failure::Attempt,
+        message::{MessageError, Vars},
+        order::Order,
+        reference, sms,
+    },
+    store::runs::{Recipient, SlotRef},
+};
+
+use super::plan::RunPlan;
+
+/// Who a message is for, as far as its record and its event need it.
+#[derive(Debug, Clone)]
+pub struct Who {
+    /// The recipient's number.
+    pub ordinal: u64,
+    /// Which attempt.
+    pub attempt: u32,
+    /// The attempt whose idempotency key is used.
+    pub key_attempt: u32,
+    /// The row's key.
+    pub key: String,
+    /// The order's reference.
+    pub reference: String,
+    /// The address, masked for events.
+    pub masked: String,
+    /// When the order expires.
+    pub expires_at: EpochMs,
+    /// Parts of the message.
+    pub parts: usize,
+}
+
+/// A message ready to leave.
+#[derive(Debug)]
+pub struct Letter {
+    /// Who it is for.
+    pub who: Who,
+    /// The address.
+    pub to: Phone,
+    /// The text, link included.
+    pub text: String,
+    /// Our reference, signed.
+    pub reference: String,
+    /// The same for every attempt that the provider may recognise.
+    pub idempotency_key: String,
+}
+
+/// Why a recipient gets no message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unsent {
+    /// Nothing is wrong with us: it is not to be sent.
+    Skipped(String),
+    /// It cannot be made.
+    Failed(String),
+}
+
+/// Makes the message of one recipient.
+pub fn prepare(plan: &RunPlan, secret: &[u8], slot: &SlotRef, recipient: &Recipient) -> Result<Letter, (Who, Unsent)> {
+    let mut who = Who {
+        ordinal: recipient.ordinal,
+        attempt: recipient.attempt,
+        key_attempt: recipient.key_attempt,
+        key: String::new(),
+        reference: String::new(),
+        masked: String::new(),
+        expires_at: EpochMs(0),
+        parts: 0,
+    };
+    let Ok(order) = Order::from_json(&recipient.order) else {
+        let reason = if recipient.skip.is_empty() { "order_unreadable" } else { &recipient.skip };
+        return Err((who, Unsent::Skipped(reason.to_owned())));
+    };
+    who.key.clone_from(&order.key);
+    who.reference.clone_from(&order.reference);
+    who.expires_at = order.expires_at;
+    if !recipient.skip.is_empty() {
+        return Err((who, Unsent::Skipped(recipient.skip.clone())));
+    }
+    let Some(to) = order.contact.clone() else {
+        return Err((who, Unsent::Skipped("no_valid_contact".to_owned())));
+    };
+    who.masked = to.masked();
+    let text = match render(plan, &order) {
+        Ok(text) => text,
+        Err(error) => return Err((who, Unsent::Failed(error.reason()))),
+    };
+    who.parts = sms::parts(&text);
+    if who.parts > plan.max_parts {
+        return Err((who, Unsent::Failed("text_too_long".to_owned())));
+    }
+    let attempt = Attempt::new(recipient.attempt).unwrap_or(Attempt::FIRST);
+    Ok(Letter {
+        reference: reference::sign(secret, &slot.campaign, &slot.run, recipient.ordinal, 0, attempt),
+        idempotency_key: idempotency_key(slot, recipient.ordinal, recipient.key_attempt),
+        who,
+        to,
+        text,
+    })
+}
+
+/// The key a provider recognises a repeat by.
+fn idempotency_key(slot: &SlotRef, ordinal: u64, key_attempt: u32) -> String {
+    format!("{}/{}/{ordinal}.0/{key_attempt}", slot.campaign, slot.run)
+}
+
+/// The text for one order. `amount` is in major units, as people read it.
+fn render(plan: &RunPlan, order: &Order) -> Result<String, MessageError> {
+    let currency = order.currency.or(plan.currency);
+    let wants = |name: &str| plan.message.variables().contains(name);
+    let amount = match currency {
+        Some(currency) if wants("amount") => order.amount.format(currency),
+        _ => String::new(),
+    };
+    let expires_at = if wants("expires_at") { order.expires_at.to_rfc3339() } else { String::new() };
+    let built_in = [
+        ("amount", amount.as_str()),
+        ("currency", currency.map_or("", |c| c.code())),
+        ("concept", order.concept.as_str()),
+        ("reference", order.reference.as_str()),
+        ("short_code", order.short_code.as_str()),
+        ("expires_at", expires_at.as_str()),
+    ];
+    let url = plan.link(order.short_code.as_str());
+    plan.message.render(&Vars::new(&order.vars, &built_in), &url)
+}

@@ -1,0 +1,320 @@
+//! The loop of a turn: one claim, one record and many messages under way at the same time.
+//!
+//! Nothing waits for anything it does not need: while messages are at the provider the next claim is
+//! made and the last outcomes are recorded. Memory is flat: at most the channel's in-flight permits
+//! are claimed and not recorded.
+
+use std::{
+    collections::BTreeSet,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    channel::{DeliverError, Submission, governor::Pace},
+    domain::clock::EpochMs,
+    store::{StoreError, leases::Lease, runs::SlotRef},
+};
+
+use super::{
+    super::Context,
+    claiming::{Brought, Ready},
+    landing::{Landing, Rules, record},
+    plan::RunPlan,
+    prepare::{Letter, Who},
+};
+
+/// Outcomes written by one script.
+const RECORD_AT_ONCE: usize = 64;
+
+/// An outcome waits no longer than this for others to be written with.
+const RECORD_AFTER: Duration = Duration::from_millis(3);
+
+/// A turn under way.
+#[derive(Debug)]
+pub struct Turn {
+    /// What handlers share.
+    pub ctx: Arc<Context>,
+    /// The slot.
+    pub slot: SlotRef,
+    /// The fence it was taken with.
+    pub fence: u64,
+    /// The run, compiled.
+    pub plan: Arc<RunPlan>,
+    /// The entry's lease.
+    pub lease: Arc<Lease>,
+    /// Cancelled when the slot is another's.
+    pub lost: CancellationToken,
+    /// Nothing is claimed after this instant.
+    pub until: Instant,
+}
+
+/// Why a turn ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Its time is up, or the daemon drains; there may be more to do.
+    TimeUp,
+    /// Nothing is due.
+    Exhausted {
+        /// When the next retry is (epoch ms).
+        next_retry_ms: Option<i64>,
+    },
+    /// The channel is held.
+    Held {
+        /// For so long.
+        after: Duration,
+    },
+    /// Paused, cancelled or finished.
+    Stopped,
+    /// The slot is another's.
+    Lost,
+}
+
+/// A recipient that came down.
+#[derive(Debug)]
+struct Landed {
+    who: Who,
+    landing: Landing,
+    permit: OwnedSemaphorePermit,
+}
+
+type ClaimUnderWay = BoxFuture<'static, (Result<Brought, StoreError>, Pace)>;
+type RecordUnderWay = BoxFuture<'static, Vec<(u64, bool)>>;
+
+/// What is under way in a turn.
+#[derive(Default)]
+struct UnderWay {
+    claim: Option<ClaimUnderWay>,
+    record: Option<RecordUnderWay>,
+    messages: FuturesUnordered<Pin<Box<dyn Future<Output = Landed> + Send>>>,
+    landed: Vec<Landed>,
+    landed_since: Option<Instant>,
+    pace: Option<Pace>,
+    ordinals: BTreeSet<u64>,
+    end: Option<End>,
+    clock: Clock,
+}
+
+/// Redis' clock, carried on from the last claim.
+#[derive(Debug, Clone, Copy)]
+struct Clock {
+    redis: EpochMs,
+    read_at: Instant,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { redis: EpochMs(0), read_at: Instant::now() }
+    }
+}
+
+impl Clock {
+    fn now(&self) -> EpochMs {
+        self.redis.plus(self.read_at.elapsed())
+    }
+}
+
+impl Turn {
+    /// The rules of this run's channel.
+    pub fn rules(&self, now: EpochMs) -> Rules<'_> {
+        Rules { settings: self.plan.channel.settings(), now, min_life: self.plan.min_life }
+    }
+
+    /// Works until the time is up or nothing is left to do, and everything claimed is recorded.
+    pub async fn work(&self) -> End {
+        let me = Arc::new(self.share());
+        let mut way = UnderWay { pace: Some(Pace::default()), ..UnderWay::default() };
+        loop {
+            me.begin(&mut way);
+            if way.claim.is_none() && way.record.is_none() && way.messages.is_empty() && way.landed.is_empty() {
+                return way.end.unwrap_or(End::TimeUp);
+            }
+            let flush_at = way.landed_since.map(|since| since + RECORD_AFTER);
+            tokio::select! {
+                biased;
+                Some(landed) = way.messages.next(), if !way.messages.is_empty() => {
+                    way.land(landed);
+                    // What else came down meanwhile, without another round of the loop.
+                    while way.landed.len() < RECORD_AT_ONCE
+                        && let Some(Some(landed)) = way.messages.next().now_or_never()
+                    {
+                        way.land(landed);
+                    }
+                }
+                recorded = under_way(way.record.as_mut()), if way.record.is_some() => {
+                    way.record = None;
+                    for (ordinal, again) in recorded {
+                        way.ordinals.remove(&ordinal);
+                        if again && matches!(way.end, Some(End::Exhausted { .. })) {
+                            // Its next time must be asked for again.
+                            way.end = None;
+                        }
+                    }
+                }
+                (brought, pace) = under_way(way.claim.as_mut()), if way.claim.is_some() => {
+                    way.claim = None;
+                    way.pace = Some(pace);
+                    me.take_in(&mut way, brought);
+                }
+                () = sleep_until(flush_at), if flush_at.is_some() && way.record.is_none() => {}
+            }
+        }
+    }
+
+    fn share(&self) -> Self {
+        Self {
+            ctx: Arc::clone(&self.ctx),
+            slot: self.slot.clone(),
+            fence: self.fence,
+            plan: Arc::clone(&self.plan),
+            lease: Arc::clone(&self.lease),
+            lost: self.lost.clone(),
+            until: self.until,
+        }
+    }
+
+    /// Begins whatever may begin now.
+    fn begin(self: &Arc<Self>, way: &mut UnderWay) {
+        let over = Instant::now() >= self.until || self.ctx.drain.is_cancelled();
+        if self.lost.is_cancelled() || self.lease.is_lost() {
+            way.end = Some(End::Lost);
+        } else if over && way.end.is_none() {
+            way.end = Some(End::TimeUp);
+        }
+        if way.claim.is_none()
+            && way.end.is_none()
+            && let Some(mut pace) = way.pace.take()
+        {
+            let floor = way.ordinals.first().copied().unwrap_or(u64::MAX / 2);
+            let me = Arc::clone(self);
+            way.claim = Some(Box::pin(async move {
+                let brought = me.claim(floor, &mut pace).await;
+                (brought, pace)
+            }));
+        }
+        let idle = way.messages.is_empty();
+        let waited = way.landed_since.is_some_and(|since| since.elapsed() >= RECORD_AFTER);
+        if way.record.is_none() && !way.landed.is_empty() && (idle || waited || way.landed.len() >= RECORD_AT_ONCE) {
+            let take = way.landed.len().min(RECORD_AT_ONCE * 2);
+            let batch: Vec<Landed> = way.landed.drain(..take).collect();
+            way.landed_since = (!way.landed.is_empty()).then(Instant::now);
+            way.record = Some(Box::pin(Arc::clone(self).record(batch, way.clock.now())));
+        }
+    }
+
+    /// Takes in what a claim brought.
+    fn take_in(self: &Arc<Self>, way: &mut UnderWay, brought: Result<Brought, StoreError>) {
+        match brought {
+            Ok(Brought::Recipients { ready, now }) => {
+                way.clock = Clock { redis: now, read_at: Instant::now() };
+                for ready in ready {
+                    let Ready { letter, at, deadline, permit } = ready;
+                    match letter {
+                        Ok(letter) => {
+                            way.ordinals.insert(letter.who.ordinal);
+                            let me = Arc::clone(self);
+                            way.messages.push(Box::pin(me.send(letter, at, deadline, permit, now)));
+                        }
+                        Err((who, unsent)) => {
+                            way.ordinals.insert(who.ordinal);
+                            way.land(Landed { who, landing: Landing::Unsent(unsent), permit });
+                        }
+                    }
+                }
+            }
+            Ok(Brought::Nothing { next_retry_ms }) => way.end = Some(End::Exhausted { next_retry_ms }),
+            Ok(Brought::Held { after }) => way.end = Some(End::Held { after }),
+            Ok(Brought::Stopped) => way.end = Some(End::Stopped),
+            Ok(Brought::Lost) => way.end = Some(End::Lost),
+            Ok(Brought::Drained) => way.end = Some(End::TimeUp),
+            Err(error) => {
+                tracing::warn!(slot = %self.slot, %error, "claiming stopped");
+                way.end = Some(End::Held { after: Duration::from_secs(1) });
+            }
+        }
+    }
+
+    /// Sends one message: at its time, before its deadline, only while the slot is ours.
+    async fn send(
+        self: Arc<Self>,
+        letter: Letter,
+        at: Option<Instant>,
+        deadline: Instant,
+        permit: OwnedSemaphorePermit,
+        now: EpochMs,
+    ) -> Landed {
+        let Letter { who, to, text, reference, idempotency_key } = letter;
+        if let Some(at) = at {
+            tokio::time::sleep_until(at.into()).await;
+        }
+        if self.lost.is_cancelled() {
+            return Landed { who, landing: Landing::Released, permit };
+        }
+        let submission = Submission {
+            to: to.as_e164(),
+            text: &text,
+            reference: &reference,
+            idempotency_key: &idempotency_key,
+            validity_seconds: Some(now.until(who.expires_at).as_secs()),
+            parts: who.parts,
+            deadline,
+        };
+        let served = &self.plan.channel;
+        let began = Instant::now();
+        let answer = served.channel.deliver(&submission).await;
+        self.ctx.metrics.provider_answered(&served.settings().name, began.elapsed());
+        let noted = match &answer {
+            Ok(_) => served.governor.note(Ok(())).await,
+            Err(DeliverError::Failure(failure)) => served.governor.note(Err(failure)).await,
+            Err(DeliverError::NotSent) => Ok(()),
+        };
+        if let Err(error) = noted {
+            tracing::warn!(channel = %served.settings().name, %error, "the channel was not told");
+        }
+        let landing = match answer {
+            Ok(accepted) => Landing::Sent { provider_id: accepted.provider_id },
+            Err(DeliverError::NotSent) => Landing::Released,
+            Err(DeliverError::Failure(failure)) => Landing::Failed(failure),
+        };
+        Landed { who, landing, permit }
+    }
+
+    /// Records a batch; then its permits are free. Returns the ordinals, and which are due again.
+    async fn record(self: Arc<Self>, batch: Vec<Landed>, now: EpochMs) -> Vec<(u64, bool)> {
+        let rules = self.rules(now);
+        let (campaign, run) = (self.slot.campaign.as_str(), self.slot.run.as_str());
+        let records: Vec<_> = batch
+            .iter()
+            .map(|landed| record(campaign, run, &landed.who, &landed.landing, &rules, rand::random()))
+            .collect();
+        self.write_surely(&records).await;
+        records.iter().map(|(record, _)| (record.ordinal, record.due_in.is_some())).collect()
+    }
+}
+
+impl UnderWay {
+    fn land(&mut self, landed: Landed) {
+        self.landed.push(landed);
+        self.landed_since.get_or_insert_with(Instant::now);
+    }
+}
+
+/// The future of an option; never, where there is none.
+async fn under_way<T>(future: Option<&mut BoxFuture<'static, T>>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
