@@ -3,7 +3,7 @@
 //! All of them end the process with exit code 78 (`EX_CONFIG`), on which systemd does not restart. A credential
 //! never stands in one of them: values of the `credentials` tables are named, not shown.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A configuration that is not one.
 #[derive(Debug, thiserror::Error)]
@@ -75,9 +75,9 @@ impl ConfigError {
     }
 
     /// Says which file a syntax error is in.
-    pub(super) fn in_file(self, path: &Path) -> Self {
+    pub(super) fn in_file(self, origin: &str) -> Self {
         match self {
-            Self::Syntax { detail, .. } => Self::Syntax { origin: path.display().to_string(), detail },
+            Self::Syntax { detail, .. } => Self::Syntax { origin: origin.to_owned(), detail },
             other @ (Self::Unreadable { .. }
             | Self::UnknownKey { .. }
             | Self::Value { .. }

@@ -5,7 +5,6 @@
 //! so that what comes out holds every key of every table. Nothing here judges a value.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use config::{Config, File, FileFormat, Map, Source, Value, ValueKind};
 
@@ -21,17 +20,24 @@ const ENVIRONMENT_PREFIX: &str = "REMESA_";
 /// Tables whose keys are names, and the table that holds what each of them knows.
 const NAMED: [(&str, &str); 2] = [("channels", "channel_defaults"), ("payment_points", "payment_point_defaults")];
 
+/// The second layer: what a file says.
+#[derive(Clone, Copy)]
+pub(super) struct Layer<'a> {
+    /// Its name, for sentences.
+    pub(super) origin: &'a str,
+    /// TOML.
+    pub(super) text: &'a str,
+}
+
 /// Lays the layers over each other, refuses unknown keys, fills up the named tables.
-pub(super) fn merge(file: Option<&Path>, environment: &BTreeMap<String, String>) -> Result<Value, ConfigError> {
+pub(super) fn merge(file: Option<Layer<'_>>, environment: &BTreeMap<String, String>) -> Result<Value, ConfigError> {
     let known = read(Config::builder().add_source(File::from_str(COMPILED_IN, FileFormat::Toml)))?;
     let mut builder = Config::builder().add_source(File::from_str(COMPILED_IN, FileFormat::Toml));
-    if let Some(path) = file {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        let from_file = read(Config::builder().add_source(File::from_str(&text, FileFormat::Toml)))
-            .map_err(|error| error.in_file(path))?;
-        refuse_unknown(&from_file, &known, &path.display().to_string())?;
-        builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
+    if let Some(Layer { origin, text }) = file {
+        let from_file = read(Config::builder().add_source(File::from_str(text, FileFormat::Toml)))
+            .map_err(|error| error.in_file(origin))?;
+        refuse_unknown(&from_file, &known, origin)?;
+        builder = builder.add_source(File::from_str(text, FileFormat::Toml));
     }
     let below = read(builder.clone())?;
     let mut merged = read(builder.add_source(Environment::read(environment, &below, &known)?))?;

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use error::ConfigError;
+use layers::Layer;
 
 use crate::channel::settings::ChannelSettings;
 
@@ -261,11 +262,20 @@ impl Config {
             .map(Path::to_owned)
             .or_else(|| environment.get(PATH_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from));
         let file = named.or_else(|| Some(PathBuf::from(DEFAULT_PATH)).filter(|path| path.exists()));
-        Self::from_layers(file.as_deref(), environment, nix::unistd::geteuid().is_root())
+        let Some(path) = file else { return Self::from_layers(None, environment, is_root()) };
+        let text =
+            std::fs::read_to_string(&path).map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
+        let layer = Layer { origin: &path.display().to_string(), text: &text };
+        Self::from_layers(Some(layer), environment, is_root())
+    }
+
+    /// The same with a text in the place of the file; `origin` names it in sentences.
+    pub fn parse(text: &str, origin: &str, env: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        Self::from_layers(Some(Layer { origin, text }), env.collect(), is_root())
     }
 
     fn from_layers(
-        file: Option<&Path>,
+        file: Option<Layer<'_>>,
         environment: BTreeMap<String, String>,
         is_root: bool,
     ) -> Result<Self, ConfigError> {
@@ -283,4 +293,8 @@ impl Config {
 /// The environment of this process, for [`Config::load`]. What is not UTF-8 is none of ours and left out.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
 }

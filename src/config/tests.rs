@@ -1,20 +1,18 @@
 //! The configuration as an operator meets it: defaults, precedence, and a sentence for every mistake.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::time::Duration;
 
+use super::layers::Layer;
 use super::{Config, ConfigError, LogFormat, RedisTarget};
 use crate::channel::settings::{ChannelKind, OnUnknown};
 
 const SANDBOX: &str = "[channels.sms-main]\nkind = \"sandbox\"\n";
 
 fn load(file: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
-    let mut written = tempfile::NamedTempFile::new().unwrap();
-    written.write_all(file.as_bytes()).unwrap();
     let environment: BTreeMap<String, String> =
         [("HOME", "/home/ana")].iter().chain(variables).map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    Config::from_layers(Some(written.path()), environment, false)
+    Config::from_layers(Some(Layer { origin: "remesa.toml", text: file }), environment, false)
 }
 
 fn refusal(file: &str, variables: &[(&str, &str)]) -> String {
@@ -75,7 +73,7 @@ fn a_variable_reaches_a_channel_whose_name_has_a_hyphen() {
 #[test]
 fn an_unknown_key_is_refused_with_the_nearest_one_and_its_place() {
     let text = refusal("[redis]\nurll = \"embedded\"\n", &[]);
-    assert!(text.starts_with("unknown key `redis.urll` in /"), "{text}");
+    assert!(text.starts_with("unknown key `redis.urll` in remesa.toml"), "{text}");
     assert!(text.ends_with(", did you mean `redis.url`?"), "{text}");
     let text = refusal(&format!("{SANDBOX}rate_per_secnd = 3\n"), &[]);
     assert!(

@@ -48,21 +48,13 @@ words! {
 
 words! {
     /// What kind of messages a campaign sends; it governs only the unsubscribe (PO-24).
+    #[derive(Default)]
     pub enum Category {
         /// About an order the person has; no unsubscribe link.
+        #[default]
         Transactional = "transactional",
         /// Advertising; an unsubscribe link is added and suppression applies.
         Commercial = "commercial",
-    }
-}
-
-#[expect(
-    clippy::derivable_impls,
-    reason = "the enum is written by a macro that knows no default"
-)]
-impl Default for Category {
-    fn default() -> Self {
-        Self::Transactional
     }
 }
 
@@ -109,5 +101,90 @@ impl CampaignState {
     /// Whether something may still be generated or sent without a new job.
     pub const fn is_live(self) -> bool {
         matches!(self, Self::Scheduled | Self::Running | Self::Paused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edges() -> impl Iterator<Item = (CampaignState, CampaignAction)> {
+        let states = CampaignState::ALL.iter();
+        states.flat_map(|state| CampaignAction::ALL.iter().map(|action| (*state, *action)))
+    }
+
+    #[test]
+    fn po_4_the_states_are_these_words() {
+        let words: Vec<&str> = CampaignState::ALL
+            .iter()
+            .map(|state| state.as_str())
+            .collect();
+        assert_eq!(
+            words,
+            [
+                "scheduled",
+                "running",
+                "paused",
+                "generated",
+                "delivered",
+                "cancelled",
+                "failed"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_allowed_commands_are_exactly_those_that_lead_somewhere() {
+        use CampaignAction as A;
+        for (state, action) in edges() {
+            let is_command = matches!(action, A::Pause | A::Resume | A::Cancel);
+            if is_command {
+                assert_eq!(
+                    state.after(action).is_ok(),
+                    state.allowed().contains(&action),
+                    "{action} in {state}"
+                );
+            } else {
+                assert!(!state.allowed().contains(&action));
+            }
+        }
+    }
+
+    #[test]
+    fn po_20_cancelled_is_an_end_for_every_action() {
+        for action in CampaignAction::ALL {
+            let wrong = CampaignState::Cancelled.after(*action).unwrap_err();
+            assert_eq!(wrong.code(), "wrong_state");
+            assert_eq!(wrong.allowed, &[]);
+        }
+    }
+
+    #[test]
+    fn pausing_and_resuming_lead_back_to_running() {
+        use CampaignAction as A;
+        let paused = CampaignState::Running.after(A::Pause).unwrap();
+        assert_eq!(paused.after(A::Resume), Ok(CampaignState::Running));
+        let wrong = paused.after(A::Pause).unwrap_err();
+        assert_eq!(
+            wrong.to_string(),
+            "the state is paused, which allows only resume, cancel"
+        );
+        assert!(paused.after(A::Start).is_err());
+    }
+
+    #[test]
+    fn po_5_a_later_run_moves_a_delivered_campaign_to_running_and_its_end_back() {
+        use CampaignAction as A;
+        for state in [CampaignState::Generated, CampaignState::Delivered] {
+            let running = state.after(A::Start).unwrap();
+            assert_eq!(running, CampaignState::Running);
+            assert_eq!(running.after(A::Deliver), Ok(CampaignState::Delivered));
+        }
+    }
+
+    #[test]
+    fn po_24_a_campaign_is_transactional_unless_it_says_otherwise() {
+        assert_eq!(Category::default(), Category::Transactional);
+        assert_eq!(Category::parse("commercial"), Some(Category::Commercial));
     }
 }

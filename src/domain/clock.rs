@@ -181,3 +181,125 @@ pub fn format_duration(duration: Duration) -> String {
         written.join(" ")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn da_5_an_instant_of_any_offset_is_utc() {
+        let noon = EpochMs::parse("2026-11-21T12:00:00+01:00").unwrap();
+        assert_eq!(noon, EpochMs::parse("2026-11-21T11:00:00Z").unwrap());
+        assert_eq!(noon.to_rfc3339(), "2026-11-21T11:00:00.000Z");
+        assert_eq!(EpochMs::parse("1795258800000").unwrap(), noon);
+        assert_eq!(
+            EpochMs::parse("2026-11-21T11:00:00.0019Z").unwrap().0,
+            noon.0 + 1
+        );
+    }
+
+    #[test]
+    fn a_time_without_offset_or_in_seconds_is_refused() {
+        for bad in [
+            "2026-11-21T12:00:00",
+            "2026-11-21",
+            "tomorrow",
+            "",
+            "2026-02-30T00:00:00Z",
+            "-5",
+            "1e12",
+        ] {
+            let error = EpochMs::parse(bad).unwrap_err();
+            assert_eq!(error.code(), "invalid_time");
+            assert!(error.to_string().contains("is not a time"), "{error}");
+        }
+        let seconds = EpochMs::parse("1763719200").unwrap_err();
+        assert_eq!(seconds.code(), "invalid_time");
+        assert!(seconds.to_string().contains("1763719200"), "{seconds}");
+        assert!(EpochMs::from_number(i64::MAX).is_err());
+        assert!(EpochMs::from_number(-1).is_err());
+    }
+
+    #[test]
+    fn durations_are_read_and_written_the_same_way() {
+        for (text, seconds) in [
+            ("90s", 90),
+            ("10m", 600),
+            ("48h", 172_800),
+            ("1d", 86_400),
+            ("1h 30m", 5_400),
+            ("0s", 0),
+        ] {
+            assert_eq!(parse_duration(text).unwrap().as_secs(), seconds, "{text}");
+        }
+        for (seconds, text) in [
+            (540, "9m"),
+            (172_800, "48h"),
+            (16 * 86_400, "16d"),
+            (0, "0s"),
+            (3_661, "1h 1m 1s"),
+        ] {
+            assert_eq!(format_duration(Duration::from_secs(seconds)), text);
+        }
+        assert_eq!(format_duration(Duration::from_millis(1_500)), "1s 500ms");
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused() {
+        let overflow = "18446744073709551615s 1000000000ns";
+        for bad in [
+            "",
+            "48",
+            "h",
+            "-1h",
+            "1.5h",
+            "48 hours and a bit",
+            "1x",
+            overflow,
+            "9999999999s",
+            "１０m",
+        ] {
+            let error = parse_duration(bad).unwrap_err();
+            assert_eq!(error.code(), "invalid_duration", "{bad}");
+        }
+    }
+
+    #[test]
+    fn arithmetic_stops_at_the_ends_of_time() {
+        let (early, late) = (EpochMs(1_000), EpochMs(4_000));
+        assert_eq!(late.since(early), Duration::from_secs(3));
+        assert_eq!(early.since(late), Duration::ZERO);
+        assert_eq!(early.until(late), Duration::from_secs(3));
+        assert_eq!(early.plus(Duration::from_secs(3)), late);
+        assert_eq!(late.minus(Duration::from_secs(3)), early);
+        assert_eq!(late.plus(Duration::MAX), EpochMs(i64::MAX));
+        assert_eq!(EpochMs(i64::MIN).since(EpochMs(i64::MAX)), Duration::ZERO);
+        assert_eq!(EpochMs(i64::MAX).to_rfc3339(), i64::MAX.to_string());
+    }
+
+    proptest! {
+        #[test]
+        fn a_written_instant_is_read_back(ms in EARLIEST_MS..=LATEST_MS) {
+            let instant = EpochMs(ms);
+            prop_assert_eq!(EpochMs::parse(&instant.to_rfc3339()).unwrap(), instant);
+            prop_assert_eq!(EpochMs::parse(&ms.to_string()).unwrap(), instant);
+        }
+
+        #[test]
+        fn a_written_duration_is_read_back(ms in 0_u64..86_400_000 * 3_000) {
+            let duration = Duration::from_millis(ms);
+            prop_assert_eq!(parse_duration(&format_duration(duration)).unwrap(), duration);
+        }
+
+        #[test]
+        fn no_text_of_digits_and_units_panics(text in "([0-9]{1,12}[a-z]{1,4} ?){0,8}") {
+            let _ = parse_duration(&text);
+        }
+
+        #[test]
+        fn no_text_panics(text in "\\PC{0,50}") {
+            let _ = (parse_duration(&text), EpochMs::parse(&text));
+        }
+    }
+}

@@ -212,10 +212,22 @@ fn dialled_digits(raw: &str) -> Result<(String, bool), ContactError> {
         match c {
             '0'..='9' => dialled.push(c),
             '+' | '\u{FF0B}' if dialled.is_empty() => dialled.push('+'),
-            ' ' | '\u{A0}' | '\u{202F}' | '\u{200B}' | '\u{2060}' | '\t' => {}
-            // Dashes as word processors write them, and the marks that copying from a phone adds.
-            '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{202A}'..='\u{202E}' => {}
-            '.' | '(' | ')' | '/' => {}
+            // Blanks and dashes as word processors write them, and the invisible marks that copying
+            // from a phone's address book adds.
+            ' '
+            | '\t'
+            | '\u{A0}'
+            | '\u{202F}'
+            | '\u{200B}'
+            | '\u{2060}'
+            | '\u{202A}'..='\u{202E}'
+            | '-'
+            | '\u{2010}'..='\u{2015}'
+            | '\u{2212}'
+            | '.'
+            | '('
+            | ')'
+            | '/' => {}
             _ => return Err(signs()),
         }
     }
@@ -272,5 +284,221 @@ fn country_code_digits(e164: &str) -> usize {
         | [_, b'8', b'1' | b'2' | b'4' | b'6', ..]
         | [_, b'9', b'0'..=b'5' | b'8', ..] => 2,
         _ => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn spain() -> Option<Country> {
+        Some(Country::parse("ES").unwrap())
+    }
+
+    #[test]
+    fn po_3_a_number_becomes_e164_with_the_countrys_code() {
+        let cases = [
+            ("+34600123456", "ES", "+34600123456"),
+            ("600123456", "ES", "+34600123456"),
+            ("600 12 34 56", "ES", "+34600123456"),
+            ("600.123.456", "ES", "+34600123456"),
+            ("(600) 123-456", "ES", "+34600123456"),
+            ("0034 600 123 456", "ES", "+34600123456"),
+            ("34600123456", "ES", "+34600123456"),
+            ("'+34600123456", "ES", "+34600123456"),
+            (
+                "\u{202A}+34\u{A0}600\u{A0}123\u{A0}456\u{202C}",
+                "ES",
+                "+34600123456",
+            ),
+            ("+52 55 1234 5678", "ES", "+525512345678"),
+            ("55 1234 5678", "MX", "+525512345678"),
+            ("300 123 4567", "CO", "+573001234567"),
+            ("+57 300 1234567", "MX", "+573001234567"),
+            ("011 15 2345-6789", "AR", "+5491123456789"),
+            ("512 345 678", "PL", "+48512345678"),
+            ("0151 23456789", "DE", "+4915123456789"),
+            ("+39 02 3661 8300", "ES", "+390236618300"),
+            ("(415) 555-2671", "US", "+14155552671"),
+            ("07912 345678", "GB", "+447912345678"),
+        ];
+        for (raw, country, e164) in cases {
+            let phone = Phone::parse(raw, Some(Country::parse(country).unwrap()));
+            assert_eq!(
+                phone.as_ref().map(Phone::as_e164),
+                Ok(e164),
+                "{raw} in {country}"
+            );
+        }
+    }
+
+    #[test]
+    fn po_3_without_a_country_only_an_international_number_is_read() {
+        assert_eq!(
+            Phone::parse("+34600123456", None).unwrap().as_e164(),
+            "+34600123456"
+        );
+        let error = Phone::parse("600123456", None).unwrap_err();
+        assert_eq!(error.code(), "invalid_phone");
+        assert!(error.to_string().contains("has no country code"), "{error}");
+    }
+
+    #[test]
+    fn po_3_what_is_no_number_of_its_country_is_refused() {
+        for bad in [
+            "+34123",
+            "+3460012345",
+            "+346001234567",
+            "+999123456789",
+            "12",
+            "+",
+            "000",
+            "+34+600123456",
+        ] {
+            assert_eq!(
+                Phone::parse(bad, spain()).unwrap_err().code(),
+                "invalid_phone",
+                "{bad}"
+            );
+        }
+        assert_eq!(
+            Phone::parse("  ", spain()).unwrap_err(),
+            ContactError::Empty
+        );
+    }
+
+    #[test]
+    fn letters_extensions_and_second_numbers_are_refused() {
+        let bad = [
+            "600123456 x22",
+            "600123456;ext=2",
+            "tel:+34600123456",
+            "1-800-FLOWERS",
+            "600123456, 600123457",
+            "n/a",
+            "*100#",
+            "+34*",
+        ];
+        for raw in bad {
+            assert_eq!(
+                Phone::parse(raw, spain()).unwrap_err().code(),
+                "invalid_phone",
+                "{raw}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_number_destroyed_by_a_spreadsheet_is_refused_with_its_own_code() {
+        for raw in [
+            "3.46E+10",
+            "3,46E+10",
+            "3.46001E10",
+            "3e10",
+            "34600123456.0",
+            "34600123456.00",
+            "600123456,0",
+        ] {
+            let error = Phone::parse(raw, spain()).unwrap_err();
+            assert_eq!(error.code(), "phone_in_scientific_notation", "{raw}");
+            assert!(error.to_string().contains("spreadsheet"), "{error}");
+        }
+        assert!(
+            Phone::parse("3.46E+10", spain())
+                .unwrap_err()
+                .to_string()
+                .contains("3.46E+10")
+        );
+    }
+
+    #[test]
+    fn da_9_neither_sentences_nor_debug_output_show_a_whole_number() {
+        let error = Phone::parse("+3460012345", spain())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("+346*****45"), "{error}");
+        let phone = Phone::parse("+34600123456", None).unwrap();
+        assert_eq!(format!("{phone:?}"), "Phone(+34******456)");
+    }
+
+    #[test]
+    fn a_masked_number_keeps_country_code_and_three_digits() {
+        for (e164, masked) in [
+            ("+34600123456", "+34******456"),
+            ("+14155552671", "+1*******671"),
+            ("+351912345678", "+351******678"),
+            ("+573001234567", "+57*******567"),
+        ] {
+            assert_eq!(Phone::parse(e164, None).unwrap().masked(), masked);
+        }
+    }
+
+    #[test]
+    fn a_country_is_a_two_letter_code_in_either_case() {
+        assert_eq!(Country::parse("es").unwrap().code(), "ES");
+        for bad in ["", "E", "ESP", "ZZ", "34", "España", "ñ"] {
+            let error = Country::parse(bad).unwrap_err();
+            assert_eq!(error.code(), "unknown_country", "{bad}");
+        }
+        assert_eq!(serde_json::to_string(&spain()).unwrap(), "\"ES\"");
+        assert_eq!(
+            serde_json::from_str::<Country>("\"MX\"").unwrap().code(),
+            "MX"
+        );
+    }
+
+    #[test]
+    fn a_stored_phone_is_read_back_by_its_shape() {
+        let phone = Phone::parse("+34600123456", None).unwrap();
+        let json = serde_json::to_string(&phone).unwrap();
+        assert_eq!(serde_json::from_str::<Phone>(&json).unwrap(), phone);
+        for bad in [
+            "\"600123456\"",
+            "\"+\"",
+            "\"+34 600\"",
+            "\"+1234567890123456\"",
+        ] {
+            assert!(serde_json::from_str::<Phone>(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_country_code_of_the_metadata_has_the_digits_that_masking_assumes() {
+        for code in 1..1000_u16 {
+            if phonenumber::metadata::DATABASE.by_code(&code).is_some() {
+                assert_eq!(
+                    country_code_digits(&format!("+{code}000000")),
+                    code.to_string().len(),
+                    "{code}"
+                );
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn every_spanish_mobile_is_taken_however_it_is_spaced(n in 600_000_000_u32..700_000_000, gap in "[ .-]?") {
+            let digits = n.to_string();
+            let (a, rest) = digits.split_at(3);
+            let (b, c) = rest.split_at(3);
+            for raw in [format!("{a}{gap}{b}{gap}{c}"), format!("+34{gap}{a}{gap}{b}{gap}{c}")] {
+                let phone = Phone::parse(&raw, spain()).unwrap();
+                prop_assert_eq!(phone.as_e164(), format!("+34{n}"));
+                // What was normalised once stays as it is.
+                prop_assert_eq!(Phone::parse(phone.as_e164(), None).unwrap(), phone);
+            }
+        }
+
+        #[test]
+        fn no_text_panics_and_what_is_taken_is_e164(raw in "[+0-9 ().eE/-]{0,24}|\\PC{0,24}", known: bool) {
+            let country = if known { spain() } else { None };
+            if let Ok(phone) = Phone::parse(&raw, country) {
+                let digits = phone.as_e164().strip_prefix('+').unwrap();
+                prop_assert!(digits.len() <= 15 && digits.bytes().all(|b| b.is_ascii_digit()));
+            }
+        }
     }
 }

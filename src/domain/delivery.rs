@@ -177,3 +177,164 @@ impl fmt::Display for Cell {
         write!(f, ",{}", self.provider_id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::DeliveryState::*;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_state() -> impl Strategy<Value = DeliveryState> {
+        proptest::sample::select(DeliveryState::ALL)
+    }
+
+    #[test]
+    fn the_letters_are_those_of_the_documented_ledger() {
+        let letters: String = DeliveryState::ALL
+            .iter()
+            .map(|state| state.letter())
+            .collect();
+        assert_eq!(letters, "qcsduxfkhrn");
+        for state in DeliveryState::ALL {
+            assert_eq!(DeliveryState::from_letter(state.letter()), Some(*state));
+        }
+        assert_eq!(DeliveryState::from_letter('z'), None);
+    }
+
+    #[test]
+    fn da_4_the_ranks_are_those_of_the_rule() {
+        let ranks: Vec<u8> = [Queued, Held, Retry, Sending, Unknown, Sent]
+            .map(DeliveryState::rank)
+            .to_vec();
+        assert_eq!(ranks, [0, 0, 0, 1, 2, 3]);
+        let ranks: Vec<u8> = [Failed, Skipped, Undelivered, Expired, Delivered]
+            .map(DeliveryState::rank)
+            .to_vec();
+        assert_eq!(ranks, [4, 4, 4, 4, 5]);
+    }
+
+    #[test]
+    fn da_4_unknown_becomes_sent_or_anything_final() {
+        for new in [Sent, Failed, Skipped, Undelivered, Expired, Delivered] {
+            assert!(may_replace(Unknown, new, false), "{new}");
+        }
+        for new in [Queued, Held, Retry, Sending] {
+            assert!(!may_replace(Unknown, new, false), "{new}");
+        }
+    }
+
+    #[test]
+    fn da_4_a_late_delivered_corrects_expired_and_undelivered() {
+        assert!(may_replace(Expired, Delivered, false));
+        assert!(may_replace(Undelivered, Delivered, false));
+        assert!(!may_replace(Delivered, Expired, false));
+    }
+
+    #[test]
+    fn da_4_a_receipt_that_overtook_the_answer_is_not_undone_by_it() {
+        assert!(!may_replace(Delivered, Sent, true));
+        assert!(!may_replace(Undelivered, Sent, true));
+        assert!(!may_replace(Sent, Sent, false));
+        assert!(!may_replace(Expired, Undelivered, false));
+    }
+
+    #[test]
+    fn da_4_the_holder_of_a_claim_turns_sending_and_unknown_into_what_it_knows() {
+        for old in [Sending, Unknown] {
+            for new in DeliveryState::ALL {
+                assert_eq!(
+                    may_replace(old, *new, true),
+                    *new != Sending,
+                    "{old} to {new}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_has_work_left_exactly_while_a_recipient_is_open() {
+        let open: Vec<_> = DeliveryState::ALL
+            .iter()
+            .filter(|state| state.is_open())
+            .copied()
+            .collect();
+        assert_eq!(open, [Queued, Sending, Held, Retry]);
+    }
+
+    #[test]
+    fn a_recipient_is_found_by_arithmetic() {
+        assert_eq!(page(1), (0, 1));
+        assert_eq!(page(127), (0, 127));
+        assert_eq!(page(128), (1, 0));
+        assert_eq!(page(1_000_000), (7812, 64));
+    }
+
+    #[test]
+    fn a_cell_is_written_as_documented_and_read_back() {
+        let cell = Cell {
+            state: Sent,
+            attempt: 2,
+            at: EpochMs(1_763_719_200_123),
+            reason: String::new(),
+            provider_id: "SM,1,2".to_owned(),
+        };
+        assert_eq!(cell.to_string(), "s,2,1763719200123,,SM,1,2");
+        assert_eq!(Cell::parse("s,2,1763719200123,,SM,1,2").unwrap(), cell);
+        let failed = Cell {
+            state: Failed,
+            reason: "a,b".to_owned(),
+            ..cell
+        };
+        assert_eq!(failed.to_string(), "f,2,1763719200123,a;b,SM,1,2");
+    }
+
+    #[test]
+    fn what_is_no_cell_is_refused() {
+        for bad in [
+            "",
+            "s",
+            "s,1,2,",
+            "z,1,2,,",
+            "sent,1,2,,",
+            "s,-1,2,,",
+            "s,1,x,,",
+            ",1,2,,",
+            "é,1,2,,",
+        ] {
+            let error = Cell::parse(bad).unwrap_err();
+            assert_eq!(error.code(), "invalid_ledger_cell", "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn da_4_a_lower_rank_never_overwrites_a_higher_one(old in any_state(), new in any_state()) {
+            if new.rank() < old.rank() {
+                prop_assert!(!may_replace(old, new, false));
+            }
+            if new.rank() > old.rank() {
+                prop_assert!(may_replace(old, new, false));
+            }
+        }
+
+        #[test]
+        fn da_4_two_receipts_end_in_a_state_of_the_same_rank_in_either_order(a in any_state(), b in any_state()) {
+            let arrive = |old, new| if may_replace(old, new, false) { new } else { old };
+            let (ab, ba) = (arrive(arrive(Sending, a), b), arrive(arrive(Sending, b), a));
+            prop_assert_eq!(ab.rank(), ba.rank());
+        }
+
+        #[test]
+        fn any_cell_survives_its_text(
+            state in any_state(), attempt: u32, ms: i64, reason in "[^,]{0,20}", provider_id in "\\PC{0,20}",
+        ) {
+            let cell = Cell { state, attempt, at: EpochMs(ms), reason, provider_id };
+            prop_assert_eq!(Cell::parse(&cell.to_string()).unwrap(), cell);
+        }
+
+        #[test]
+        fn no_text_panics_as_a_cell(text in "\\PC{0,40}|[a-z],[0-9]{0,12},-?[0-9]{0,22},\\PC{0,9}") {
+            let _ = Cell::parse(&text);
+        }
+    }
+}

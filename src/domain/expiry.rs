@@ -9,15 +9,12 @@
 use super::clock::{ClockError, EpochMs, format_duration, parse_duration};
 use std::{fmt, time::Duration};
 
-const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// The expiry of a job that names none (the product's campaign page).
-pub const DEFAULT: Duration = Duration::from_secs(48 * 60 * 60);
+pub const DEFAULT: Duration = Duration::from_hours(48);
 /// The shortest expiry, inclusive (the product's campaign page, PO-8).
-pub const MIN: Duration = Duration::from_secs(10 * MINUTE.as_secs());
+pub const MIN: Duration = Duration::from_mins(10);
 /// The longest expiry, inclusive.
-pub const MAX: Duration = Duration::from_secs(15 * DAY.as_secs());
+pub const MAX: Duration = Duration::from_hours(15 * 24);
 
 /// Why an expiry was refused, or a message about an order not sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -151,4 +148,132 @@ pub fn validity(
         return Err(ExpiryError::TooSoon { left, least: floor });
     }
     Ok(left)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW: EpochMs = EpochMs(1_763_719_200_000);
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Both forms of an expiry that leaves `left` at `NOW`.
+    fn both(left: Duration) -> [Expiry; 2] {
+        [Expiry::In(left), Expiry::At(NOW.plus(left))]
+    }
+
+    #[test]
+    fn po_7_the_default_is_48_hours_from_the_generation_of_each_order() {
+        let expiry = Expiry::default();
+        assert_eq!(expiry.check(NOW), Ok(()));
+        assert_eq!(
+            expiry.for_order(NOW).unwrap(),
+            NOW.plus(Duration::from_hours(48))
+        );
+        let later = NOW.plus(Duration::from_mins(7));
+        assert_eq!(
+            expiry.for_order(later).unwrap(),
+            later.plus(Duration::from_hours(48))
+        );
+    }
+
+    #[test]
+    fn po_7_ten_minutes_and_fifteen_days_are_inside() {
+        for left in [MIN, MAX, Duration::from_hours(24)] {
+            for expiry in both(left) {
+                assert_eq!(expiry.check(NOW), Ok(()));
+                assert_eq!(expiry.for_order(NOW), Ok(NOW.plus(left)));
+            }
+        }
+    }
+
+    #[test]
+    fn po_7_a_millisecond_beyond_either_bound_is_refused() {
+        for expiry in both(MIN - MS) {
+            assert_eq!(expiry.check(NOW).unwrap_err().code(), "expiry_too_short");
+        }
+        for expiry in both(MAX + MS) {
+            assert_eq!(expiry.check(NOW).unwrap_err().code(), "expiry_too_long");
+        }
+        assert_eq!(
+            Expiry::At(EpochMs(NOW.0 - 1))
+                .check(NOW)
+                .unwrap_err()
+                .code(),
+            "expiry_too_short"
+        );
+    }
+
+    #[test]
+    fn po_7_the_sentence_names_value_and_bound() {
+        let short = Expiry::In(Duration::from_mins(9)).check(NOW).unwrap_err();
+        assert_eq!(short.to_string(), "expiry of 9m is shorter than 10m");
+        let long = Expiry::In(Duration::from_hours(16 * 24))
+            .check(NOW)
+            .unwrap_err();
+        assert_eq!(long.to_string(), "expiry of 16d is longer than 15d");
+    }
+
+    #[test]
+    fn po_7_an_instant_is_judged_from_the_scheduled_start() {
+        let expiry = Expiry::At(NOW.plus(Duration::from_hours(20 * 24)));
+        assert!(expiry.check(NOW).is_err());
+        assert_eq!(
+            expiry.check(NOW.plus(Duration::from_hours(10 * 24))),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn po_7_a_bound_crossed_while_a_long_file_is_generated_gets_its_own_code() {
+        let expiry = Expiry::At(NOW.plus(MIN));
+        assert!(expiry.for_order(NOW).is_ok());
+        let error = expiry.for_order(NOW.plus(MS)).unwrap_err();
+        assert_eq!(error.code(), "expires_too_soon");
+        assert!(Expiry::In(MIN).for_order(NOW.plus(MAX)).is_ok());
+    }
+
+    #[test]
+    fn po_7_orders_that_expire_before_the_sending_ends_are_warned_of() {
+        let expiry = Expiry::In(MIN);
+        assert!(!expiry.will_expire_unsent(NOW, NOW.plus(MIN - MS)));
+        assert!(expiry.will_expire_unsent(NOW, NOW.plus(MIN)));
+    }
+
+    #[test]
+    fn po_8_less_than_a_day_is_allowed() {
+        assert_eq!(Expiry::In(Duration::from_mins(10)).check(NOW), Ok(()));
+    }
+
+    #[test]
+    fn po_19_with_less_than_the_floor_left_nothing_is_sent() {
+        let floor = Duration::from_mins(5);
+        let expires_at = NOW.plus(floor);
+        assert_eq!(validity(expires_at, NOW, floor), Ok(floor));
+        let error = validity(expires_at, NOW.plus(MS), floor).unwrap_err();
+        assert_eq!(error.code(), "expires_too_soon");
+        assert_eq!(
+            error.to_string(),
+            "order expires in 4m 59s 999ms, less than 5m"
+        );
+        assert!(validity(NOW, NOW, Duration::ZERO).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn po_7_both_forms_are_judged_alike_at_the_same_instant(left_ms in 0..2 * 1_296_000_000_u64) {
+            let [within, until] = both(Duration::from_millis(left_ms));
+            prop_assert_eq!(within.check(NOW), until.check(NOW));
+            prop_assert_eq!(within.check(NOW).is_ok(), (600_000..=1_296_000_000).contains(&left_ms));
+            prop_assert_eq!(within.for_order(NOW), until.for_order(NOW));
+        }
+
+        #[test]
+        fn a_written_expiry_is_read_back(left_ms in 0..1_296_000_000_u64) {
+            for expiry in both(Duration::from_millis(left_ms)) {
+                prop_assert_eq!(Expiry::parse(&expiry.to_string()).unwrap(), expiry);
+            }
+        }
+    }
 }

@@ -172,3 +172,55 @@ pub enum Claim {
         since: EpochMs,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_keeps_its_class_and_code() {
+        let cases = [
+            (
+                Failure::transient("connection_refused"),
+                FailureClass::Transient,
+            ),
+            (
+                Failure::throttled("http_429", Some(Duration::from_secs(3))),
+                FailureClass::Throttled,
+            ),
+            (Failure::denied("http_401"), FailureClass::Denied),
+            (Failure::permanent("http_404"), FailureClass::Permanent),
+            (Failure::ambiguous("timeout"), FailureClass::Ambiguous),
+        ];
+        for (failure, class) in cases {
+            assert_eq!(failure.class(), class);
+            assert_eq!(
+                failure.to_string(),
+                format!("{class} failure {}", failure.code())
+            );
+        }
+    }
+
+    #[test]
+    fn da_1_only_an_ambiguous_failure_leaves_open_whether_it_was_sent() {
+        assert!(!Failure::ambiguous("timeout").is_certainly_not_sent());
+        assert!(Failure::transient("dns").is_certainly_not_sent());
+        assert!(Failure::throttled("http_429", None).is_certainly_not_sent());
+        assert!(Failure::denied("quota").is_certainly_not_sent());
+        assert!(Failure::permanent("http_404".to_owned()).is_certainly_not_sent());
+    }
+
+    #[test]
+    fn attempts_are_counted_from_one_and_never_wrap() {
+        assert_eq!(Attempt::FIRST.get(), 1);
+        assert_eq!(Attempt::FIRST.next().get(), 2);
+        assert_eq!(Attempt::new(0), None);
+        let last = Attempt::new(u32::MAX).unwrap();
+        assert_eq!(last.next(), last);
+        assert_eq!(
+            serde_json::from_str::<Attempt>("3").unwrap().to_string(),
+            "3"
+        );
+        assert!(serde_json::from_str::<Attempt>("0").is_err());
+    }
+}

@@ -50,3 +50,56 @@ pub(super) fn equal(a: &str, b: &str) -> bool {
 pub(super) fn is_base62(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_alphanumeric())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_digest_is_the_same_for_ever() {
+        // Links and references made by one version must be known to the next.
+        assert_eq!(
+            digest(b"secret", "label", &[b"a", b"b"], 16),
+            "G8QC0FhjrZqE3TAU"
+        );
+        assert_eq!(digest(b"", "", &[], 10), "LwbOrEvQ82");
+    }
+
+    #[test]
+    fn every_input_changes_the_digest() {
+        let all = [
+            digest(b"secret", "label", &[b"a", b"b"], 16),
+            digest(b"Secret", "label", &[b"a", b"b"], 16),
+            digest(b"secret", "Label", &[b"a", b"b"], 16),
+            digest(b"secret", "label", &[b"ab"], 16),
+            digest(b"secret", "label", &[b"a", b"", b"b"], 16),
+            digest(b"secret", "label", &[b"b", b"a"], 16),
+        ];
+        let distinct: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(distinct.len(), all.len());
+    }
+
+    #[test]
+    fn a_secret_may_have_any_length() {
+        for length in [0, 1, 63, 64, 65, 1000] {
+            assert_eq!(digest(&vec![7; length], "label", &[b"a"], 16).len(), 16);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_shorter_digest_is_the_beginning_of_a_longer_one(part: Vec<u8>, len in 0..40_usize) {
+            let whole = digest(b"secret", "label", &[&part], 16);
+            let cut = digest(b"secret", "label", &[&part], len);
+            prop_assert!(is_base62(&whole));
+            prop_assert_eq!(cut.len(), len.min(16));
+            prop_assert!(whole.starts_with(&cut));
+        }
+
+        #[test]
+        fn texts_are_equal_exactly_when_they_are(a in "[ab]{0,3}", b in "[ab]{0,3}") {
+            prop_assert_eq!(equal(&a, &b), a == b);
+        }
+    }
+}

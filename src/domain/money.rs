@@ -184,3 +184,128 @@ impl<'de> Deserialize<'de> for Currency {
         Self::parse(&text).map_err(de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MAX: u64 = 9_999_999;
+
+    #[test]
+    fn po_9_whole_minor_units_from_one_to_the_maximum_are_taken() {
+        for (text, minor) in [
+            ("1", 1),
+            ("1250", 1250),
+            (" 1250 ", 1250),
+            ("9999999", MAX),
+            ("0100", 100),
+        ] {
+            assert_eq!(Amount::parse(text, MAX).unwrap().minor(), minor);
+        }
+        assert_eq!(Amount::from_minor(MAX, MAX).unwrap().minor(), MAX);
+    }
+
+    #[test]
+    fn po_9_decimals_are_an_error_that_names_the_rule_and_are_never_guessed() {
+        for bad in [
+            "12.50", "12,50", "1.250", "1 250", "1e3", "12€", "", " ", "+5", "0x10", "١٢", "--5",
+            "-",
+        ] {
+            let error = Amount::parse(bad, MAX).unwrap_err();
+            assert_eq!(error.code(), "amount_not_an_integer", "{bad}");
+            assert!(
+                error.to_string().contains("whole number of minor units"),
+                "{error}"
+            );
+        }
+        assert!(
+            Amount::parse("12.50", MAX)
+                .unwrap_err()
+                .to_string()
+                .contains("\"12.50\"")
+        );
+    }
+
+    #[test]
+    fn po_9_zero_negative_and_too_large_amounts_are_out_of_range() {
+        for bad in ["0", "-5", "10000000", "99999999999999999999999999"] {
+            let error = Amount::parse(bad, MAX).unwrap_err();
+            assert_eq!(error.code(), "amount_out_of_range", "{bad}");
+            assert!(error.to_string().contains("9999999"), "{error}");
+        }
+        assert_eq!(
+            Amount::from_minor(0, MAX).unwrap_err().code(),
+            "amount_out_of_range"
+        );
+        assert_eq!(
+            Amount::from_minor(MAX + 1, MAX).unwrap_err().code(),
+            "amount_out_of_range"
+        );
+    }
+
+    #[test]
+    fn an_amount_is_written_with_the_decimals_of_its_currency() {
+        let amount = |minor| Amount::from_minor(minor, MAX).unwrap();
+        let currency = |code| Currency::parse(code).unwrap();
+        assert_eq!(amount(1250).format(currency("EUR")), "12.50");
+        assert_eq!(amount(5).format(currency("EUR")), "0.05");
+        assert_eq!(amount(1250).format(currency("JPY")), "1250");
+        assert_eq!(amount(1250).format(currency("KWD")), "1.250");
+        assert_eq!(amount(1).format(currency("CLF")), "0.0001");
+    }
+
+    #[test]
+    fn po_10_any_currency_of_iso_4217_with_a_minor_unit_is_known() {
+        for code in [
+            "EUR", "MXN", "PLN", "ARS", "COP", "USD", "JPY", "eur", " EUR ",
+        ] {
+            assert_eq!(
+                Currency::parse(code).unwrap().code(),
+                code.trim().to_uppercase()
+            );
+        }
+        for bad in [
+            "EURO", "EU", "", "€", "XYZ", "978", "éa", "XAU", "XXX", "XTS",
+        ] {
+            let error = Currency::parse(bad).unwrap_err();
+            assert_eq!(error.code(), "unknown_currency", "{bad}");
+            assert!(error.to_string().contains("ISO 4217"), "{error}");
+        }
+    }
+
+    #[test]
+    fn money_in_json_is_a_number_and_a_code() {
+        let amount = Amount::from_minor(1250, MAX).unwrap();
+        assert_eq!(serde_json::to_string(&amount).unwrap(), "1250");
+        assert_eq!(serde_json::from_str::<Amount>("1250").unwrap(), amount);
+        assert!(serde_json::from_str::<Amount>("12.5").is_err());
+        assert!(serde_json::from_str::<Amount>("0").is_err());
+        let euro = Currency::parse("EUR").unwrap();
+        assert_eq!(serde_json::to_string(&euro).unwrap(), "\"EUR\"");
+        assert_eq!(serde_json::from_str::<Currency>("\"EUR\"").unwrap(), euro);
+        assert!(serde_json::from_str::<Currency>("\"EURO\"").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn po_9_what_parses_is_exactly_what_was_written(minor in 1..=MAX) {
+            prop_assert_eq!(Amount::parse(&minor.to_string(), MAX).unwrap().minor(), minor);
+        }
+
+        #[test]
+        fn po_9_nothing_but_digits_is_an_amount(text in "[0-9 .,eE+-]{0,12}") {
+            let digits = text.trim();
+            let whole = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+            if Amount::parse(&text, u64::MAX).is_ok() {
+                prop_assert!(whole, "{}", text);
+            }
+        }
+
+        #[test]
+        fn a_formatted_amount_has_the_digits_it_came_from(minor in 1..=MAX) {
+            let text = Amount::from_minor(minor, MAX).unwrap().format(Currency::parse("EUR").unwrap());
+            prop_assert_eq!(text.replace('.', "").parse::<u64>().unwrap(), minor);
+        }
+    }
+}

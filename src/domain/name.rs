@@ -234,3 +234,132 @@ impl JobId {
     }
 }
 checked_string!(JobId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_name_holds_nothing_that_means_something_in_a_key_or_a_path() {
+        for good in ["a", "nov-dues", "A.b_c-1", "9", &"x".repeat(64)] {
+            assert_eq!(Name::parse(good).unwrap().as_str(), good);
+        }
+        for bad in [
+            "",
+            "{a}",
+            "a{b",
+            "a b",
+            "a/b",
+            "a:b",
+            ".a",
+            "-a",
+            "_a",
+            "ñ",
+            "a\n",
+            "a@1",
+            &"x".repeat(65),
+        ] {
+            let error = Name::parse(bad).unwrap_err();
+            assert_eq!(error.code(), "invalid_name", "{bad}");
+            assert!(error.to_string().contains("is not a name"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_run_may_end_in_a_number() {
+        for good in ["reminder", "delivery@1", "weekly@1763719200000"] {
+            assert_eq!(RunName::parse(good).unwrap().as_str(), good);
+        }
+        for bad in [
+            "delivery@",
+            "@1",
+            "delivery@x",
+            "a@1@2",
+            "a@-1",
+            "a/b@1",
+            "a@123456789012345678901",
+        ] {
+            assert_eq!(
+                RunName::parse(bad).unwrap_err().code(),
+                "invalid_name",
+                "{bad}"
+            );
+        }
+        assert_eq!(RunName::delivery(2).as_str(), "delivery@2");
+        let weekly = Name::parse("weekly").unwrap();
+        assert_eq!(
+            RunName::tick(&weekly, 1_763_719_200_000).as_str(),
+            "weekly@1763719200000"
+        );
+    }
+
+    #[test]
+    fn an_id_of_the_form_that_remesa_gives_is_reserved() {
+        for reserved in ["generate:1763719200000-0", "batch:sms-main:1-1", "x:0-0"] {
+            let error = JobId::parse(reserved).unwrap_err();
+            assert_eq!(error.code(), "id_reserved", "{reserved}");
+            assert!(error.to_string().contains(reserved), "{error}");
+        }
+        for free in [
+            "gen-nov",
+            "a:b",
+            "2026:11-x",
+            "generate:1763719200000",
+            "a:-1",
+            "job@host:7",
+            "1-1",
+        ] {
+            assert_eq!(JobId::parse(free).unwrap().as_str(), free);
+        }
+        assert_eq!(JobId::parse("a b").unwrap_err().code(), "invalid_id");
+        assert_eq!(
+            JobId::parse(&"x".repeat(129)).unwrap_err().code(),
+            "invalid_id"
+        );
+    }
+
+    #[test]
+    fn the_id_of_a_stream_entry_is_recognised_and_can_be_read_back() {
+        let id = JobId::of_entry("batch:sms-main", "1763719200000-7");
+        assert_eq!(id.as_str(), "batch:sms-main:1763719200000-7");
+        assert!(id.is_of_entry());
+        assert!(!JobId::parse("gen-nov").unwrap().is_of_entry());
+        let json = serde_json::to_string(&id).unwrap();
+        assert_eq!(serde_json::from_str::<JobId>(&json).unwrap(), id);
+    }
+
+    #[test]
+    fn a_name_in_json_is_checked_when_it_is_read() {
+        assert_eq!(serde_json::from_str::<Name>("\"a\"").unwrap().as_str(), "a");
+        assert!(serde_json::from_str::<Name>("\"{a}\"").is_err());
+        assert!(serde_json::from_str::<RunName>("\"a@b\"").is_err());
+        assert!(serde_json::from_str::<JobId>("\"a b\"").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_of_the_contract_is_taken_and_kept(text in "[A-Za-z0-9][A-Za-z0-9._-]{0,63}") {
+            let name = Name::parse(&text).unwrap();
+            prop_assert_eq!(name.as_str(), &text);
+            prop_assert_eq!(RunName::parse(&text).unwrap(), RunName::from(name.clone()));
+            prop_assert!(JobId::parse(&text).is_ok());
+        }
+
+        #[test]
+        fn no_other_text_is_a_name(text in "\\PC{0,70}") {
+            let well_formed = !text.is_empty()
+                && text.len() <= 64
+                && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+            prop_assert_eq!(Name::parse(&text).is_ok(), well_formed);
+        }
+
+        #[test]
+        fn an_id_of_an_entry_is_always_reserved(queue in "[a-z]{1,9}(:[a-z-]{1,9})?", ms in 0_u64.., n in 0_u64..) {
+            let id = JobId::of_entry(&queue, &format!("{ms}-{n}"));
+            prop_assert!(id.is_of_entry());
+            prop_assert_eq!(JobId::parse(id.as_str()).unwrap_err().code(), "id_reserved");
+        }
+    }
+}

@@ -263,3 +263,180 @@ impl Order {
         self.state_at(now).after(event)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    const EXPIRY: EpochMs = EpochMs(1_763_719_200_000);
+
+    fn order() -> Order {
+        Order {
+            state: OrderState::Available,
+            expires_at: EXPIRY,
+            number: 1,
+            key: "gen-nov:1".to_owned(),
+            reference: "A-1".to_owned(),
+            concept: "Cuota".to_owned(),
+            amount: Amount::from_minor(1250, u64::MAX).unwrap(),
+            currency: None,
+            contact: Some(Phone::parse("+34600123456", None).unwrap()),
+            short_code: ShortCode::parse("aB3dE5gH1j").unwrap(),
+            created_at: EXPIRY.minus(Duration::from_hours(48)),
+            payment_point: None,
+            vars: serde_json::Map::new(),
+        }
+    }
+
+    #[test]
+    fn the_stored_text_begins_with_state_and_expiry_and_leaves_out_what_is_absent() {
+        assert_eq!(
+            order().to_json(),
+            "{\"state\":\"available\",\"expires_at\":1763719200000,\"number\":1,\"key\":\"gen-nov:1\",\
+             \"reference\":\"A-1\",\"concept\":\"Cuota\",\"amount\":1250,\"contact\":\"+34600123456\",\
+             \"short_code\":\"aB3dE5gH1j\",\"created_at\":1763546400000}"
+        );
+        for state in OrderState::ALL {
+            let text = Order {
+                state: *state,
+                ..order()
+            }
+            .to_json();
+            assert!(text.starts_with(&format!(
+                "{{\"state\":\"{state}\",\"expires_at\":{},",
+                EXPIRY.0
+            )));
+        }
+    }
+
+    #[test]
+    fn a_stored_order_is_read_back_whole() {
+        let mut full = order();
+        full.currency = Some(Currency::parse("MXN").unwrap());
+        full.payment_point = Some(Name::parse("pp-2").unwrap());
+        full.vars.insert("name".to_owned(), "Ana \"la\" Ñ".into());
+        assert_eq!(Order::from_json(&full.to_json()).unwrap(), full);
+        let newer = order()
+            .to_json()
+            .replacen("\"number\"", "\"later\":{\"a\":1},\"number\"", 1);
+        assert_eq!(Order::from_json(&newer).unwrap(), order());
+        assert!(Order::from_json("{\"state\":\"available\"}").is_err());
+    }
+
+    #[test]
+    fn only_the_edges_of_the_table_are_legal() {
+        use OrderEvent as E;
+        use OrderState as S;
+        let legal = [
+            (S::Available, E::Paid, S::Paid),
+            (S::Available, E::Cancelled, S::Cancelled),
+            (S::Available, E::Expired, S::Expired),
+            (S::Paid, E::PartiallyRefunded, S::PartiallyRefunded),
+            (S::Paid, E::Refunded, S::Refunded),
+            (
+                S::PartiallyRefunded,
+                E::PartiallyRefunded,
+                S::PartiallyRefunded,
+            ),
+            (S::PartiallyRefunded, E::Refunded, S::Refunded),
+        ];
+        for state in S::ALL {
+            for event in E::ALL {
+                let expected = legal
+                    .iter()
+                    .find(|(s, e, _)| s == state && e == event)
+                    .map(|(_, _, next)| *next);
+                assert_eq!(state.after(*event).ok(), expected, "{event} in {state}");
+            }
+            assert_eq!(
+                state.is_final(),
+                state.allowed().is_empty() && !matches!(state, S::Creating | S::InDoubt)
+            );
+        }
+    }
+
+    #[test]
+    fn da_7_an_illegal_event_is_answered_with_state_and_allowed_events() {
+        let wrong = OrderState::Paid.after(OrderEvent::Cancelled).unwrap_err();
+        assert_eq!(
+            wrong.to_string(),
+            "the state is paid, which allows only partially_refunded, refunded"
+        );
+        let wrong = OrderState::Cancelled.after(OrderEvent::Paid).unwrap_err();
+        assert_eq!(
+            wrong.to_string(),
+            "the state is cancelled, which allows nothing further"
+        );
+    }
+
+    #[test]
+    fn po_18_an_order_is_payable_until_its_instant_by_the_clock_not_the_sweeper() {
+        let order = order();
+        assert!(order.is_payable(EpochMs(EXPIRY.0 - 1)));
+        assert!(!order.is_payable(EXPIRY));
+        assert_eq!(order.state_at(EXPIRY), OrderState::Expired);
+        assert_eq!(
+            order.after(OrderEvent::Paid, EpochMs(EXPIRY.0 - 1)),
+            Ok(OrderState::Paid)
+        );
+        let late = order.after(OrderEvent::Paid, EXPIRY).unwrap_err();
+        assert_eq!(late.state, OrderState::Expired);
+        assert_eq!(
+            order.after(OrderEvent::Expired, EXPIRY),
+            Ok(OrderState::Expired)
+        );
+        let paid = Order {
+            state: OrderState::Paid,
+            ..order
+        };
+        assert_eq!(paid.state_at(EXPIRY), OrderState::Paid);
+    }
+
+    #[test]
+    fn po_11_lengths_are_counted_in_characters_and_refused_not_cut() {
+        assert!(check_concept(&"ñ".repeat(100)).is_ok());
+        let error = check_concept(&"ñ".repeat(101)).unwrap_err();
+        assert_eq!(error.code(), "concept_too_long");
+        assert!(
+            error.to_string().contains("101 characters, more than 100"),
+            "{error}"
+        );
+        assert!(check_reference(&"😀".repeat(150)).is_ok());
+        let error = check_reference(&"😀".repeat(151)).unwrap_err();
+        assert_eq!(error.code(), "reference_too_long");
+        assert!(
+            error.to_string().contains("151 characters, more than 150"),
+            "{error}"
+        );
+        assert!(check_concept("").is_ok());
+    }
+
+    #[test]
+    fn a_row_key_is_short_and_printable() {
+        assert!(check_key(&format!("{}:5000000", "j".repeat(128))).is_ok());
+        assert_eq!(check_key("").unwrap_err().code(), "invalid_key");
+        assert_eq!(check_key("a\tb").unwrap_err().code(), "invalid_key");
+        assert_eq!(
+            check_key(&"k".repeat(151)).unwrap_err().code(),
+            "key_too_long"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn po_11_the_limits_are_exact_for_any_characters(text in "\\PC{0,160}") {
+            let chars = text.chars().count();
+            prop_assert_eq!(check_concept(&text).is_ok(), chars <= 100);
+            prop_assert_eq!(check_reference(&text).is_ok(), chars <= 150);
+        }
+
+        #[test]
+        fn any_texts_survive_storing(key in "\\PC{1,20}", concept in "\\PC{0,20}", name in "\\PC{0,20}", ms in 0_i64..1 << 50) {
+            let mut order = Order { key, concept, expires_at: EpochMs(ms), ..order() };
+            order.vars.insert(name, serde_json::Value::Bool(true));
+            prop_assert_eq!(Order::from_json(&order.to_json()).unwrap(), order);
+        }
+    }
+}

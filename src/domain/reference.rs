@@ -68,3 +68,75 @@ pub fn verify(secret: &[u8], text: &str) -> Option<Parts> {
 fn digest(secret: &[u8], body: &str) -> String {
     keyed::digest(secret, "reference", &[body.as_bytes()], DIGEST_CHARS)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SECRET: &[u8] = b"secret";
+
+    #[test]
+    fn a_reference_reads_as_documented_and_comes_back_as_its_parts() {
+        let text = sign(SECRET, "nov-dues", "delivery@1", 42, 0, Attempt::FIRST);
+        assert!(text.starts_with("nov-dues/delivery@1/42.0/1."), "{text}");
+        let parts = verify(SECRET, &text).unwrap();
+        assert_eq!(
+            (parts.campaign.as_str(), parts.run.as_str()),
+            ("nov-dues", "delivery@1")
+        );
+        assert_eq!(
+            (parts.n, parts.contact, parts.attempt),
+            (42, 0, Attempt::FIRST)
+        );
+    }
+
+    #[test]
+    fn a_reference_of_another_secret_or_with_a_changed_character_is_not_ours() {
+        let text = sign(SECRET, "nov-dues", "delivery@1", 42, 0, Attempt::FIRST);
+        assert_eq!(verify(b"other", &text), None);
+        for at in 0..text.len() {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] ^= 1;
+            if let Ok(changed) = String::from_utf8(bytes) {
+                assert_eq!(verify(SECRET, &changed), None, "{changed}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_well_signed_text_of_another_form_is_not_a_reference() {
+        for body in [
+            "a/b/1.0",
+            "a/b/1/1",
+            "a/b/1.0/0",
+            "a/b/1.0/1/x",
+            "{a}/b/1.0/1",
+            "a/b/-1.0/1",
+            "",
+        ] {
+            let text = format!("{body}.{}", digest(SECRET, body));
+            assert_eq!(verify(SECRET, &text), None, "{body}");
+        }
+        assert_eq!(verify(SECRET, ""), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_reference_comes_back(
+            campaign in "[A-Za-z0-9][A-Za-z0-9._-]{0,63}", run in "[A-Za-z0-9][A-Za-z0-9._-]{0,30}(@[0-9]{1,13})?",
+            n: u64, contact: u32, attempt in 1_u32..,
+        ) {
+            let attempt = Attempt::new(attempt).unwrap();
+            let parts = verify(SECRET, &sign(SECRET, &campaign, &run, n, contact, attempt)).unwrap();
+            prop_assert_eq!(parts.campaign.as_str(), campaign);
+            prop_assert_eq!(parts.run.as_str(), run);
+            prop_assert_eq!((parts.n, parts.contact, parts.attempt), (n, contact, attempt));
+        }
+
+        #[test]
+        fn no_text_panics(text in "\\PC{0,60}") {
+            let _ = verify(SECRET, &text);
+        }
+    }
+}

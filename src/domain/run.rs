@@ -148,3 +148,118 @@ impl ShownState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags() -> [RunFlags; 5] {
+        let none = RunFlags::default;
+        [
+            none(),
+            RunFlags {
+                paused_by: Some("operator".to_owned()),
+                ..none()
+            },
+            RunFlags {
+                held_until: Some(EpochMs(1)),
+                ..none()
+            },
+            RunFlags {
+                breaker: true,
+                ..none()
+            },
+            RunFlags {
+                auto_paused: Some("errors".to_owned()),
+                breaker: true,
+                ..none()
+            },
+        ]
+    }
+
+    #[test]
+    fn bm_28_the_shown_state_follows_from_the_flags_while_the_run_runs() {
+        let shown: Vec<_> = flags().iter().map(|f| RunState::Running.shown(f)).collect();
+        use ShownState::{Held, Paused, Running};
+        assert_eq!(shown, [Running, Paused, Held, Held, Paused]);
+        for flags in flags() {
+            assert_eq!(RunState::Finished.shown(&flags), ShownState::Finished);
+            assert_eq!(RunState::Cancelled.shown(&flags), ShownState::Cancelled);
+            assert_eq!(RunState::Failed.shown(&flags), ShownState::Failed);
+            assert_eq!(RunState::NotSent.shown(&flags), ShownState::NotSent);
+        }
+    }
+
+    #[test]
+    fn bm_28_every_state_of_a_run_is_shown_by_its_own_word() {
+        for state in RunState::ALL {
+            assert_eq!(state.shown(&RunFlags::default()).as_str(), state.as_str());
+        }
+    }
+
+    #[test]
+    fn the_allowed_commands_are_exactly_those_that_lead_somewhere() {
+        use RunAction as A;
+        for state in RunState::ALL {
+            for flags in flags() {
+                let allowed = state.shown(&flags).allowed();
+                for command in [A::Pause, A::Resume, A::Cancel, A::Retry] {
+                    let after = state.after(command, &flags);
+                    assert_eq!(
+                        after.is_ok(),
+                        allowed.contains(&command),
+                        "{command} in {state} with {flags:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_finished_run_runs_again_by_retry_and_by_nothing_else() {
+        let none = RunFlags::default();
+        assert_eq!(
+            RunState::Finished.after(RunAction::Retry, &none),
+            Ok(RunState::Running)
+        );
+        for action in RunAction::ALL
+            .iter()
+            .filter(|action| **action != RunAction::Retry)
+        {
+            let wrong = RunState::Finished.after(*action, &none).unwrap_err();
+            assert_eq!(
+                wrong.to_string(),
+                "the state is finished, which allows only retry"
+            );
+        }
+    }
+
+    #[test]
+    fn a_cancelled_run_is_at_its_end() {
+        for action in RunAction::ALL {
+            assert!(
+                RunState::Cancelled
+                    .after(*action, &RunFlags::default())
+                    .is_err()
+            );
+        }
+    }
+
+    #[test]
+    fn ending_a_run_does_not_depend_on_its_flags() {
+        for flags in flags() {
+            assert_eq!(
+                RunState::Running.after(RunAction::Finish, &flags),
+                Ok(RunState::Finished)
+            );
+            assert_eq!(
+                RunState::Running.after(RunAction::Fail, &flags),
+                Ok(RunState::Failed)
+            );
+            assert_eq!(
+                RunState::Running.after(RunAction::Miss, &flags),
+                Ok(RunState::NotSent)
+            );
+        }
+    }
+}

@@ -100,3 +100,86 @@ impl<'de> Deserialize<'de> for ShortCode {
         Self::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_row_generated_again_finds_its_own_code() {
+        let code = || ShortCode::derive(b"secret", "nov-dues", "gen-nov:1", 0, 10);
+        assert_eq!(code(), code());
+        assert_eq!(code().as_str().len(), 10);
+        assert_eq!(ShortCode::parse(code().as_str()).unwrap(), code());
+    }
+
+    #[test]
+    fn rows_campaigns_counters_and_secrets_have_codes_of_their_own() {
+        let codes = [
+            ShortCode::derive(b"secret", "nov-dues", "a", 0, 10),
+            ShortCode::derive(b"secret", "nov-dues", "b", 0, 10),
+            ShortCode::derive(b"secret", "dec-dues", "a", 0, 10),
+            ShortCode::derive(b"secret", "nov-dues", "a", 1, 10),
+            ShortCode::derive(b"terces", "nov-dues", "a", 0, 10),
+        ];
+        assert_eq!(codes.iter().collect::<BTreeSet<_>>().len(), codes.len());
+    }
+
+    #[test]
+    fn a_hundred_thousand_rows_have_a_hundred_thousand_codes() {
+        let code = |n: u32| ShortCode::derive(b"secret", "nov-dues", &n.to_string(), 0, 10);
+        assert_eq!(
+            (0..100_000).map(code).collect::<BTreeSet<_>>().len(),
+            100_000
+        );
+    }
+
+    #[test]
+    fn a_code_splits_into_the_hash_and_the_field_it_is_kept_in() {
+        assert_eq!(
+            ShortCode::parse("aB3dE5gH1j").unwrap().split(),
+            ("aB3", "dE5gH1j")
+        );
+    }
+
+    #[test]
+    fn what_is_no_code_is_refused() {
+        for bad in [
+            "",
+            "abcde",
+            "abc-def",
+            "abcdefñ",
+            &"a".repeat(17),
+            "a b c d",
+        ] {
+            assert_eq!(
+                ShortCode::parse(bad).unwrap_err().code(),
+                "invalid_short_code",
+                "{bad}"
+            );
+        }
+        assert!(serde_json::from_str::<ShortCode>("\"abc\"").is_err());
+    }
+
+    #[test]
+    fn po_15_a_preview_has_a_code_of_the_real_length() {
+        for length in MIN_LENGTH..=MAX_LENGTH {
+            let real = ShortCode::derive(b"secret", "c", "k", 0, length);
+            assert_eq!(
+                ShortCode::sample(length).as_str().len(),
+                real.as_str().len()
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_length_asked_for_gives_a_code(length in 0..100_usize, key in "\\PC{0,20}") {
+            let code = ShortCode::derive(b"secret", "c", &key, 0, length);
+            prop_assert_eq!(code.as_str().len(), length.clamp(6, 16));
+            prop_assert_eq!(ShortCode::parse(code.as_str()).unwrap(), code);
+        }
+    }
+}

@@ -154,15 +154,53 @@ fn gsm7_units(text: &str) -> Option<(usize, bool)> {
 /// Units of a character in GSM-7: 1 in the default alphabet, 2 in the extension table, 0 outside.
 const fn gsm7_width(c: char) -> usize {
     match c {
-        // The default alphabet, row by row of the table in GSM 03.38, 6.2.1.
-        '@' | '£' | '$' | '¥' | 'è' | 'é' | 'ù' | 'ì' | 'ò' | 'Ç' | '\n' | 'Ø' | 'ø' | '\r'
-        | 'Å' | 'å' => 1,
-        'Δ' | '_' | 'Φ' | 'Γ' | 'Λ' | 'Ω' | 'Π' | 'Ψ' | 'Σ' | 'Θ' | 'Ξ' | 'Æ' | 'æ' | 'ß' | 'É' => {
-            1
-        }
-        ' '..='#' | '¤' | '%'..='?' => 1,
-        '¡' | 'A'..='Z' | 'Ä' | 'Ö' | 'Ñ' | 'Ü' | '§' => 1,
-        '¿' | 'a'..='z' | 'ä' | 'ö' | 'ñ' | 'ü' | 'à' => 1,
+        // The default alphabet of GSM 03.38, 6.2.1: first what it has of ASCII, then the rest.
+        '\n'
+        | '\r'
+        | ' '..='?'
+        | '@'
+        | 'A'..='Z'
+        | '_'
+        | 'a'..='z'
+        | '£'
+        | '¥'
+        | '¤'
+        | '§'
+        | '¡'
+        | '¿'
+        | 'Ä'
+        | 'Å'
+        | 'Æ'
+        | 'Ç'
+        | 'É'
+        | 'Ñ'
+        | 'Ö'
+        | 'Ø'
+        | 'Ü'
+        | 'à'
+        | 'ä'
+        | 'å'
+        | 'æ'
+        | 'è'
+        | 'é'
+        | 'ì'
+        | 'ñ'
+        | 'ò'
+        | 'ö'
+        | 'ø'
+        | 'ù'
+        | 'ü'
+        | 'ß'
+        | 'Γ'
+        | 'Δ'
+        | 'Θ'
+        | 'Λ'
+        | 'Ξ'
+        | 'Π'
+        | 'Σ'
+        | 'Φ'
+        | 'Ψ'
+        | 'Ω' => 1,
         // The extension table, 6.2.1.1, each after an escape.
         '\u{C}' | '^' | '{' | '}' | '\\' | '[' | '~' | ']' | '|' | '€' => 2,
         _ => 0,
@@ -186,3 +224,149 @@ const ASCII_WIDTH: [u8; 128] = {
     }
     table
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The default alphabet of GSM 03.38 in the order of its codes 0x00 to 0x7F, without the
+    /// escape at 0x1B.
+    const DEFAULT_ALPHABET: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?\
+        ¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
+    /// Its extension table in the order of the codes 0x0A to 0x65.
+    const EXTENSION_TABLE: &str = "\u{C}^{}\\[~]|€";
+
+    fn shape(text: &str) -> (Encoding, usize, usize, usize) {
+        let measure = measure(text);
+        assert_eq!(parts(text), measure.parts, "{text}");
+        (
+            measure.encoding,
+            measure.units,
+            measure.parts,
+            measure.units_left,
+        )
+    }
+
+    #[test]
+    fn po_13_each_character_of_the_default_alphabet_takes_one_unit() {
+        assert_eq!(DEFAULT_ALPHABET.chars().count(), 127);
+        for c in DEFAULT_ALPHABET.chars() {
+            assert_eq!(shape(&c.to_string()), (Encoding::Gsm7, 1, 1, 159), "{c:?}");
+        }
+    }
+
+    #[test]
+    fn po_13_each_character_of_the_extension_table_takes_two_units() {
+        assert_eq!(EXTENSION_TABLE.chars().count(), 10);
+        for c in EXTENSION_TABLE.chars() {
+            assert_eq!(shape(&c.to_string()), (Encoding::Gsm7, 2, 1, 158), "{c:?}");
+        }
+    }
+
+    #[test]
+    fn po_14_every_other_character_turns_the_text_to_ucs2_and_is_named() {
+        for c in (0..=0x1_FFFF).filter_map(char::from_u32) {
+            let inside = DEFAULT_ALPHABET.contains(c) || EXTENSION_TABLE.contains(c);
+            let measure = measure(c.encode_utf8(&mut [0; 4]));
+            assert_eq!(measure.encoding == Encoding::Gsm7, inside, "{c:?}");
+            assert_eq!(measure.forcing, if inside { vec![] } else { vec![c] });
+        }
+    }
+
+    #[test]
+    fn po_14_the_forcing_characters_are_named_once_in_their_order() {
+        let measured = measure("Última página: número ñ é «Ú»");
+        assert_eq!(measured.encoding, Encoding::Ucs2);
+        assert_eq!(measured.forcing, ['Ú', 'á', 'ú', '«', '»']);
+        assert!(
+            measure("año, también no: él y ñandú")
+                .forcing
+                .contains(&'ú')
+        );
+        assert!(measure("Espana: ñ Ñ ü ¿ ¡ é").forcing.is_empty());
+    }
+
+    #[test]
+    fn po_13_a_lone_gsm7_part_holds_160_units_and_one_of_several_153() {
+        assert_eq!(shape(""), (Encoding::Gsm7, 0, 1, 160));
+        assert_eq!(shape(&"a".repeat(160)), (Encoding::Gsm7, 160, 1, 0));
+        assert_eq!(shape(&"a".repeat(161)), (Encoding::Gsm7, 161, 2, 145));
+        assert_eq!(shape(&"a".repeat(306)), (Encoding::Gsm7, 306, 2, 0));
+        assert_eq!(shape(&"a".repeat(307)), (Encoding::Gsm7, 307, 3, 152));
+        assert_eq!(shape(&"€".repeat(80)), (Encoding::Gsm7, 160, 1, 0));
+        assert_eq!(
+            shape(&format!("{}a", "€".repeat(80))),
+            (Encoding::Gsm7, 161, 2, 144)
+        );
+    }
+
+    #[test]
+    fn po_13_an_extension_pair_is_not_split_over_two_parts() {
+        // 152 + 2 units: the pair does not fit into the last unit of the first part.
+        let text = format!("{}€{}", "a".repeat(152), "a".repeat(152));
+        assert_eq!(shape(&text), (Encoding::Gsm7, 306, 3, 152));
+        let text = format!("{}€{}", "a".repeat(151), "a".repeat(153));
+        assert_eq!(shape(&text), (Encoding::Gsm7, 306, 2, 0));
+        // 76 pairs a part, one unit lost in each but the last.
+        assert_eq!(shape(&"€".repeat(153)), (Encoding::Gsm7, 306, 3, 151));
+    }
+
+    #[test]
+    fn po_13_a_lone_ucs2_part_holds_70_units_and_one_of_several_67() {
+        assert_eq!(shape(&"á".repeat(70)), (Encoding::Ucs2, 70, 1, 0));
+        assert_eq!(shape(&"á".repeat(71)), (Encoding::Ucs2, 71, 2, 63));
+        assert_eq!(shape(&"á".repeat(134)), (Encoding::Ucs2, 134, 2, 0));
+        assert_eq!(shape(&"á".repeat(135)), (Encoding::Ucs2, 135, 3, 66));
+        // The euro sign takes one unit here, not two.
+        assert_eq!(shape("á€"), (Encoding::Ucs2, 2, 1, 68));
+    }
+
+    #[test]
+    fn po_13_a_surrogate_pair_is_not_split_over_two_parts() {
+        assert_eq!(shape(&"😀".repeat(35)), (Encoding::Ucs2, 70, 1, 0));
+        let text = format!("{}😀{}", "á".repeat(66), "á".repeat(66));
+        assert_eq!(shape(&text), (Encoding::Ucs2, 134, 3, 66));
+        let text = format!("{}😀{}", "á".repeat(65), "á".repeat(67));
+        assert_eq!(shape(&text), (Encoding::Ucs2, 134, 2, 0));
+        assert_eq!(shape(&"😀".repeat(67)), (Encoding::Ucs2, 134, 3, 65));
+    }
+
+    /// Parts filled one character after the other, the slow and obvious way.
+    fn packed(widths: &[usize], single: usize, part: usize) -> (usize, usize) {
+        let units: usize = widths.iter().sum();
+        if units <= single {
+            return (1, single - units);
+        }
+        let mut filled = vec![0];
+        for width in widths {
+            match filled.last_mut() {
+                Some(used) if *used + width <= part => *used += width,
+                _ => filled.push(*width),
+            }
+        }
+        (filled.len(), part - filled.last().unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn po_13_parts_are_what_packing_one_by_one_gives(text in "[a-zñ€{á😀 ]{0,400}|[a-z€]{100,400}|[á😀]{50,200}") {
+            let gsm7 = text.chars().all(|c| DEFAULT_ALPHABET.contains(c) || EXTENSION_TABLE.contains(c));
+            let widths: Vec<usize> = text
+                .chars()
+                .map(|c| if gsm7 { 1 + usize::from(EXTENSION_TABLE.contains(c)) } else { c.len_utf16() })
+                .collect();
+            let (expected, left) = if gsm7 { packed(&widths, 160, 153) } else { packed(&widths, 70, 67) };
+            let measured = measure(&text);
+            prop_assert_eq!(measured.units, widths.iter().sum::<usize>());
+            prop_assert_eq!((measured.parts, measured.units_left), (expected, left));
+            prop_assert_eq!(parts(&text), expected);
+        }
+
+        #[test]
+        fn a_longer_text_never_takes_fewer_parts(text in "\\PC{0,200}", more in "\\PC{0,40}") {
+            let longer = format!("{text}{more}");
+            prop_assert!(parts(&longer) >= parts(&text));
+        }
+    }
+}

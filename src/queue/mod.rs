@@ -1,1 +1,125 @@
-//! (being written)
+//! The queue: our own apalis backend over Redis Streams with a consumer group.
+//!
+//! The only folder that names apalis. One [`reader`] a queue takes permits, then entries; apalis runs
+//! a worker over each queue's [`backend`]; [`worker`] lets the handler run and turns its
+//! `Outcome` into an ending; [`settler`] acknowledges in batches. Beside them: [`lease`] renews what is
+//! in flight on a thread of its own, [`sweeper`] adopts what dead daemons left, [`scheduler`] is the
+//! alarm clock, [`reconciler`] repairs what a crash left half done, [`depth`] counts.
+//!
+//! Guarantees: an entry is settled only by its owner and only after its outcome is written; a bad job
+//! is data and stops nothing; trouble with Redis stays in the reader, which reconnects.
+
+pub mod acceptance;
+pub mod backend;
+pub mod depth;
+pub mod incarnation;
+pub mod lease;
+pub mod reader;
+pub mod reconciler;
+pub mod scheduler;
+pub mod service;
+pub mod settler;
+pub mod suspects;
+pub mod sweeper;
+pub mod worker;
+
+use std::{future::Future, sync::Arc};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{
+    domain::{failure::Attempt, name::JobId},
+    job::{Envelope, Job, Outcome, QueueName},
+    store::{StoreError, entries::Entry, runs::SlotRef},
+};
+
+pub use lease::Lease;
+
+/// Which stream, and what its entries are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QueueId {
+    /// Jobs of producers.
+    Jobs(QueueName),
+    /// Slot turns of one channel.
+    Batch(String),
+}
+
+impl QueueId {
+    /// Its name in `jobs:<queue>`.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Jobs(name) => name.as_str().to_owned(),
+            Self::Batch(channel) => format!("batch:{channel}"),
+        }
+    }
+}
+
+/// One queue as this daemon serves it.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    /// Which.
+    pub id: QueueId,
+    /// Its stream's name.
+    pub name: Arc<str>,
+    /// How many entries may be in hand at once.
+    pub permits: Arc<Semaphore>,
+    /// How many that is.
+    pub capacity: usize,
+}
+
+impl Queue {
+    /// A queue with so many permits.
+    pub fn new(id: QueueId, capacity: usize) -> Self {
+        Self {
+            name: id.name().into(),
+            id,
+            permits: Arc::new(Semaphore::new(capacity)),
+            capacity,
+        }
+    }
+}
+
+/// An entry in hand: it carries its permit and its lease until it is settled.
+#[derive(Debug)]
+pub struct Delivery {
+    /// Its queue.
+    pub queue: Queue,
+    /// The entry as it was read.
+    pub entry: Entry,
+    /// Renewed until it is settled.
+    pub lease: Arc<Lease>,
+    /// One of the queue's permits.
+    pub permit: OwnedSemaphorePermit,
+    /// Held by an adopted entry: one suspect runs at a time.
+    pub suspect: Option<OwnedSemaphorePermit>,
+}
+
+/// A job ready to run.
+#[derive(Debug)]
+pub struct JobTask {
+    /// What it is called.
+    pub id: JobId,
+    /// Which attempt this is.
+    pub attempt: Attempt,
+    /// What all jobs share.
+    pub envelope: Envelope,
+    /// Its work.
+    pub job: Job,
+    /// Tells whether the entry is still ours, and takes note of progress.
+    pub lease: Arc<Lease>,
+}
+
+/// What the queue needs of those who do the work.
+///
+/// A trait with one implementation, on purpose: it turns the dependency round, so that `handler` may
+/// not reach into the queue.
+pub trait Handle: Send + Sync + 'static {
+    /// Runs a job.
+    fn job(&self, task: JobTask) -> impl Future<Output = Outcome> + Send;
+    /// Runs one turn of a slot.
+    fn turn(&self, slot: SlotRef, lease: Arc<Lease>) -> impl Future<Output = Outcome> + Send;
+    /// Works off an alarm that is not a job's: `expire|<C>|<batch>`. Returns when it is due again.
+    fn alarm(&self, member: &str) -> impl Future<Output = Result<Option<i64>, StoreError>> + Send;
+    /// A slot's entry killed its daemon again and again: its run is stopped.
+    fn poisoned(&self, slot: &SlotRef) -> impl Future<Output = Result<(), StoreError>> + Send;
+}

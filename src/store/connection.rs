@@ -189,4 +189,14 @@ impl Connection {
         let answer = pipeline.query_async(&mut connection).await;
         self.check(generation, answer).await
     }
+
+    /// Messages published on `channel`, over a connection of their own.
+    pub async fn subscribe(
+        &self,
+        channel: &str,
+    ) -> Result<impl futures_util::Stream<Item = redis::Msg> + use<>, StoreError> {
+        let mut subscription = self.inner.client.get_async_pubsub().await?;
+        subscription.subscribe(channel).await?;
+        Ok(subscription.into_on_message())
+    }
 }

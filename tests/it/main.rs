@@ -1,3 +1,14 @@
-//! Tests of the whole (being written).
+//! Tests of the whole: the real binary, a real Redis, a provider that counts. One module a subject.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected fails, in its support too"
+)]
 
 mod contract;
+mod layers;
+mod support;
+mod support_works;

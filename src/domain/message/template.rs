@@ -27,30 +27,29 @@ pub(super) struct Template {
 impl Template {
     /// Compiles a text, and lists the variables it may look up.
     pub(super) fn compile(text: &str) -> Result<(Self, BTreeSet<String>), MessageError> {
-        let mut environment = Environment::empty();
-        environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
-        environment.set_fuel(Some(FUEL));
-        environment.set_recursion_limit(MAX_DEPTH);
-        for name in ["default", "d"] {
-            environment.add_filter(name, default);
-        }
-        environment.add_filter("upper", |text: String| text.to_uppercase());
-        environment.add_filter("lower", |text: String| text.to_lowercase());
-        environment.add_filter("trim", |text: String| text.trim().to_owned());
-        environment.add_filter("capitalize", |text: String| capitalize(&text));
+        let refused = |error: &Error| MessageError::Syntax {
+            reason: sentence(error),
+        };
+        let mut environment = environment();
         environment
             .add_template_owned(NAME, text.to_owned())
-            .map_err(|e| MessageError::Syntax {
-                reason: sentence(&e),
-            })?;
-        let names: BTreeSet<String> = match environment.get_template(NAME) {
-            Ok(template) => template.undeclared_variables(false).into_iter().collect(),
-            Err(error) => {
-                return Err(MessageError::Syntax {
-                    reason: sentence(&error),
-                });
+            .map_err(|e| refused(&e))?;
+        let template = environment.get_template(NAME).map_err(|e| refused(&e))?;
+        let names: BTreeSet<String> = template.undeclared_variables(false).into_iter().collect();
+        // Unknown filters and functions only show when they are reached: try with every variable,
+        // and with none.
+        for sample in [Some(Value::from("x")), None] {
+            let values = names
+                .iter()
+                .filter_map(|name| Some((name.clone(), sample.clone()?)))
+                .collect();
+            let tried = template.render(Value::from_object(Context::new(values)));
+            if let Err(error) = tried
+                && is_unknown_name(error.kind())
+            {
+                return Err(refused(&error));
             }
-        };
+        }
         let template = Self {
             environment: Arc::new(environment),
             names: Arc::new(names.clone()),
@@ -65,10 +64,7 @@ impl Template {
             .iter()
             .filter_map(|name| Some((name.clone(), vars.value(name)?)))
             .collect();
-        let context = Arc::new(Context {
-            values,
-            missed: Mutex::default(),
-        });
+        let context = Arc::new(Context::new(values));
         let rendered = self
             .environment
             .get_template(NAME)
@@ -90,6 +86,30 @@ impl Template {
     }
 }
 
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::empty();
+    environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+    environment.set_fuel(Some(FUEL));
+    environment.set_recursion_limit(MAX_DEPTH);
+    environment.add_filter("default", default);
+    environment.add_filter("d", default);
+    environment.add_filter("upper", |text: String| text.to_uppercase());
+    environment.add_filter("lower", |text: String| text.to_lowercase());
+    environment.add_filter("trim", |text: String| text.trim().to_owned());
+    environment.add_filter("capitalize", |text: String| capitalize(&text));
+    environment
+}
+
+const fn is_unknown_name(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::UnknownFilter
+            | ErrorKind::UnknownFunction
+            | ErrorKind::UnknownTest
+            | ErrorKind::UnknownMethod
+    )
+}
+
 /// The values of one recipient, which remembers what was asked for in vain: the error of the
 /// template language does not name it.
 #[derive(Debug)]
@@ -99,6 +119,13 @@ struct Context {
 }
 
 impl Context {
+    fn new(values: BTreeMap<String, Value>) -> Self {
+        Self {
+            values,
+            missed: Mutex::default(),
+        }
+    }
+
     fn missed(&self) -> Option<String> {
         self.missed.lock().ok()?.take()
     }
@@ -108,10 +135,10 @@ impl Object for Context {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let name = key.as_str()?;
         let found = self.values.get(name).cloned();
-        if found.is_none() {
-            if let Ok(mut missed) = self.missed.lock() {
-                *missed = Some(name.to_owned());
-            }
+        if found.is_none()
+            && let Ok(mut missed) = self.missed.lock()
+        {
+            *missed = Some(name.to_owned());
         }
         found
     }

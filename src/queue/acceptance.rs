@@ -1,0 +1,308 @@
+//! Acceptance: from a raw entry to a job that may run now, or an ending.
+//!
+//! The envelope is judged here, once, in this order: size and shape, `not_after`, the `id` (who else
+//! has it), `at`, `after`. What an id protects is written before anything runs: two entries with the
+//! same id never run both.
+
+use std::time::Duration;
+
+use crate::{
+    domain::{clock::EpochMs, failure::Attempt, name::JobId},
+    job::{DeadCode, Envelope, Job, QueueName, RawJob, Rejection, RejectionCode, decode},
+    store::{
+        Store, StoreError,
+        entries::EntryBody,
+        jobs::{Acceptance, Wake},
+    },
+};
+
+/// A parked job looks again after this time at the latest; the end of what it waits for wakes it.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// A job waits so long for jobs that nobody knows.
+const UNKNOWN_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// A job as it stands under its name.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// What it is called.
+    pub id: JobId,
+    /// `<queue>:<entry id>` of the entry that runs it.
+    pub entry: String,
+    /// Whether the producer gave the id.
+    pub named: bool,
+    /// Whether the job's hash is there and ours.
+    pub written: bool,
+    /// Which attempt this is.
+    pub attempt: Attempt,
+    /// The job as it came.
+    pub payload: Vec<u8>,
+    /// Its campaign, for the status.
+    pub campaign: String,
+}
+
+/// What acceptance decided.
+#[derive(Debug)]
+pub enum Admission {
+    /// Run it now.
+    Run {
+        /// The job's standing.
+        accepted: Accepted,
+        /// Its envelope.
+        envelope: Envelope,
+        /// Its work.
+        job: Job,
+    },
+    /// Nothing to do: another entry stands for this job, or it has ended.
+    Absorb,
+    /// Not yet.
+    Wait {
+        /// The job's standing.
+        accepted: Accepted,
+        /// When to look again.
+        until: EpochMs,
+        /// Whether it waits for other jobs.
+        parked: bool,
+    },
+    /// Refused.
+    Refuse {
+        /// The job's standing.
+        accepted: Accepted,
+        /// Why.
+        rejection: Rejection,
+    },
+    /// It cannot run any more.
+    Dead {
+        /// The job's standing.
+        accepted: Accepted,
+        /// Why.
+        code: DeadCode,
+        /// The same as a sentence.
+        sentence: String,
+    },
+}
+
+/// Judges the entries of producers' queues.
+#[derive(Debug, Clone)]
+pub struct Porter {
+    /// The store.
+    pub store: Store,
+    /// Largest job.
+    pub max_bytes: usize,
+}
+
+impl Porter {
+    /// Judges one entry.
+    pub async fn admit(
+        &self,
+        queue: QueueName,
+        entry_id: &str,
+        deliveries: u32,
+        body: EntryBody,
+    ) -> Result<Admission, StoreError> {
+        let entry = format!("{queue}:{entry_id}");
+        let unnamed = |payload: Vec<u8>| Accepted {
+            id: JobId::of_entry(queue.as_str(), entry_id),
+            entry: entry.clone(),
+            named: false,
+            written: false,
+            attempt: Attempt::FIRST,
+            payload,
+            campaign: String::new(),
+        };
+        match body {
+            EntryBody::Job(payload) => {
+                let accepted = unnamed(payload);
+                if deliveries > 1 && self.has_ended(&accepted).await? {
+                    return Ok(Admission::Absorb);
+                }
+                self.judge(queue, accepted).await
+            }
+            EntryBody::Ref(id) => self.wake(queue, &id, unnamed(Vec::new())).await,
+            EntryBody::Slot(_) | EntryBody::Unknown => {
+                let rejection = Rejection::new(
+                    RejectionCode::MissingField,
+                    "the entry has no field \"job\": XADD <stream> * job '{...}'",
+                );
+                Ok(Admission::Refuse {
+                    accepted: unnamed(Vec::new()),
+                    rejection,
+                })
+            }
+        }
+    }
+
+    /// A redelivered entry without an id may have ended just before it could be settled.
+    async fn has_ended(&self, accepted: &Accepted) -> Result<bool, StoreError> {
+        let state = self.store.job_field(accepted.id.as_str(), "state").await?;
+        Ok(state.is_some_and(|state| state != "running"))
+    }
+
+    async fn judge(&self, queue: QueueName, mut accepted: Accepted) -> Result<Admission, StoreError> {
+        let size = accepted.payload.len();
+        if size > self.max_bytes {
+            let rejection = Rejection::too_big(size, self.max_bytes);
+            return Ok(Admission::Refuse { accepted, rejection });
+        }
+        let (envelope, job) = match decode(queue, &accepted.payload) {
+            Ok(decoded) => decoded,
+            Err(rejection) => {
+                if let Ok(raw) = RawJob::parse(&accepted.payload) {
+                    accepted.campaign = raw.campaign().map(|c| c.to_string()).unwrap_or_default();
+                    if let Some(id) = raw.id() {
+                        accepted.id = id;
+                        accepted.named = true;
+                    }
+                }
+                return Ok(Admission::Refuse { accepted, rejection });
+            }
+        };
+        accepted.campaign = job.campaign().map(ToString::to_string).unwrap_or_default();
+        if let Some(refused) = self.check_expiry(&envelope, &accepted).await? {
+            return Ok(refused);
+        }
+        if let (Some(id), Some(digest)) = (&envelope.id, &envelope.digest) {
+            let by_entry = accepted.id.clone();
+            accepted.id = id.clone();
+            accepted.named = true;
+            match self.accept(queue, &accepted, digest).await? {
+                Acceptance::Fresh => accepted.written = true,
+                Acceptance::Resume { attempt } => {
+                    accepted.written = true;
+                    accepted.attempt = Attempt::new(attempt).unwrap_or(Attempt::FIRST);
+                }
+                Acceptance::Held { .. } | Acceptance::Waiting | Acceptance::Ended => return Ok(Admission::Absorb),
+                Acceptance::Conflict => {
+                    let rejection = Rejection::of_field(
+                        RejectionCode::IdConflict,
+                        "id",
+                        format!("\"{id}\" belongs to a job with another payload until 24 h after its end"),
+                    );
+                    // The id is another job's: the refusal is noted under the entry.
+                    accepted.id = by_entry;
+                    accepted.named = false;
+                    return Ok(Admission::Refuse { accepted, rejection });
+                }
+            }
+        }
+        self.timing(accepted, envelope, job).await
+    }
+
+    /// An alarm's entry: the job's payload lives in its hash.
+    async fn wake(&self, queue: QueueName, id: &str, mut accepted: Accepted) -> Result<Admission, StoreError> {
+        let Ok(id) = JobId::of_wire(id) else { return Ok(Admission::Absorb) };
+        let (payload, attempt) = match self.store.wake_job(id.as_str(), &accepted.entry).await? {
+            Wake::Run { payload, attempt } => (payload, attempt),
+            Wake::Absorbed => return Ok(Admission::Absorb),
+        };
+        accepted.named = !id.is_of_entry();
+        accepted.id = id;
+        accepted.written = true;
+        accepted.attempt = Attempt::new(attempt).unwrap_or(Attempt::FIRST);
+        accepted.payload = payload.into_bytes();
+        match decode(queue, &accepted.payload) {
+            Ok((envelope, job)) => {
+                accepted.campaign = job.campaign().map(ToString::to_string).unwrap_or_default();
+                if let Some(refused) = self.check_expiry(&envelope, &accepted).await? {
+                    return Ok(refused);
+                }
+                self.timing(accepted, envelope, job).await
+            }
+            Err(rejection) => Ok(Admission::Refuse { accepted, rejection }),
+        }
+    }
+
+    async fn check_expiry(&self, envelope: &Envelope, accepted: &Accepted) -> Result<Option<Admission>, StoreError> {
+        let Some(not_after) = envelope.not_after else { return Ok(None) };
+        let now = EpochMs(self.store.now_ms().await?);
+        if now <= not_after {
+            return Ok(None);
+        }
+        let rejection = Rejection::of_field(
+            RejectionCode::Expired,
+            "not_after",
+            format!("{} has passed: it is {}", not_after.to_rfc3339(), now.to_rfc3339()),
+        );
+        Ok(Some(Admission::Refuse {
+            accepted: accepted.clone(),
+            rejection,
+        }))
+    }
+
+    async fn accept(&self, queue: QueueName, job: &Accepted, digest: &str) -> Result<Acceptance, StoreError> {
+        let (id, entry, campaign) = (job.id.as_str(), job.entry.as_str(), job.campaign.as_str());
+        let first = self.store.accept_job(id, entry, digest, queue.as_str(), campaign, None).await?;
+        let Acceptance::Held { entry: holder } = &first else { return Ok(first) };
+        let Some((holder_queue, holder_id)) = holder.split_once(':') else { return Ok(first) };
+        if self.store.entry_exists(holder_queue, holder_id).await? {
+            return Ok(first);
+        }
+        // The entry that held the job is gone (a failover lost it): this one adopts the job.
+        self.store.accept_job(id, entry, digest, queue.as_str(), campaign, Some(holder)).await
+    }
+
+    async fn timing(&self, accepted: Accepted, envelope: Envelope, job: Job) -> Result<Admission, StoreError> {
+        if let Some(at) = envelope.at
+            && EpochMs(self.store.now_ms().await?) < at
+        {
+            return Ok(Admission::Wait {
+                accepted,
+                until: at,
+                parked: false,
+            });
+        }
+        if envelope.after.is_empty() {
+            return Ok(Admission::Run {
+                accepted,
+                envelope,
+                job,
+            });
+        }
+        self.dependencies(accepted, envelope, job).await
+    }
+
+    async fn dependencies(&self, accepted: Accepted, envelope: Envelope, job: Job) -> Result<Admission, StoreError> {
+        let ids: Vec<String> = envelope.after.iter().map(ToString::to_string).collect();
+        // Enlist first and look then: an end between the two is seen by one of them.
+        let waiter = format!("{}|{}", accepted.entry.split(':').next().unwrap_or(""), accepted.id);
+        self.store.wait_for_jobs(&ids, &waiter, UNKNOWN_FOR + Duration::from_secs(3600)).await?;
+        let states = self.store.job_states(&ids).await?;
+        let of = |wanted: &str| states.iter().position(|s| s.as_deref() == Some(wanted));
+        if let Some(id) = of("dead").and_then(|i| ids.get(i)) {
+            let sentence = format!("\"{id}\", which this job comes after, ended dead");
+            return Ok(Admission::Dead {
+                accepted,
+                code: DeadCode::DependencyFailed,
+                sentence,
+            });
+        }
+        let open = states.iter().position(|s| s.as_deref() != Some("done"));
+        let Some(open) = open else {
+            return Ok(Admission::Run {
+                accepted,
+                envelope,
+                job,
+            });
+        };
+        let now = EpochMs(self.store.now_ms().await?);
+        let unknown = states.iter().position(|s| s.as_deref().is_none_or(|s| s == "rejected"));
+        if let Some(id) = unknown.and_then(|i| ids.get(i)) {
+            let parked_at = self.store.job_field(accepted.id.as_str(), "parked_at").await?;
+            let since = parked_at.and_then(|at| at.parse().ok()).map_or(now, EpochMs);
+            if now.since(since) >= UNKNOWN_FOR {
+                let sentence = format!("\"{id}\", which this job comes after, is unknown for 24 h");
+                return Ok(Admission::Dead {
+                    accepted,
+                    code: DeadCode::DependencyFailed,
+                    sentence,
+                });
+            }
+        }
+        tracing::debug!(job = %accepted.id, behind = ?ids.get(open), "parked");
+        Ok(Admission::Wait {
+            accepted,
+            until: now.plus(LOOK_AGAIN),
+            parked: true,
+        })
+    }
+}

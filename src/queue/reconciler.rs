@@ -1,0 +1,156 @@
+//! The reconciler: every ten seconds, what a crash left half done is done.
+//!
+//! For each run in progress: slots without a live lease and without an entry in the queue are armed
+//! again; a retry without an alarm gets one; outbox entries that a dead daemon left are published;
+//! finished runs leave the list. Bounded: so many runs a round, and each channel's queue is read
+//! once, whose length is the number of slots.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::store::{Store, StoreError, runs::SlotRef};
+
+use super::QueueId;
+
+/// How often.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// Runs looked at in one round, those without progress for longest first.
+const RUNS: usize = 1000;
+
+/// An outbox entry older than this was left behind: publishing takes milliseconds.
+const LEFT_BEHIND_MS: i64 = 5_000;
+
+/// Repairs runs.
+#[derive(Debug)]
+pub struct Reconciler {
+    /// The store.
+    pub store: Store,
+}
+
+impl Reconciler {
+    /// Works until `drain`. The first round is at once: a restart repairs what its crash left.
+    pub async fn run(self, drain: CancellationToken) {
+        let mut tick = tokio::time::interval(INTERVAL);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = drain.cancelled() => return,
+                _ = tick.tick() => {}
+            }
+            if let Err(error) = self.reconcile().await {
+                tracing::warn!(%error, "reconciling failed");
+            }
+        }
+    }
+
+    /// One round.
+    pub async fn reconcile(&self) -> Result<(), StoreError> {
+        let active = self.store.active(RUNS).await?;
+        let mut waiting: HashMap<String, HashSet<SlotRef>> = HashMap::new();
+        for (campaign, run) in active {
+            self.publish_leftovers(&campaign).await?;
+            let finished = if run.is_empty() {
+                self.store.outbox_len(&campaign).await? == 0
+            } else {
+                self.repair(&campaign, &run, &mut waiting).await?
+            };
+            if finished {
+                self.store.drop_active(&campaign, &run).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn publish_leftovers(&self, campaign: &str) -> Result<(), StoreError> {
+        loop {
+            let before = self.store.now_ms().await? - LEFT_BEHIND_MS;
+            let entries = self.store.outbox(campaign, before, 500).await?;
+            if entries.is_empty() {
+                return Ok(());
+            }
+            for (_, events) in &entries {
+                self.store.publish(events).await?;
+            }
+            let ids: Vec<String> = entries.into_iter().map(|(id, _)| id).collect();
+            self.store.clear_outbox(campaign, &ids).await?;
+        }
+    }
+
+    /// Repairs one run. Returns whether it needs no looking after any more.
+    async fn repair(
+        &self,
+        campaign: &str,
+        run: &str,
+        waiting: &mut HashMap<String, HashSet<SlotRef>>,
+    ) -> Result<bool, StoreError> {
+        let hash = self.store.run(campaign, run).await?;
+        let text = |field: &str| hash.get(field).map_or("", String::as_str);
+        let number = |field: &str| text(field).parse::<i64>().unwrap_or(0);
+        if text("state") != "running" {
+            // A run that is not there was announced and never made: its job will make it.
+            let sending = number("sending") > 0;
+            return Ok(!sending && self.store.outbox_len(campaign).await? == 0 && !hash.is_empty());
+        }
+        if hash.contains_key("paused_by") {
+            return Ok(false);
+        }
+        let now = self.store.now_ms().await?;
+        let next_retry = self.store.next_retry(campaign, run).await?;
+        let retry_due = next_retry.is_some_and(|at| at <= now);
+        if let Some(at) = next_retry.filter(|at| *at > now && *at < now + 86_400_000) {
+            self.store.arm(&format!("run|{campaign}|{run}"), at).await?;
+        }
+        if number("queued") == 0 && number("sending") == 0 && !retry_due {
+            return Ok(false);
+        }
+        let channel = text("channel");
+        if !waiting.contains_key(channel) {
+            let found = self.slots_waiting(channel).await?;
+            waiting.insert(channel.to_owned(), found);
+        }
+        let there = waiting.get(channel);
+        let tokens = self.store.hash(&self.store.keys.slots(campaign, run)).await?;
+        let missing: Vec<u32> = (0..u32::try_from(number("slots")).unwrap_or(0))
+            .filter(|k| {
+                let token = tokens.get(&format!("{k}:token")).and_then(|t| t.parse().ok());
+                token.is_none_or(|token| {
+                    let slot = SlotRef {
+                        campaign: campaign.to_owned(),
+                        run: run.to_owned(),
+                        slot: *k,
+                        token,
+                    };
+                    !there.is_some_and(|slots| slots.contains(&slot))
+                })
+            })
+            .collect();
+        if !missing.is_empty() {
+            let (channel, slots) = self.store.arm_slots(campaign, run, Some(&missing)).await?;
+            if !slots.is_empty() {
+                tracing::info!(campaign, run, slots = slots.len(), "slots armed again");
+            }
+            let texts: Vec<String> = slots.iter().map(ToString::to_string).collect();
+            self.store.add_entries(&QueueId::Batch(channel).name(), "slot", &texts).await?;
+        }
+        Ok(false)
+    }
+
+    async fn slots_waiting(&self, channel: &str) -> Result<HashSet<SlotRef>, StoreError> {
+        let queue = QueueId::Batch(channel.to_owned()).name();
+        let mut found = HashSet::new();
+        let mut from = "-".to_owned();
+        loop {
+            let (slots, next) = self.store.slot_entries(&queue, &from).await?;
+            found.extend(slots.iter().filter_map(|text| SlotRef::parse(text)));
+            match next {
+                Some(next) => from = next,
+                None => return Ok(found),
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The sweeper: adopts entries of daemons that are gone, and removes their consumers.
+//!
+//! Entries idle beyond the lease are anybody's; those of our own dead incarnations are ours at once.
+//! A dead consumer is removed only when nothing is pending with it, because removing it would lose
+//! what is.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::store::Store;
+
+use super::{Queue, lease::Registry, suspects::Suspect};
+
+/// Entries adopted by one sweep of one queue.
+const LIMIT: usize = 100;
+
+/// Sweeps every queue this daemon serves.
+#[derive(Debug)]
+pub struct Sweeper {
+    /// The queues, each with its way to its suspects.
+    pub queues: Vec<(Queue, mpsc::UnboundedSender<Suspect>)>,
+    /// The store.
+    pub store: Store,
+    /// What is in hand.
+    pub registry: Arc<Registry>,
+    /// Our consumer name.
+    pub incarnation: String,
+    /// Incarnations of this instance that are dead.
+    pub dead: Vec<String>,
+    /// How often.
+    pub interval: Duration,
+    /// Entries idle for longer are anybody's.
+    pub lease: Duration,
+}
+
+impl Sweeper {
+    /// Sweeps until `drain`.
+    pub async fn run(self, drain: CancellationToken) {
+        let mut tick = tokio::time::interval(self.interval);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut dead: Vec<Vec<String>> = vec![self.dead.clone(); self.queues.len()];
+        loop {
+            tokio::select! {
+                () = drain.cancelled() => return,
+                _ = tick.tick() => {}
+            }
+            for ((queue, suspects), dead) in self.queues.iter().zip(&mut dead) {
+                if let Err(error) = self.sweep(queue, suspects, dead).await {
+                    tracing::warn!(queue = %queue.name, %error, "sweeping failed");
+                }
+            }
+        }
+    }
+
+    async fn sweep(
+        &self,
+        queue: &Queue,
+        suspects: &mpsc::UnboundedSender<Suspect>,
+        dead: &mut Vec<String>,
+    ) -> Result<(), crate::store::StoreError> {
+        let adopted = self.store.adopt_entries(&queue.name, &self.incarnation, self.lease, LIMIT, dead).await?;
+        let all_found = adopted.len() < LIMIT;
+        for entry in adopted {
+            if self.registry.has(&queue.name, &entry.id) {
+                continue;
+            }
+            tracing::info!(queue = %queue.name, entry = %entry.id, deliveries = entry.deliveries, "adopted");
+            let lease = self.registry.add(&queue.name, &entry.id);
+            if suspects.send(Suspect { entry, lease }).is_err() {
+                return Ok(());
+            }
+        }
+        if all_found {
+            for consumer in dead.drain(..) {
+                self.store.remove_consumer(&queue.name, &consumer).await?;
+            }
+        }
+        Ok(())
+    }
+}

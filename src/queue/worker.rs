@@ -1,0 +1,505 @@
+//! What happens to an entry in hand: admitted, run, ended, settled.
+//!
+//! Guarantees: the outcome is written before the entry is settled, so a crash between the two repeats
+//! at most what is written the same way again; a lost entry is never settled; a panic is an outcome.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::FutureExt as _;
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    domain::{clock::EpochMs, retry::RetryPolicy},
+    job::{DeadCode, Envelope, Job, Next, Outcome, QueueName, RejectionCode},
+    metrics::Metrics,
+    store::{
+        Store, StoreError,
+        letters::{Letter, Letters},
+        outbox::Event,
+        runs::SlotRef,
+    },
+};
+
+use super::{
+    Delivery, Handle, JobTask, QueueId,
+    acceptance::{Accepted, Admission, Porter},
+    lease::{Lease, Registry},
+    settler::Settle,
+};
+
+/// A job without an id is written into its hash when it runs longer than this.
+const SHOWN_AFTER: Duration = Duration::from_millis(100);
+
+/// After a panic in a turn its slot rests so long.
+const PANIC_REST: Duration = Duration::from_secs(5);
+
+/// How jobs end and are kept.
+#[derive(Debug, Clone)]
+pub struct JobPolicy {
+    /// Kept after its end, with an id.
+    pub retention_with_id: Duration,
+    /// Kept after its end, without.
+    pub retention: Duration,
+    /// Retries of a job.
+    pub retry: RetryPolicy,
+    /// Deliveries before an entry is poison.
+    pub max_deliveries: u32,
+    /// Largest job.
+    pub max_bytes: usize,
+}
+
+/// Runs the entries of one queue.
+#[derive(Debug)]
+pub struct Worker<H> {
+    /// Those who do the work.
+    pub handle: Arc<H>,
+    /// The store.
+    pub store: Store,
+    /// How jobs end.
+    pub policy: JobPolicy,
+    /// What is in hand.
+    pub registry: Arc<Registry>,
+    /// To the queue's settler.
+    pub settles: mpsc::UnboundedSender<Settle>,
+    /// Back to the queue's apalis worker, after a snooze.
+    pub deliveries: mpsc::UnboundedSender<Delivery>,
+    /// Tracks snoozing entries.
+    pub tracker: TaskTracker,
+    /// Ends snoozes.
+    pub drain: CancellationToken,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Our consumer name.
+    pub incarnation: String,
+}
+
+impl<H: Handle> Worker<H> {
+    /// Runs one entry to its end.
+    pub async fn run(self: Arc<Self>, delivery: Delivery) {
+        delivery.lease.start();
+        match delivery.queue.id.clone() {
+            QueueId::Batch(_) => self.run_slot(delivery).await,
+            QueueId::Jobs(queue) => {
+                let lease = Arc::clone(&delivery.lease);
+                let ending = tokio::select! {
+                    ending = self.run_job(queue, &delivery) => ending,
+                    () = lease.lost() => Ok(Ending::Leave),
+                };
+                match ending {
+                    Ok(Ending::Settle) => self.settle(delivery, None),
+                    Ok(Ending::GiveBack) => self.give_back(&delivery).await,
+                    Ok(Ending::Leave) => self.forget(&delivery),
+                    // Redis is away: the entry stays pending and is tried again from the start.
+                    Err(error) => {
+                        tracing::warn!(%queue, entry = %delivery.entry.id, %error, "a job waits for redis");
+                        self.snooze(delivery, Duration::from_secs(1));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn run_slot(self: Arc<Self>, delivery: Delivery) {
+        let Some(slot) = (match &delivery.entry.body {
+            crate::store::entries::EntryBody::Slot(text) => SlotRef::parse(text),
+            _ => None,
+        }) else {
+            tracing::warn!(queue = %delivery.queue.name, entry = %delivery.entry.id, "not a slot, dropped");
+            return self.settle(delivery, None);
+        };
+        if delivery.entry.deliveries > self.policy.max_deliveries {
+            tracing::error!(%slot, "the turn of this slot ended its daemon too often: its run is paused");
+            return match self.handle.poisoned(&slot).await {
+                Ok(()) => self.settle(delivery, None),
+                Err(_) => self.snooze(delivery, Duration::from_secs(1)),
+            };
+        }
+        let lease = Arc::clone(&delivery.lease);
+        let outcome = AssertUnwindSafe(self.handle.turn(slot.clone(), lease)).catch_unwind().await;
+        if delivery.lease.is_lost() {
+            return self.forget(&delivery);
+        }
+        match outcome {
+            Err(_) => {
+                tracing::error!(%slot, "a turn panicked");
+                self.snooze(delivery, PANIC_REST);
+            }
+            Ok(Outcome::Again) => self.settle(delivery, Some(slot.to_string())),
+            Ok(Outcome::Snooze { until } | Outcome::Retry { at: until, .. }) => {
+                let now = self.store.now_ms().await.unwrap_or(until.0 - 1000);
+                self.snooze(delivery, EpochMs(now).until(until));
+            }
+            Ok(Outcome::Done { next, .. }) => match self.follow(&next).await {
+                Ok(()) => self.settle(delivery, None),
+                Err(_) => self.snooze(delivery, Duration::from_secs(1)),
+            },
+            Ok(Outcome::Rejected { .. } | Outcome::Dead { .. }) => self.settle(delivery, None),
+        }
+    }
+
+    async fn run_job(&self, queue: QueueName, delivery: &Delivery) -> Result<Ending, StoreError> {
+        let porter = Porter {
+            store: self.store.clone(),
+            max_bytes: self.policy.max_bytes,
+        };
+        let entry = &delivery.entry;
+        let admission = porter.admit(queue, &entry.id, entry.deliveries, entry.body.clone()).await?;
+        if let Admission::Run { accepted, .. } = &admission
+            && entry.deliveries > self.policy.max_deliveries
+        {
+            let sentence = format!("the job ended its daemon {} times", self.policy.max_deliveries);
+            return self.end_dead(queue, accepted, DeadCode::Poison, &sentence).await;
+        }
+        match admission {
+            Admission::Absorb => Ok(Ending::Settle),
+            Admission::Run {
+                accepted,
+                envelope,
+                job,
+            } => self.run_admitted(queue, &delivery.lease, accepted, envelope, job).await,
+            Admission::Wait {
+                accepted,
+                until,
+                parked,
+            } => {
+                let state = if parked { "parked" } else { "scheduled" };
+                self.delay(queue, &accepted, state, until, &[]).await
+            }
+            Admission::Refuse { accepted, rejection } => self.end_rejected(queue, &accepted, rejection.code, &rejection.sentence).await,
+            Admission::Dead {
+                accepted,
+                code,
+                sentence,
+            } => self.end_dead(queue, &accepted, code, &sentence).await,
+        }
+    }
+
+    async fn run_admitted(
+        &self,
+        queue: QueueName,
+        lease: &Arc<Lease>,
+        mut accepted: Accepted,
+        envelope: Envelope,
+        job: Job,
+    ) -> Result<Ending, StoreError> {
+        let began = Instant::now();
+        let task = JobTask {
+            id: accepted.id.clone(),
+            attempt: accepted.attempt,
+            envelope,
+            job,
+            lease: Arc::clone(lease),
+        };
+        let mut work = std::pin::pin!(AssertUnwindSafe(self.handle.job(task)).catch_unwind());
+        let outcome = match tokio::time::timeout(SHOWN_AFTER, &mut work).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                self.show_running(queue, &accepted).await?;
+                accepted.written = true;
+                work.await
+            }
+        };
+        self.metrics.job_ran(queue, began.elapsed());
+        if lease.is_lost() {
+            return Ok(Ending::Leave);
+        }
+        match outcome {
+            Err(_) => {
+                tracing::error!(job = %accepted.id, "a job panicked");
+                self.retry(queue, &accepted, "panic", "the handler panicked; see the log", None).await
+            }
+            Ok(Outcome::Again) => Ok(Ending::GiveBack),
+            Ok(Outcome::Done { result, next }) => {
+                self.follow(&next).await?;
+                self.end_done(queue, &accepted, &result).await
+            }
+            Ok(Outcome::Retry {
+                failure_code,
+                sentence,
+                at,
+            }) => self.retry(queue, &accepted, &failure_code, &sentence, Some(at)).await,
+            Ok(Outcome::Snooze { until }) => self.delay(queue, &accepted, "scheduled", until, &[]).await,
+            Ok(Outcome::Rejected { rejection }) => {
+                self.end_rejected(queue, &accepted, rejection.code, &rejection.sentence).await
+            }
+            Ok(Outcome::Dead { code, sentence }) => self.end_dead(queue, &accepted, code, &sentence).await,
+        }
+    }
+
+    async fn show_running(&self, queue: QueueName, accepted: &Accepted) -> Result<(), StoreError> {
+        let now = self.store.now_ms().await?;
+        let mut fields = vec![
+            ("state", "running".to_owned()),
+            ("queue", queue.to_string()),
+            ("campaign", accepted.campaign.clone()),
+            ("attempt", accepted.attempt.to_string()),
+        ];
+        if !accepted.written {
+            fields.push(("accepted_at", now.to_string()));
+            fields.push(("started_at", now.to_string()));
+        }
+        // A running job without an id is kept for long: its end sets the real time to live.
+        let ttl = (!accepted.named).then_some(self.policy.retention_with_id);
+        self.store.write_job(accepted.id.as_str(), &accepted.entry, ttl, &[], &fields).await?;
+        Ok(())
+    }
+
+    /// Wakes the runs that an outcome started or put off.
+    async fn follow(&self, next: &[Next]) -> Result<(), StoreError> {
+        for Next { campaign, run, at } in next {
+            match at {
+                Some(at) => self.store.arm(&format!("run|{campaign}|{run}"), at.0).await?,
+                None => wake_run(&self.store, campaign, run).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn retry(
+        &self,
+        queue: QueueName,
+        accepted: &Accepted,
+        code: &str,
+        sentence: &str,
+        at: Option<EpochMs>,
+    ) -> Result<Ending, StoreError> {
+        let Some(delay) = self.policy.retry.delay(accepted.attempt, rand::random()) else {
+            let sentence = format!("{sentence} (attempt {} of {})", accepted.attempt, self.policy.retry.max_attempts);
+            return self.end_dead(queue, accepted, DeadCode::AttemptsExhausted, &sentence).await;
+        };
+        let now = EpochMs(self.store.now_ms().await?);
+        let at = at.filter(|at| *at > now).unwrap_or_else(|| now.plus(delay));
+        let fields = [
+            ("attempt", accepted.attempt.next().to_string()),
+            ("error_code", code.to_owned()),
+            ("error", sentence.to_owned()),
+        ];
+        tracing::warn!(job = %accepted.id, attempt = %accepted.attempt, code, "job will be tried again");
+        self.delay(queue, accepted, "scheduled", at, &fields).await
+    }
+
+    /// Puts a job off: its payload moves into its hash, the alarm clock brings it back.
+    async fn delay(
+        &self,
+        queue: QueueName,
+        accepted: &Accepted,
+        state: &str,
+        at: EpochMs,
+        more: &[(&str, String)],
+    ) -> Result<Ending, StoreError> {
+        let now = self.store.now_ms().await?;
+        let mut fields = vec![
+            ("state", state.to_owned()),
+            ("queue", queue.to_string()),
+            ("campaign", accepted.campaign.clone()),
+            ("at", at.0.to_string()),
+            ("payload", String::from_utf8_lossy(&accepted.payload).into_owned()),
+            ("attempt", accepted.attempt.to_string()),
+        ];
+        if state == "parked" && self.store.job_field(accepted.id.as_str(), "parked_at").await?.is_none() {
+            fields.push(("parked_at", now.to_string()));
+        }
+        fields.extend(more.iter().map(|(f, v)| (*f, v.clone())));
+        if !self.store.write_job(accepted.id.as_str(), &accepted.entry, None, &[], &fields).await? {
+            return Ok(Ending::Leave);
+        }
+        self.store.arm(&format!("job|{queue}|{}", accepted.id), at.0).await?;
+        Ok(Ending::Settle)
+    }
+
+    async fn end_done(&self, queue: QueueName, accepted: &Accepted, result: &serde_json::Value) -> Result<Ending, StoreError> {
+        self.write_end(queue, accepted, "done", &[("result", result.to_string())]).await
+    }
+
+    async fn end_dead(&self, queue: QueueName, accepted: &Accepted, code: DeadCode, sentence: &str) -> Result<Ending, StoreError> {
+        tracing::warn!(job = %accepted.id, code = code.as_str(), "job ended dead");
+        self.write_letter(Letters::Dead, queue, accepted, code.as_str(), sentence).await?;
+        let fields = [("error_code", code.as_str().to_owned()), ("error", sentence.to_owned())];
+        self.write_end(queue, accepted, "dead", &fields).await
+    }
+
+    async fn end_rejected(
+        &self,
+        queue: QueueName,
+        accepted: &Accepted,
+        code: RejectionCode,
+        sentence: &str,
+    ) -> Result<Ending, StoreError> {
+        tracing::info!(job = %accepted.id, code = code.as_str(), "job rejected");
+        self.write_letter(Letters::Rejected, queue, accepted, code.as_str(), sentence).await?;
+        let fields = [("error_code", code.as_str().to_owned()), ("error", sentence.to_owned())];
+        if accepted.written {
+            return self.write_end(queue, accepted, "rejected", &fields).await;
+        }
+        let now = self.store.now_ms().await?;
+        let mut all = vec![
+            ("state", "rejected".to_owned()),
+            ("queue", queue.to_string()),
+            ("campaign", accepted.campaign.clone()),
+            ("finished_at", now.to_string()),
+        ];
+        all.extend(fields);
+        self.store.refuse_job(accepted.id.as_str(), self.retention(accepted), &all).await?;
+        self.tell(accepted, queue, "rejected", code.as_str(), now).await?;
+        Ok(Ending::Settle)
+    }
+
+    async fn write_letter(
+        &self,
+        which: Letters,
+        queue: QueueName,
+        accepted: &Accepted,
+        code: &str,
+        sentence: &str,
+    ) -> Result<(), StoreError> {
+        let mut letter = Letter::about(
+            queue.as_str(),
+            accepted.id.as_str(),
+            code,
+            sentence,
+            &accepted.payload,
+            self.policy.max_bytes,
+        );
+        letter.at = self.store.now_ms().await?;
+        self.store.write_letters(which, &[letter]).await
+    }
+
+    async fn write_end(
+        &self,
+        queue: QueueName,
+        accepted: &Accepted,
+        state: &'static str,
+        more: &[(&str, String)],
+    ) -> Result<Ending, StoreError> {
+        let now = self.store.now_ms().await?;
+        let mut fields = vec![
+            ("state", state.to_owned()),
+            ("queue", queue.to_string()),
+            ("campaign", accepted.campaign.clone()),
+            ("attempt", accepted.attempt.to_string()),
+            ("finished_at", now.to_string()),
+        ];
+        fields.extend(more.iter().map(|(f, v)| (*f, v.clone())));
+        let ttl = Some(self.retention(accepted));
+        let delete: &[&str] = if accepted.written { &["payload", "at"] } else { &[] };
+        if !self.store.write_job(accepted.id.as_str(), &accepted.entry, ttl, delete, &fields).await? {
+            return Ok(Ending::Leave);
+        }
+        let code = more.iter().find(|(f, _)| *f == "error_code").map_or("", |(_, v)| v.as_str());
+        self.tell(accepted, queue, state, code, now).await?;
+        self.metrics.job_ended(queue, state);
+        if accepted.named && state != "rejected" {
+            self.wake_waiters(accepted, now).await?;
+        }
+        Ok(Ending::Settle)
+    }
+
+    async fn tell(&self, job: &Accepted, queue: QueueName, state: &str, code: &str, now: i64) -> Result<(), StoreError> {
+        let mut event = serde_json::json!({
+            "event": format!("{}/{state}", job.entry), "type": "job", "job": job.id.as_str(),
+            "queue": queue.as_str(), "state": state, "at": now,
+        });
+        if let Some(fields) = event.as_object_mut() {
+            for (name, value) in [("campaign", job.campaign.as_str()), ("code", code)] {
+                if !value.is_empty() {
+                    fields.insert(name.to_owned(), value.into());
+                }
+            }
+        }
+        let events: Vec<Event> = Event::of(&event.to_string()).into_iter().collect();
+        self.store.publish(&events).await
+    }
+
+    async fn wake_waiters(&self, accepted: &Accepted, now: i64) -> Result<(), StoreError> {
+        loop {
+            let waiters = self.store.take_waiters(accepted.id.as_str()).await?;
+            if waiters.is_empty() {
+                return Ok(());
+            }
+            for waiter in waiters {
+                self.store.arm(&format!("job|{waiter}"), now).await?;
+            }
+        }
+    }
+
+    fn retention(&self, accepted: &Accepted) -> Duration {
+        if accepted.named {
+            self.policy.retention_with_id
+        } else {
+            self.policy.retention
+        }
+    }
+
+    fn settle(&self, delivery: Delivery, successor: Option<String>) {
+        // The settler outlives the workers; without it the entry stays pending, which is safe.
+        let _ = self.settles.send(Settle::new(delivery, successor));
+    }
+
+    fn forget(&self, delivery: &Delivery) {
+        self.registry.remove(&delivery.queue.name, &delivery.entry.id);
+    }
+
+    async fn give_back(&self, delivery: &Delivery) {
+        let ids = [delivery.entry.id.clone()];
+        if let Err(error) = self.store.give_back_entries(&delivery.queue.name, &self.incarnation, &ids).await {
+            tracing::warn!(queue = %delivery.queue.name, %error, "not given back: its lease will end");
+        }
+        self.forget(delivery);
+    }
+
+    /// Keeps an entry in hand, without a permit, and lets it run again later.
+    fn snooze(&self, delivery: Delivery, rest: Duration) {
+        let Delivery {
+            queue,
+            entry,
+            lease,
+            permit,
+            suspect,
+        } = delivery;
+        drop((permit, suspect));
+        lease.rest();
+        let (deliveries, drain) = (self.deliveries.clone(), self.drain.clone());
+        self.tracker.spawn(async move {
+            tokio::select! {
+                () = drain.cancelled() => return,
+                () = tokio::time::sleep(rest) => {}
+            }
+            let permit = tokio::select! {
+                () = drain.cancelled() => return,
+                permit = Arc::clone(&queue.permits).acquire_owned() => permit,
+            };
+            if let Ok(permit) = permit {
+                let _ = deliveries.send(Delivery {
+                    queue,
+                    entry,
+                    lease,
+                    permit,
+                    suspect: None,
+                });
+            }
+        });
+    }
+}
+
+/// Arms the idle slots of a run and enqueues them.
+pub async fn wake_run(store: &Store, campaign: &str, run: &str) -> Result<(), StoreError> {
+    let (channel, slots) = store.arm_slots(campaign, run, None).await?;
+    let texts: Vec<String> = slots.iter().map(ToString::to_string).collect();
+    store.add_entries(&QueueId::Batch(channel).name(), "slot", &texts).await
+}
+
+/// How an entry in hand ends.
+#[derive(Debug, PartialEq, Eq)]
+enum Ending {
+    /// Acknowledge and delete it.
+    Settle,
+    /// Give it back uncounted.
+    GiveBack,
+    /// It is another daemon's now.
+    Leave,
+}

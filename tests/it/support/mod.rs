@@ -1,0 +1,11 @@
+//! What the tests of the whole stand on: a private Redis, the real daemon, providers, and waiting without sleeping.
+//!
+//! Everything started here belongs to the test that started it, listens on a Unix socket or a free loopback port, and
+//! is killed by its process id when its value goes out of scope, also when the test fails. Nothing is mocked.
+
+#![allow(dead_code, reason = "each test uses the part it needs")]
+
+pub(crate) mod daemon;
+pub(crate) mod provider;
+pub(crate) mod redis;
+pub(crate) mod wait;
