@@ -19,8 +19,8 @@ pub enum Outcome {
     Done {
         /// Its result, shown in the job's status.
         result: Value,
-        /// An entry to add in the same script that settles this one.
-        next: Option<Next>,
+        /// Runs to wake, now or at a time.
+        next: Vec<Next>,
     },
     /// There is more to do: the same entry goes to the tail of its queue, no attempt counted.
     Again,
@@ -52,19 +52,21 @@ pub enum Outcome {
     },
 }
 
-/// An entry for a queue's stream.
+/// A run whose slots are to be put to work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Next {
-    /// The queue's name, such as `batch:sms-main`.
-    pub queue: String,
-    /// The entry's field `job`.
-    pub job: String,
+    /// Its campaign.
+    pub campaign: String,
+    /// Its name.
+    pub run: String,
+    /// When; at once without.
+    pub at: Option<EpochMs>,
 }
 
 impl Outcome {
     /// Done, with nothing to follow.
     pub fn done(result: Value) -> Self {
-        Self::Done { result, next: None }
+        Self::Done { result, next: Vec::new() }
     }
 }
 

@@ -33,9 +33,9 @@ fn with_tables(readme: &str) -> String {
     let rejections = RejectionCode::ALL.iter().map(|code| (code.as_str(), code.meaning()));
     let rows = RowCode::ALL.iter().map(|code| (code.as_str(), code.meaning()));
     let dead = DeadCode::ALL.iter().map(|code| (code.as_str(), code.meaning()));
-    let page = with_table(readme, "rejection", table(rejections));
-    let page = with_table(&page, "row", table(rows));
-    with_table(&page, "dead", table(dead))
+    let page = with_table(readme, "rejection", &table(rejections));
+    let page = with_table(&page, "row", &table(rows));
+    with_table(&page, "dead", &table(dead))
 }
 
 fn table<'a>(codes: impl Iterator<Item = (&'a str, &'a str)>) -> String {
@@ -47,11 +47,11 @@ fn table<'a>(codes: impl Iterator<Item = (&'a str, &'a str)>) -> String {
 }
 
 /// Replaces what stands between `<!-- codes:name -->` and `<!-- /codes -->`; a page without the marks stays as it is.
-fn with_table(page: &str, name: &str, table: String) -> String {
+fn with_table(page: &str, name: &str, table: &str) -> String {
     let mark = format!("<!-- codes:{name} -->\n");
     let Some((before, rest)) = page.split_once(&mark) else { return page.to_owned() };
     let Some((_, after)) = rest.split_once("<!-- /codes -->") else { return page.to_owned() };
-    [before, &mark, &table, "<!-- /codes -->", after].concat()
+    [before, &mark, table, "<!-- /codes -->", after].concat()
 }
 
 #[cfg(test)]

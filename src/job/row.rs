@@ -123,9 +123,7 @@ fn amount(columns: &mut Map<String, Value>, rules: &RowRules) -> Result<Amount, 
 
 fn currency(columns: &mut Map<String, Value>, rules: &RowRules) -> Result<Currency, RowRefusal> {
     let currency = match text(columns, "currency")? {
-        Some(code) => {
-            Currency::parse(&code).map_err(|error| RowRefusal::of_code(error.code(), error.to_string()))?
-        }
+        Some(code) => Currency::parse(&code).map_err(|error| RowRefusal::of_code(error.code(), error.to_string()))?,
         None => rules.currency.ok_or_else(|| {
             RowRefusal::new(RowCode::CurrencyMissing, "neither the row nor the job says the currency")
         })?,
@@ -137,15 +135,12 @@ fn currency(columns: &mut Map<String, Value>, rules: &RowRules) -> Result<Curren
     Err(RowRefusal::new(RowCode::CurrencyNotAllowed, sentence))
 }
 
-fn contact(
-    columns: &mut Map<String, Value>,
-    rules: &RowRules,
-) -> Result<Result<Phone, ContactError>, RowRefusal> {
+fn contact(columns: &mut Map<String, Value>, rules: &RowRules) -> Result<Result<Phone, ContactError>, RowRefusal> {
     let country = match text(columns, "country")? {
         None => rules.country,
-        Some(code) => Some(
-            Country::parse(&code).map_err(|error| RowRefusal::of_code(error.code(), error.to_string()))?,
-        ),
+        Some(code) => {
+            Some(Country::parse(&code).map_err(|error| RowRefusal::of_code(error.code(), error.to_string()))?)
+        }
     };
     let written = text(columns, "SMScontact")?;
     Ok(Phone::parse(written.as_deref().unwrap_or_default(), country))
@@ -218,7 +213,8 @@ mod tests {
     #[test]
     fn po_10_a_currency_comes_from_the_row_or_the_job_and_must_be_allowed() {
         let row = |currency: &str| json!({"amount":1,"currency":currency}).as_object().unwrap().clone();
-        let decode = |currency, rules: &RowRules| OrderRow::decode(row(currency), rules).map_err(|refusal| refusal.code);
+        let decode =
+            |currency, rules: &RowRules| OrderRow::decode(row(currency), rules).map_err(|refusal| refusal.code);
         assert_eq!(decode("MXN", &rules()).unwrap().currency.code(), "MXN");
         assert_eq!(decode("EURO", &rules()), Err(RowCode::UnknownCurrency));
         let none = RowRules { currency: None, ..rules() };
@@ -248,9 +244,20 @@ mod tests {
 
     #[test]
     fn the_codes_of_the_domain_are_codes_of_a_row() {
-        for code in ["concept_too_long", "reference_too_long", "key_too_long", "invalid_key", "amount_not_an_integer",
-            "amount_out_of_range", "unknown_currency", "unknown_country", "missing_variable", "template_failed",
-            "text_too_long", "expires_too_soon"] {
+        for code in [
+            "concept_too_long",
+            "reference_too_long",
+            "key_too_long",
+            "invalid_key",
+            "amount_not_an_integer",
+            "amount_out_of_range",
+            "unknown_currency",
+            "unknown_country",
+            "missing_variable",
+            "template_failed",
+            "text_too_long",
+            "expires_too_soon",
+        ] {
             assert!(RowCode::parse(code).is_some(), "{code}");
         }
     }

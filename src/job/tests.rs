@@ -24,7 +24,7 @@ fn control(job: &Value) -> Result<ControlJob, Rejection> {
 }
 
 /// A small valid job with these fields set or, where null, removed.
-fn with(fields: Value) -> Value {
+fn with(fields: &Value) -> Value {
     let mut job = json!({"campaign":"nov","currency":"EUR","rows":[{"amount":1250}]});
     for (name, value) in fields.as_object().unwrap() {
         job[name] = value.clone();
@@ -41,7 +41,10 @@ fn sentence(job: &Value) -> String {
 fn a_refusal_names_field_value_and_rule() {
     let cases = [
         (json!({"chanel":"x"}), r#"unknown_field: "chanel" is not a field of this queue: did you mean "channel"?"#),
-        (json!({"CAMPAIGN":"x"}), r#"unknown_field: "CAMPAIGN" is not a field of this queue: did you mean "campaign"?"#),
+        (
+            json!({"CAMPAIGN":"x"}),
+            r#"unknown_field: "CAMPAIGN" is not a field of this queue: did you mean "campaign"?"#,
+        ),
         (json!({"campaign":7}), "wrong_type: campaign: 7 is not a text"),
         (json!({"campaign":null}), "missing_field: campaign: the field is required"),
         (json!({"append":"yes"}), r#"wrong_type: append: "yes" is not true or false"#),
@@ -50,23 +53,26 @@ fn a_refusal_names_field_value_and_rule() {
         (json!({"expires_in":"9m"}), "expiry_too_short: expires_in: expiry of 9m is shorter than 10m"),
         (json!({"expires_in":"16d"}), "expiry_too_long: expires_in: expiry of 16d is longer than 15d"),
         (json!({"delivery":"now"}), "missing_field: channel: the field is required unless delivery is \"none\""),
-        (json!({"message":{"text":"x","url":"ende"}}), r#"invalid_value: message.url: "ende" is not known: did you mean "end"?"#),
+        (
+            json!({"message":{"text":"x","url":"ende"}}),
+            r#"invalid_value: message.url: "ende" is not known: did you mean "end"?"#,
+        ),
         (json!({"message":{"txt":"x"}}), r#"unknown_field: "txt" is not a field of message: did you mean "text"?"#),
         (json!({"after":["a",5]}), "wrong_type: after[1]: 5 is not a text"),
         (json!({"at":true}), "wrong_type: at: true is not a time: RFC 3339 with an offset, or epoch milliseconds"),
         (json!({"delivery":{"att":1}}), r#"unknown_field: "att" is not a field of delivery: did you mean "at"?"#),
     ];
     for (fields, expected) in cases {
-        assert_eq!(sentence(&with(fields)), expected);
+        assert_eq!(sentence(&with(&fields)), expected);
     }
-    let unlike = sentence(&with(json!({"zzzzzzzz":1})));
+    let unlike = sentence(&with(&json!({"zzzzzzzz":1})));
     assert!(unlike.contains("known are id, at, not_after, after, v, campaign"), "{unlike}");
 }
 
 #[test]
 fn a_refusal_shows_no_row_and_only_the_head_of_a_value() {
     let long = "x".repeat(100_000);
-    for job in [with(json!({"campaign": long})), with(json!({long.clone(): 1})), with(json!({"rows":[[&long]]}))] {
+    for job in [with(&json!({"campaign": long})), with(&json!({long.clone(): 1})), with(&json!({"rows":[[&long]]}))] {
         assert!(sentence(&job).len() < 600);
     }
 }
@@ -81,8 +87,11 @@ fn a_generate_job_becomes_its_domain_types() {
     });
     let (envelope, job) = generate(&job).unwrap();
     assert_eq!(envelope.id.unwrap().as_str(), "gen-nov");
-    assert_eq!((job.campaign.as_str(), job.currency.unwrap().code(), job.country.unwrap().code()), ("nov", "EUR", "ES"));
-    assert_eq!(job.expiry, Some(Expiry::In(std::time::Duration::from_secs(7200))));
+    assert_eq!(
+        (job.campaign.as_str(), job.currency.unwrap().code(), job.country.unwrap().code()),
+        ("nov", "EUR", "ES")
+    );
+    assert_eq!(job.expiry, Some(Expiry::In(std::time::Duration::from_hours(2))));
     let dispatch = job.delivery.dispatch().unwrap();
     assert_eq!((dispatch.channel.as_str(), dispatch.message.place()), ("sms-main", UrlPlace::Start));
     assert_eq!(job.rows, RowsSpec::File { path: "a.txt".to_owned(), format: Some(FileFormat::Csv) });
@@ -91,10 +100,10 @@ fn a_generate_job_becomes_its_domain_types() {
 
 #[test]
 fn a_job_that_says_nothing_of_delivery_sends_nothing() {
-    let (envelope, job) = generate(&with(json!({}))).unwrap();
+    let (envelope, job) = generate(&with(&json!({}))).unwrap();
     assert!(matches!(job.delivery, Delivery::None));
     assert_eq!((envelope.id, envelope.digest, job.expiry), (None, None, None));
-    let unused = with(json!({"delivery":"none","channel":"sms-main","message":{"text":"a {{ url }} b"}}));
+    let unused = with(&json!({"delivery":"none","channel":"sms-main","message":{"text":"a {{ url }} b"}}));
     assert_eq!(generate(&unused).unwrap_err().code, RejectionCode::UrlInMiddle);
 }
 
@@ -102,29 +111,29 @@ fn a_job_that_says_nothing_of_delivery_sends_nothing() {
 fn times_that_exclude_each_other_are_refused() {
     let send = |delivery: Value| json!({"delivery":delivery,"channel":"c","message":{"text":"x"}});
     let at = "2030-01-01T10:00:00+01:00";
-    let mut job = with(send(json!({"at":at})));
+    let mut job = with(&send(json!({"at":at})));
     let (_, decoded) = generate(&job).unwrap();
     assert!(matches!(decoded.delivery, Delivery::At(EpochMs(1_893_488_400_000), _)));
     job["at"] = json!(1_893_488_400_000_i64);
     assert_eq!(generate(&job).unwrap_err().code, RejectionCode::ConflictingTimes);
-    let late = with(json!({"at":at,"not_after":"2030-01-01T08:59:59Z"}));
+    let late = with(&json!({"at":at,"not_after":"2030-01-01T08:59:59Z"}));
     assert_eq!(generate(&late).unwrap_err().code, RejectionCode::ConflictingTimes);
-    assert!(generate(&with(json!({"at":at,"not_after":"2030-01-01T09:00:00Z"}))).is_ok());
+    assert!(generate(&with(&json!({"at":at,"not_after":"2030-01-01T09:00:00Z"}))).is_ok());
 }
 
 #[test]
 fn po_7_the_bounds_of_an_expiry_are_inclusive() {
     for (expires_in, ok) in [("10m", true), ("599s", false), ("15d", true), ("360h 1s", false)] {
-        assert_eq!(generate(&with(json!({"expires_in":expires_in}))).is_ok(), ok, "{expires_in}");
+        assert_eq!(generate(&with(&json!({"expires_in":expires_in}))).is_ok(), ok, "{expires_in}");
     }
 }
 
 #[test]
 fn a_job_waits_for_others_but_not_for_itself() {
-    let job = with(json!({"id":"b","after":["a","generate:1763719200000-0"]}));
+    let job = with(&json!({"id":"b","after":["a","generate:1763719200000-0"]}));
     assert_eq!(generate(&job).unwrap().0.after.len(), 2);
-    assert_eq!(generate(&with(json!({"id":"b","after":["b"]}))).unwrap_err().code, RejectionCode::InvalidValue);
-    assert_eq!(generate(&with(json!({"after":vec!["a"; 101]}))).unwrap_err().code, RejectionCode::InvalidValue);
+    assert_eq!(generate(&with(&json!({"id":"b","after":["b"]}))).unwrap_err().code, RejectionCode::InvalidValue);
+    assert_eq!(generate(&with(&json!({"after":vec!["a"; 101]}))).unwrap_err().code, RejectionCode::InvalidValue);
 }
 
 #[test]
@@ -205,7 +214,8 @@ fn a_queue_that_is_not_built_yet_says_so() {
 #[test]
 fn the_fields_that_decoding_knows_are_those_of_the_schema() {
     let names = |schema: &Value, path: &str| -> Vec<String> {
-        let mut names: Vec<_> = schema.pointer(path).unwrap()["properties"].as_object().unwrap().keys().cloned().collect();
+        let mut names: Vec<_> =
+            schema.pointer(path).unwrap()["properties"].as_object().unwrap().keys().cloned().collect();
         names.sort();
         names
     };
@@ -227,9 +237,22 @@ fn the_fields_that_decoding_knows_are_those_of_the_schema() {
 #[test]
 fn the_codes_of_the_domain_are_codes_of_a_rejection() {
     for code in [
-        "invalid_name", "invalid_id", "id_reserved", "invalid_time", "invalid_duration", "unknown_currency",
-        "unknown_country", "expiry_too_short", "expiry_too_long", "template_syntax", "url_in_middle", "url_twice",
-        "url_conflict", "text_too_long", "invalid_short_code", "wrong_state",
+        "invalid_name",
+        "invalid_id",
+        "id_reserved",
+        "invalid_time",
+        "invalid_duration",
+        "unknown_currency",
+        "unknown_country",
+        "expiry_too_short",
+        "expiry_too_long",
+        "template_syntax",
+        "url_in_middle",
+        "url_twice",
+        "url_conflict",
+        "text_too_long",
+        "invalid_short_code",
+        "wrong_state",
     ] {
         assert!(RejectionCode::parse(code).is_some(), "{code}");
     }
