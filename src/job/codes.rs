@@ -115,9 +115,9 @@ codes! {
         ExpiryTooShort = "expiry_too_short",
         /// The orders would expire more than 15 days after they are generated.
         ExpiryTooLong = "expiry_too_long",
-        /// `delivery: now` needs at least one row with a valid SMScontact.
+        /// `delivery: now` needs at least one row with a valid `SMScontact`.
         NoValidContact = "no_valid_contact",
-        /// `delivery: at` needs a valid SMScontact in every row, unless `allow_partial`; the rows without one are named.
+        /// `delivery: at` needs a valid `SMScontact` in every row, unless `allow_partial`; the rows without one are named.
         InvalidContacts = "invalid_contacts",
         /// Both `rows` and `rows_from` are given.
         RowsAndRowsFrom = "rows_and_rows_from",

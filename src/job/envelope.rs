@@ -107,7 +107,12 @@ impl RawJob {
         let mut value = Value::Object(self.0.clone());
         value.sort_all_objects();
         let hash = Sha256::digest(value.to_string().as_bytes());
-        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+        hash.iter().fold(String::with_capacity(64), |mut hex, byte| {
+            for nibble in [byte >> 4, byte & 15] {
+                hex.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
+            }
+            hex
+        })
     }
 }
 

@@ -34,7 +34,9 @@ impl Fields {
     pub(super) fn of_value(value: Value, path: String, known: &[&str]) -> Result<Self, Rejection> {
         match value {
             Value::Object(object) => Self::checked(object, path, known),
-            other => Err(wrong_type(&path, &other, "an object")),
+            other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+                Err(wrong_type(&path, &other, "an object"))
+            }
         }
     }
 

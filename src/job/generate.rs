@@ -310,7 +310,9 @@ fn rows(fields: &mut Fields) -> Result<RowsSpec, Rejection> {
     }
     let object = |(index, value): (usize, Value)| match value {
         Value::Object(row) => Ok(row),
-        other => Err(wrong_type(&format!("rows[{index}]"), &other, "an object")),
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+            Err(wrong_type(&format!("rows[{index}]"), &other, "an object"))
+        }
     };
     values.into_iter().enumerate().map(object).collect::<Result<_, _>>().map(RowsSpec::Inline)
 }

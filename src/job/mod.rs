@@ -11,8 +11,11 @@ mod envelope;
 mod fields;
 mod generate;
 mod outcome;
+mod published;
 mod queue_name;
 mod rejection;
+mod row;
+mod schema;
 mod strict;
 
 pub use codes::{DeadCode, RejectionCode, RowCode};
@@ -22,8 +25,11 @@ pub use generate::{
     Delivery, Dispatch, FileFormat, GenerateJob, INLINE_ROWS_MAX, MESSAGE_MAX_CHARS, RowsSpec, SHOWN_NAME_MAX_CHARS,
 };
 pub use outcome::{Next, Outcome};
+pub use published::{PublishedFile, published_files};
 pub use queue_name::QueueName;
 pub use rejection::Rejection;
+pub use row::{OrderRow, RowRefusal, RowRules, VARIABLES_MAX_BYTES};
+pub use schema::schema;
 
 use crate::domain::name::Name;
 
@@ -75,3 +81,6 @@ impl RawJob {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

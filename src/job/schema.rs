@@ -1,0 +1,300 @@
+//! The published JSON Schemas of the queues, generated from the types below.
+//!
+//! These types are the contract as a producer's tools see it; decoding asks the same fields in `envelope.rs`,
+//! `generate.rs` and `control.rs`, and tests hold the two together (same names, examples valid in both). A schema
+//! promises less than decoding checks: what it accepts may still be refused with a code.
+
+#![expect(dead_code, reason = "the types exist for their schema; decoding reads fields one by one for its sentences")]
+
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, schema_for};
+use serde_json::{Value, json};
+
+use super::queue_name::QueueName;
+
+/// The schema of a queue's jobs, or `None` while the queue is not available.
+pub fn schema(queue: QueueName) -> Option<Value> {
+    let own = match queue {
+        QueueName::Generate => schema_for!(Generate),
+        QueueName::Control => schema_for!(Control),
+        QueueName::Import | QueueName::Send | QueueName::Recurring => return None,
+    };
+    Some(with_envelope(queue, own))
+}
+
+/// Puts the envelope's fields beside the queue's own, and a name over both.
+fn with_envelope(queue: QueueName, own: Schema) -> Value {
+    let mut schema = own.to_value();
+    let envelope = schema_for!(EnvelopeFields).to_value();
+    let merge = |schema: &mut Value, part: &str| {
+        if let (Some(into), Some(from)) =
+            (schema.get_mut(part).and_then(Value::as_object_mut), envelope.get(part).and_then(Value::as_object))
+        {
+            into.extend(from.clone());
+        }
+    };
+    merge(&mut schema, "properties");
+    if let Some(object) = schema.as_object_mut() {
+        object.entry("$defs").or_insert_with(|| json!({}));
+        object.insert("title".to_owned(), format!("Remesa job: {queue}").into());
+        object.insert("$id".to_owned(), format!("https://remesa.example/jobs/{queue}/schema.json").into());
+    }
+    merge(&mut schema, "$defs");
+    schema.sort_all_objects();
+    schema
+}
+
+/// The fields of every job.
+#[derive(JsonSchema)]
+struct EnvelopeFields {
+    /// The producer's idempotency key: the same id with the same job is answered by the first job's outcome.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"))]
+    id: Option<String>,
+    /// Not before this time.
+    at: Option<Instant>,
+    /// Too late after this time: the job is rejected as `expired`.
+    not_after: Option<Instant>,
+    /// Ids of jobs that must be done first.
+    #[schemars(length(max = 100), inner(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$")))]
+    after: Option<Vec<String>>,
+    /// Version of the contract.
+    #[schemars(range(min = 1, max = 1))]
+    v: Option<u32>,
+}
+
+/// An instant: RFC 3339 with an offset, or epoch milliseconds.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Instant {
+    /// `2026-11-21T10:00:00+01:00`, or the digits of epoch milliseconds.
+    Written(String),
+    /// Epoch milliseconds, from the year 2000 on.
+    Number(#[schemars(range(min = 946_684_800_000_i64))] i64),
+}
+
+/// A name of a campaign, channel or payment point.
+#[derive(JsonSchema)]
+#[schemars(transparent)]
+struct NameText(#[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"))] String);
+
+/// The name of a run: a name, or one with `@` and digits.
+#[derive(JsonSchema)]
+#[schemars(transparent)]
+struct RunText(#[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(@[0-9]{1,20})?$"))] String);
+
+/// Generate the payment orders of a campaign, and send each with a message if asked.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Generate {
+    /// The campaign; one generate job each, unless `append`.
+    campaign: NameText,
+    /// Its name for people.
+    #[schemars(length(min = 1, max = 200))]
+    name: Option<String>,
+    /// ISO 3166 alpha-2: the country whose phone numbers need no prefix.
+    #[schemars(regex(pattern = "^ *[A-Za-z]{2} *$"))]
+    country: Option<String>,
+    /// ISO 4217: the currency of rows that name none.
+    #[schemars(regex(pattern = "^ *[A-Za-z]{3} *$"))]
+    currency: Option<String>,
+    /// Who collects; the configured default when absent.
+    payment_point: Option<NameText>,
+    /// How long after its generation an order expires: `10m` to `15d`, default `48h`. Not with `expires_at`.
+    expires_in: Option<String>,
+    /// When all orders expire: 10 minutes to 15 days after generation. Not with `expires_in`.
+    expires_at: Option<Instant>,
+    /// What kind of messages the campaign sends; `commercial` is not available yet.
+    category: Option<Category>,
+    /// Whether and when something is sent; default `none`.
+    delivery: Option<Delivery>,
+    /// The configured channel; required unless delivery is `none`.
+    channel: Option<NameText>,
+    /// What is sent; required unless delivery is `none`.
+    message: Option<MessageText>,
+    /// The rows themselves, at most 1,000. Exactly one of `rows` and `rows_from`.
+    #[schemars(length(min = 1, max = 1000))]
+    rows: Option<Vec<RowColumns>>,
+    /// A file with the rows.
+    rows_from: Option<RowsFrom>,
+    /// Adds orders to a campaign that has its generate job already.
+    append: Option<bool>,
+    /// With `delivery: at`: rows without a valid number are generated all the same.
+    allow_partial: Option<bool>,
+}
+
+/// What kind of messages a campaign sends.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Category {
+    /// About an order the person has.
+    Transactional,
+}
+
+/// Whether and when something is sent.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Delivery {
+    /// `none`: just generate. `now`: send as soon as the orders are there.
+    Word(DeliveryWord),
+    /// Generate and send at that time.
+    Scheduled(Scheduled),
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum DeliveryWord {
+    /// Just generate.
+    None,
+    /// Send as soon as the orders are there; at least one row needs a valid number.
+    Now,
+}
+
+/// Generation and sending happen then; every row needs a valid number, unless `allow_partial`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Scheduled {
+    /// When. Not together with the job's own `at`.
+    at: Instant,
+}
+
+/// A template and the place of the order's link.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct MessageText {
+    /// The text with `{{ column }}` placeholders; `{{ url }}` only at its very start or end.
+    #[schemars(length(max = 5000))]
+    text: String,
+    /// Where the link stands; default: where the text says, else the end.
+    url: Option<UrlPlace>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum UrlPlace {
+    /// Before the text, with one space.
+    Start,
+    /// After the text, with one space.
+    End,
+}
+
+/// One order. The known columns match in any case; every other column is a variable of the message.
+#[derive(JsonSchema)]
+struct RowColumns {
+    /// Identifies the row in its campaign; default `<job id>:<row>`.
+    key: Option<Cell>,
+    /// Shown to the payer; at most 150 characters.
+    reference: Option<Cell>,
+    /// Shown to the payer; at most 100 characters.
+    concept: Option<Cell>,
+    /// Whole minor units (cents): 1250 for 12.50. Required; a row without it is refused, the others go on.
+    amount: Option<Cell>,
+    /// ISO 4217, where it is not the job's.
+    currency: Option<Cell>,
+    /// ISO 3166 alpha-2, where it is not the job's.
+    country: Option<Cell>,
+    /// The phone number the message goes to.
+    #[schemars(rename = "SMScontact")]
+    sms_contact: Option<Cell>,
+    /// Variables.
+    #[schemars(flatten)]
+    others: BTreeMap<String, Value>,
+}
+
+/// A cell of a known column.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Cell {
+    /// As text.
+    Text(String),
+    /// As a number.
+    Number(f64),
+}
+
+/// A file of the spool folder.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct RowsFrom {
+    /// Its path below the spool folder.
+    file: String,
+    /// Its format, where the extension (`.csv`, `.ndjson`, `.jsonl`) does not tell it.
+    format: Option<FileFormat>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum FileFormat {
+    /// Comma, semicolon or tab separated, with a header.
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
+}
+
+/// A command. Target of pause and resume: a campaign, a campaign and a run, or a channel; of cancel: a campaign, or a
+/// campaign and a run; of retry: a campaign and a run.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Control {
+    /// What to do.
+    action: Action,
+    /// The campaign.
+    campaign: Option<NameText>,
+    /// The run of the campaign.
+    run: Option<RunText>,
+    /// The channel, alone; pause and resume only.
+    channel: Option<NameText>,
+    /// With cancel of a campaign: also cancel its orders that are still available.
+    cancel_orders: Option<bool>,
+    /// With retry: which deliveries. `all` = failed and unknown.
+    states: Option<States>,
+    /// With `order_event`: the order's number in its campaign.
+    #[schemars(range(min = 1))]
+    order: Option<u64>,
+    /// With `order_event`: the order's row key.
+    key: Option<String>,
+    /// With `order_event`: the code of the order's link, without campaign.
+    #[schemars(regex(pattern = "^[A-Za-z0-9]{6,16}$"))]
+    short_code: Option<String>,
+    /// With `order_event`: what happened.
+    event: Option<Event>,
+    /// With the event `paid`: minor units.
+    #[schemars(range(min = 1))]
+    amount: Option<u64>,
+    /// With `order_event`: when it happened.
+    occurred_at: Option<Instant>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Action {
+    /// Nothing further is claimed; what is under way ends.
+    Pause,
+    /// Takes a pause back.
+    Resume,
+    /// Ends a campaign or a run.
+    Cancel,
+    /// Sends again what failed or is unknown.
+    Retry,
+    /// The payment platform says what happened to an order.
+    OrderEvent,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum States {
+    /// The failed ones.
+    Failed,
+    /// The unknown ones; some may be sent twice.
+    Unknown,
+    /// Both.
+    All,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Event {
+    /// The payment is confirmed.
+    Paid,
+    /// The order may no longer be paid.
+    Cancelled,
+}
