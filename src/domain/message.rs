@@ -276,11 +276,11 @@ mod tests {
 
     const LINK: &str = "https://pay.example/?p=aB3dE5gH1j";
 
-    fn row(value: Value) -> Map<String, Value> {
+    fn row(value: &Value) -> Map<String, Value> {
         value.as_object().cloned().unwrap_or_default()
     }
 
-    fn rendered(text: &str, place: Option<UrlPlace>, vars: Value) -> Result<String, MessageError> {
+    fn rendered(text: &str, place: Option<UrlPlace>, vars: &Value) -> Result<String, MessageError> {
         Message::compile(text, place)?.render(&Vars::new(&row(vars), &[("amount", "12.50")]), LINK)
     }
 
@@ -310,7 +310,7 @@ mod tests {
         for (text, place, expected) in cases {
             let expected = expected.replace("LINK", LINK);
             assert_eq!(
-                rendered(text, place, json!({})).unwrap(),
+                rendered(text, place, &json!({})).unwrap(),
                 expected,
                 "{text:?} {place:?}"
             );
@@ -355,15 +355,15 @@ mod tests {
     fn po_12_blanks_that_a_value_brings_along_are_trimmed_too() {
         let vars = || json!({"a": "  Ana  "});
         assert_eq!(
-            rendered("{{ a }}", Some(UrlPlace::End), vars()).unwrap(),
+            rendered("{{ a }}", Some(UrlPlace::End), &vars()).unwrap(),
             format!("Ana {LINK}")
         );
         assert_eq!(
-            rendered("{{ a }}", Some(UrlPlace::Start), vars()).unwrap(),
+            rendered("{{ a }}", Some(UrlPlace::Start), &vars()).unwrap(),
             format!("{LINK} Ana")
         );
         assert_eq!(
-            rendered("Hola {{ a }}!", None, vars()).unwrap(),
+            rendered("Hola {{ a }}!", None, &vars()).unwrap(),
             format!("Hola   Ana  ! {LINK}")
         );
     }
@@ -373,11 +373,11 @@ mod tests {
         let text = "{{ name }} {{ amount }} {{ n }} {{ vip }}";
         let vars = json!({"name": "Ana", "n": 7, "vip": true});
         assert_eq!(
-            rendered(text, None, vars).unwrap(),
+            rendered(text, None, &vars).unwrap(),
             format!("Ana 12.50 7 true {LINK}")
         );
         assert_eq!(
-            rendered("{{ amount }}", None, json!({"amount": "9"})).unwrap(),
+            rendered("{{ amount }}", None, &json!({"amount": "9"})).unwrap(),
             format!("9 {LINK}")
         );
     }
@@ -385,10 +385,10 @@ mod tests {
     #[test]
     fn bm_22_a_missing_or_empty_value_fails_the_message_and_is_named() {
         for vars in [
-            json!({}),
-            json!({"name": ""}),
-            json!({"name": "  "}),
-            json!({"name": null}),
+            &json!({}),
+            &json!({"name": ""}),
+            &json!({"name": "  "}),
+            &json!({"name": null}),
         ] {
             for text in [
                 "Hola {{ name }}",
@@ -396,7 +396,7 @@ mod tests {
                 "{% if amount %}{{ name }}{% endif %}",
                 "{{ name.first }}",
             ] {
-                let error = rendered(text, None, vars.clone()).unwrap_err();
+                let error = rendered(text, None, vars).unwrap_err();
                 assert_eq!(
                     error,
                     MessageError::MissingVariable {
@@ -408,20 +408,19 @@ mod tests {
                 assert_eq!(error.reason(), "missing_variable:name");
             }
         }
-        let error = rendered("{{ amount }}", None, json!({"amount": ""})).unwrap_err();
+        let error = rendered("{{ amount }}", None, &json!({"amount": ""})).unwrap_err();
         assert_eq!(error.reason(), "missing_variable:amount");
     }
 
     #[test]
     fn bm_22_a_default_or_a_condition_stands_in_for_a_missing_value() {
         for vars in [json!({}), json!({"name": ""}), json!({"name": null})] {
-            let with_default =
-                rendered("Hola {{ name|default('cliente') }}", None, vars.clone()).unwrap();
+            let with_default = rendered("Hola {{ name|default('cliente') }}", None, &vars).unwrap();
             assert_eq!(with_default, format!("Hola cliente {LINK}"));
-            let asked = rendered("Hola{% if name %} {{ name }}{% endif %}", None, vars).unwrap();
+            let asked = rendered("Hola{% if name %} {{ name }}{% endif %}", None, &vars).unwrap();
             assert_eq!(asked, format!("Hola {LINK}"));
         }
-        let given = rendered("{{ name|d('x')|upper }}", None, json!({"name": "Ana"})).unwrap();
+        let given = rendered("{{ name|d('x')|upper }}", None, &json!({"name": "Ana"})).unwrap();
         assert_eq!(given, format!("ANA {LINK}"));
     }
 
@@ -430,7 +429,7 @@ mod tests {
         let vars = json!({"name": "{{ amount }} <b>&amp;"});
         for text in ["{{ name }}", "{{ name }}{% if false %}{% endif %}"] {
             assert_eq!(
-                rendered(text, None, vars.clone()).unwrap(),
+                rendered(text, None, &vars).unwrap(),
                 format!("{{{{ amount }}}} <b>&amp; {LINK}")
             );
         }
@@ -481,7 +480,7 @@ mod tests {
     #[test]
     fn a_greedy_template_runs_out_of_fuel_and_harms_nothing() {
         let text = "{% for a in x %}{% for b in x %}{% for c in x %}{{ c }}{% endfor %}{% endfor %}{% endfor %}";
-        let error = rendered(text, None, json!({"x": vec![1; 200]})).unwrap_err();
+        let error = rendered(text, None, &json!({"x": vec![1; 200]})).unwrap_err();
         assert_eq!(error.code(), "template_failed");
         assert_eq!(error.reason(), "template_failed");
     }
@@ -515,7 +514,7 @@ mod tests {
         fn plain_placeholders_read_as_in_the_template_language(
             text in "([a-z{}%# .\n]|\\{\\{ ?(a|b|url|true|not|ñ) ?\\}\\}|\\{%|\\{#|\\PC){0,12}", a in "\\PC{0,3}",
         ) {
-            let row = row(json!({"a": a, "ñ": 1}));
+            let row = row(&json!({"a": a, "ñ": 1}));
             let vars = Vars::new(&row, &[("b", "x")]);
             if let Some(pieces) = Pieces::compile(&text) {
                 let mut out = String::new();
@@ -529,7 +528,7 @@ mod tests {
         #[test]
         fn po_12_a_message_is_text_one_space_and_link(text in "[a-z ]{0,20}", name in "[a-z ]{0,9}[a-z]", start: bool) {
             let place = if start { UrlPlace::Start } else { UrlPlace::End };
-            let message = rendered(&format!("{text}{{{{ name }}}}"), Some(place), json!({"name": name})).unwrap();
+            let message = rendered(&format!("{text}{{{{ name }}}}"), Some(place), &json!({"name": name})).unwrap();
             let body = format!("{text}{name}");
             let body = body.trim();
             let expected = if start { format!("{LINK} {body}") } else { format!("{body} {LINK}") };

@@ -128,12 +128,9 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_thousand_rows_have_a_hundred_thousand_codes() {
+    fn ten_thousand_rows_have_ten_thousand_codes() {
         let code = |n: u32| ShortCode::derive(b"secret", "nov-dues", &n.to_string(), 0, 10);
-        assert_eq!(
-            (0..100_000).map(code).collect::<BTreeSet<_>>().len(),
-            100_000
-        );
+        assert_eq!((0..10_000).map(code).collect::<BTreeSet<_>>().len(), 10_000);
     }
 
     #[test]
