@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn po_7_a_millisecond_beyond_either_bound_is_refused() {
-        for expiry in both(MIN - MS) {
+        for expiry in both(MIN.saturating_sub(MS)) {
             assert_eq!(expiry.check(NOW).unwrap_err().code(), "expiry_too_short");
         }
         for expiry in both(MAX + MS) {
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn po_7_orders_that_expire_before_the_sending_ends_are_warned_of() {
         let expiry = Expiry::In(MIN);
-        assert!(!expiry.will_expire_unsent(NOW, NOW.plus(MIN - MS)));
+        assert!(!expiry.will_expire_unsent(NOW, NOW.plus(MIN.saturating_sub(MS))));
         assert!(expiry.will_expire_unsent(NOW, NOW.plus(MIN)));
     }
 

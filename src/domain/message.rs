@@ -132,15 +132,26 @@ impl Message {
         };
         if variables.remove(URL) {
             let twice = written.is_some() || count_url(rest) > 1;
-            return Err(if twice { MessageError::UrlTwice } else { MessageError::UrlInMiddle });
+            return Err(if twice {
+                MessageError::UrlTwice
+            } else {
+                MessageError::UrlInMiddle
+            });
         }
         let place = match (place, written) {
             (Some(asked), Some(written)) if asked != written && !rest.is_empty() => {
-                return Err(MessageError::UrlConflict { written: written.word(), asked: asked.word() });
+                return Err(MessageError::UrlConflict {
+                    written: written.word(),
+                    asked: asked.word(),
+                });
             }
             (asked, written) => asked.or(written).unwrap_or(UrlPlace::End),
         };
-        Ok(Self { body, place, variables })
+        Ok(Self {
+            body,
+            place,
+            variables,
+        })
     }
 
     /// Writes the message for one recipient, with exactly one space between text and link and
@@ -212,8 +223,20 @@ pub fn check_parts(rendered: &str, max: usize) -> Result<usize, MessageError> {
 
 /// Splits a `{{ url }}` off the start or the end.
 fn take_url(text: &str) -> (&str, Option<UrlPlace>) {
-    let behind = || text.strip_prefix("{{")?.trim_start().strip_prefix(URL)?.trim_start().strip_prefix("}}");
-    let before = || text.strip_suffix("}}")?.trim_end().strip_suffix(URL)?.trim_end().strip_suffix("{{");
+    let behind = || {
+        text.strip_prefix("{{")?
+            .trim_start()
+            .strip_prefix(URL)?
+            .trim_start()
+            .strip_prefix("}}")
+    };
+    let before = || {
+        text.strip_suffix("}}")?
+            .trim_end()
+            .strip_suffix(URL)?
+            .trim_end()
+            .strip_suffix("{{")
+    };
     if let Some(rest) = behind() {
         return (rest.trim_start(), Some(UrlPlace::Start));
     }
@@ -225,7 +248,10 @@ fn take_url(text: &str) -> (&str, Option<UrlPlace>) {
 
 /// How often the link is written; only to choose between two sentences.
 fn count_url(text: &str) -> usize {
-    text.split("{{").skip(1).filter(|t| t.trim_start_matches(['-', ' ']).starts_with(URL)).count()
+    text.split("{{")
+        .skip(1)
+        .filter(|t| t.trim_start_matches(['-', ' ']).starts_with(URL))
+        .count()
 }
 
 fn trim_tail(out: &mut String, from: usize) {
@@ -234,7 +260,9 @@ fn trim_tail(out: &mut String, from: usize) {
 }
 
 fn trim_head(out: &mut String, from: usize) {
-    let blanks = out.get(from..).map_or(0, |text| text.len() - text.trim_start().len());
+    let blanks = out
+        .get(from..)
+        .map_or(0, |text| text.len() - text.trim_start().len());
     if blanks > 0 {
         out.drain(from..from + blanks);
     }
@@ -248,11 +276,11 @@ mod tests {
 
     const LINK: &str = "https://pay.example/?p=aB3dE5gH1j";
 
-    fn row(value: Value) -> Map<String, Value> {
+    fn row(value: &Value) -> Map<String, Value> {
         value.as_object().cloned().unwrap_or_default()
     }
 
-    fn rendered(text: &str, place: Option<UrlPlace>, vars: Value) -> Result<String, MessageError> {
+    fn rendered(text: &str, place: Option<UrlPlace>, vars: &Value) -> Result<String, MessageError> {
         Message::compile(text, place)?.render(&Vars::new(&row(vars), &[("amount", "12.50")]), LINK)
     }
 
@@ -281,13 +309,22 @@ mod tests {
         ];
         for (text, place, expected) in cases {
             let expected = expected.replace("LINK", LINK);
-            assert_eq!(rendered(text, place, json!({})).unwrap(), expected, "{text:?} {place:?}");
+            assert_eq!(
+                rendered(text, place, &json!({})).unwrap(),
+                expected,
+                "{text:?} {place:?}"
+            );
         }
     }
 
     #[test]
     fn po_12_a_link_in_the_middle_or_twice_is_an_error() {
-        for text in ["Paga {{ url }} hoy", "a {{url}}.", "{% if a %}{{ url }}{% endif %}", "Hola {{ url|upper }} x"] {
+        for text in [
+            "Paga {{ url }} hoy",
+            "a {{url}}.",
+            "{% if a %}{{ url }}{% endif %}",
+            "Hola {{ url|upper }} x",
+        ] {
             assert_eq!(code(text, None), "url_in_middle", "{text}");
             assert_eq!(code(text, Some(UrlPlace::End)), "url_in_middle", "{text}");
         }
@@ -299,57 +336,91 @@ mod tests {
         ] {
             assert_eq!(code(text, None), "url_twice", "{text}");
         }
-        let sentence = Message::compile("Paga {{ url }} hoy", None).unwrap_err().to_string();
+        let sentence = Message::compile("Paga {{ url }} hoy", None)
+            .unwrap_err()
+            .to_string();
         assert!(sentence.contains("{{ url }} in the middle"), "{sentence}");
     }
 
     #[test]
     fn po_12_a_placeholder_and_another_place_contradict_each_other() {
         assert_eq!(code("{{ url }} Hola", Some(UrlPlace::End)), "url_conflict");
-        assert_eq!(code("Hola {{ url }}", Some(UrlPlace::Start)), "url_conflict");
+        assert_eq!(
+            code("Hola {{ url }}", Some(UrlPlace::Start)),
+            "url_conflict"
+        );
     }
 
     #[test]
     fn po_12_blanks_that_a_value_brings_along_are_trimmed_too() {
         let vars = || json!({"a": "  Ana  "});
-        assert_eq!(rendered("{{ a }}", Some(UrlPlace::End), vars()).unwrap(), format!("Ana {LINK}"));
-        assert_eq!(rendered("{{ a }}", Some(UrlPlace::Start), vars()).unwrap(), format!("{LINK} Ana"));
-        assert_eq!(rendered("Hola {{ a }}!", None, vars()).unwrap(), format!("Hola   Ana  ! {LINK}"));
+        assert_eq!(
+            rendered("{{ a }}", Some(UrlPlace::End), &vars()).unwrap(),
+            format!("Ana {LINK}")
+        );
+        assert_eq!(
+            rendered("{{ a }}", Some(UrlPlace::Start), &vars()).unwrap(),
+            format!("{LINK} Ana")
+        );
+        assert_eq!(
+            rendered("Hola {{ a }}!", None, &vars()).unwrap(),
+            format!("Hola   Ana  ! {LINK}")
+        );
     }
 
     #[test]
     fn values_come_from_the_row_first_and_then_from_the_order() {
         let text = "{{ name }} {{ amount }} {{ n }} {{ vip }}";
         let vars = json!({"name": "Ana", "n": 7, "vip": true});
-        assert_eq!(rendered(text, None, vars).unwrap(), format!("Ana 12.50 7 true {LINK}"));
-        assert_eq!(rendered("{{ amount }}", None, json!({"amount": "9"})).unwrap(), format!("9 {LINK}"));
+        assert_eq!(
+            rendered(text, None, &vars).unwrap(),
+            format!("Ana 12.50 7 true {LINK}")
+        );
+        assert_eq!(
+            rendered("{{ amount }}", None, &json!({"amount": "9"})).unwrap(),
+            format!("9 {LINK}")
+        );
     }
 
     #[test]
     fn bm_22_a_missing_or_empty_value_fails_the_message_and_is_named() {
-        for vars in [json!({}), json!({"name": ""}), json!({"name": "  "}), json!({"name": null})] {
-            for text in
-                ["Hola {{ name }}", "Hola {{ name|upper }}", "{% if amount %}{{ name }}{% endif %}", "{{ name.first }}"]
-            {
-                let error = rendered(text, None, vars.clone()).unwrap_err();
-                assert_eq!(error, MessageError::MissingVariable { name: "name".to_owned() }, "{text}");
+        for vars in [
+            &json!({}),
+            &json!({"name": ""}),
+            &json!({"name": "  "}),
+            &json!({"name": null}),
+        ] {
+            for text in [
+                "Hola {{ name }}",
+                "Hola {{ name|upper }}",
+                "{% if amount %}{{ name }}{% endif %}",
+                "{{ name.first }}",
+            ] {
+                let error = rendered(text, None, vars).unwrap_err();
+                assert_eq!(
+                    error,
+                    MessageError::MissingVariable {
+                        name: "name".to_owned()
+                    },
+                    "{text}"
+                );
                 assert_eq!(error.code(), "missing_variable");
                 assert_eq!(error.reason(), "missing_variable:name");
             }
         }
-        let error = rendered("{{ amount }}", None, json!({"amount": ""})).unwrap_err();
+        let error = rendered("{{ amount }}", None, &json!({"amount": ""})).unwrap_err();
         assert_eq!(error.reason(), "missing_variable:amount");
     }
 
     #[test]
     fn bm_22_a_default_or_a_condition_stands_in_for_a_missing_value() {
         for vars in [json!({}), json!({"name": ""}), json!({"name": null})] {
-            let with_default = rendered("Hola {{ name|default('cliente') }}", None, vars.clone()).unwrap();
+            let with_default = rendered("Hola {{ name|default('cliente') }}", None, &vars).unwrap();
             assert_eq!(with_default, format!("Hola cliente {LINK}"));
-            let asked = rendered("Hola{% if name %} {{ name }}{% endif %}", None, vars).unwrap();
+            let asked = rendered("Hola{% if name %} {{ name }}{% endif %}", None, &vars).unwrap();
             assert_eq!(asked, format!("Hola {LINK}"));
         }
-        let given = rendered("{{ name|d('x')|upper }}", None, json!({"name": "Ana"})).unwrap();
+        let given = rendered("{{ name|d('x')|upper }}", None, &json!({"name": "Ana"})).unwrap();
         assert_eq!(given, format!("ANA {LINK}"));
     }
 
@@ -357,16 +428,28 @@ mod tests {
     fn values_are_never_read_as_templates_nor_escaped() {
         let vars = json!({"name": "{{ amount }} <b>&amp;"});
         for text in ["{{ name }}", "{{ name }}{% if false %}{% endif %}"] {
-            assert_eq!(rendered(text, None, vars.clone()).unwrap(), format!("{{{{ amount }}}} <b>&amp; {LINK}"));
+            assert_eq!(
+                rendered(text, None, &vars).unwrap(),
+                format!("{{{{ amount }}}} <b>&amp; {LINK}")
+            );
         }
     }
 
     #[test]
     fn the_variables_of_a_text_are_listed_without_the_link() {
-        let names =
-            |text| -> Vec<String> { Message::compile(text, None).unwrap().variables().iter().cloned().collect() };
+        let names = |text| -> Vec<String> {
+            Message::compile(text, None)
+                .unwrap()
+                .variables()
+                .iter()
+                .cloned()
+                .collect()
+        };
         assert_eq!(names("{{ b }} {{a}} {{ b }} {{ url }}"), ["a", "b"]);
-        assert_eq!(names("{% if vip %}{{ name|upper }}{% endif %}"), ["name", "vip"]);
+        assert_eq!(
+            names("{% if vip %}{{ name|upper }}{% endif %}"),
+            ["name", "vip"]
+        );
         assert_eq!(names("Año {{ año }}"), ["año"]);
         assert!(names("Hola {{ url }}").is_empty());
     }
@@ -397,7 +480,7 @@ mod tests {
     #[test]
     fn a_greedy_template_runs_out_of_fuel_and_harms_nothing() {
         let text = "{% for a in x %}{% for b in x %}{% for c in x %}{{ c }}{% endfor %}{% endfor %}{% endfor %}";
-        let error = rendered(text, None, json!({"x": vec![1; 200]})).unwrap_err();
+        let error = rendered(text, None, &json!({"x": vec![1; 200]})).unwrap_err();
         assert_eq!(error.code(), "template_failed");
         assert_eq!(error.reason(), "template_failed");
     }
@@ -407,7 +490,10 @@ mod tests {
         let url = "u".repeat(30);
         let text = |letters: usize| format!("{} {url}", "a".repeat(letters));
         assert_eq!(check_parts(&text(129), 1), Ok(1));
-        assert_eq!(check_parts(&text(130), 1), Err(MessageError::TooLong { parts: 2, max: 1 }));
+        assert_eq!(
+            check_parts(&text(130), 1),
+            Err(MessageError::TooLong { parts: 2, max: 1 })
+        );
         assert_eq!(check_parts(&text(4 * 153 - 31), 4), Ok(4));
         let error = check_parts(&text(4 * 153 - 30), 4).unwrap_err();
         assert_eq!(error.code(), "text_too_long");
@@ -428,7 +514,7 @@ mod tests {
         fn plain_placeholders_read_as_in_the_template_language(
             text in "([a-z{}%# .\n]|\\{\\{ ?(a|b|url|true|not|ñ) ?\\}\\}|\\{%|\\{#|\\PC){0,12}", a in "\\PC{0,3}",
         ) {
-            let row = row(json!({"a": a, "ñ": 1}));
+            let row = row(&json!({"a": a, "ñ": 1}));
             let vars = Vars::new(&row, &[("b", "x")]);
             if let Some(pieces) = Pieces::compile(&text) {
                 let mut out = String::new();
@@ -442,7 +528,7 @@ mod tests {
         #[test]
         fn po_12_a_message_is_text_one_space_and_link(text in "[a-z ]{0,20}", name in "[a-z ]{0,9}[a-z]", start: bool) {
             let place = if start { UrlPlace::Start } else { UrlPlace::End };
-            let message = rendered(&format!("{text}{{{{ name }}}}"), Some(place), json!({"name": name})).unwrap();
+            let message = rendered(&format!("{text}{{{{ name }}}}"), Some(place), &json!({"name": name})).unwrap();
             let body = format!("{text}{name}");
             let body = body.trim();
             let expected = if start { format!("{LINK} {body}") } else { format!("{body} {LINK}") };

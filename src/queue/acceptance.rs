@@ -121,7 +121,7 @@ impl Porter {
             EntryBody::Ref(id) => self.wake(queue, &id, unnamed(Vec::new())).await,
             EntryBody::Slot(_) | EntryBody::Unknown => {
                 let rejection = Rejection::new(
-                    RejectionCode::MissingField,
+                    RejectionCode::NoJob,
                     "the entry has no field \"job\": XADD <stream> * job '{...}'",
                 );
                 Ok(Admission::Refuse { accepted: unnamed(Vec::new()), rejection })
