@@ -27,7 +27,7 @@ mod scripted;
 pub mod settings;
 mod template;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use sandbox::DEFAULT_URL as SANDBOX_DEFAULT_URL;
 use settings::{ChannelKind, ChannelSettings};
