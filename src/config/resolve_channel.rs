@@ -33,7 +33,7 @@ pub(super) fn channel(channel: &str, raw: raw::Channel, around: &Surroundings) -
     }
     let (retry_base, retry_cap) = retry(&table, &raw.retry_base, &raw.retry_cap)?;
     Ok(ChannelSettings {
-        name: name(&table, channel)?,
+        name: name(&table, channel)?.into(),
         kind,
         url: url(&table, kind, raw.url)?,
         method: one_of(&key("method"), &raw.method, &[("POST", "POST"), ("PUT", "PUT")])?.to_owned(),
