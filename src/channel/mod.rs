@@ -1,3 +1,198 @@
-//! Channels (being written).
+//! Channels: the way from a rendered message to a provider.
+//!
+//! A [`Channel`] is built once from its [`settings`] and asked to [`deliver`](Channel::deliver) one [`Submission`] at
+//! a time, from any number of tasks. It answers with the provider's id, with a [`Failure`] of the closed table in
+//! [`failure`], or with [`DeliverError::NotSent`], which is a promise: not one byte of the message left this process.
+//! It does not retry, does not pace, and does not log: the turn and the governor do.
+//!
+//! Reading order: `settings`, `http` (the call), `failure` (the table), `request` and `template` (what is sent),
+//! `reply` (what comes back), `pool` and `line` (connections), `sandbox` (the preset of the simulator).
 
+use std::fmt;
+use std::time::Instant;
+
+use crate::domain::failure::Failure;
+
+pub mod failure;
+mod http;
+mod line;
+mod pool;
+mod redact;
+mod reply;
+mod request;
+mod sandbox;
+#[cfg(test)]
+mod scripted;
 pub mod settings;
+mod template;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use sandbox::DEFAULT_URL as SANDBOX_DEFAULT_URL;
+use settings::{ChannelKind, ChannelSettings};
+
+/// One message to one contact, as it is handed to a provider.
+#[derive(Clone, Copy)]
+pub struct Submission<'a> {
+    /// The address, E.164 for an SMS.
+    pub to: &'a str,
+    /// The whole text, link included.
+    pub text: &'a str,
+    /// Our reference; delivery reports find the recipient by it.
+    pub reference: &'a str,
+    /// The same for every attempt at this message; a provider that de-duplicates does it by this.
+    pub idempotency_key: &'a str,
+    /// For how long the provider may try, if the message ends.
+    pub validity_seconds: Option<u64>,
+    /// Parts (SMS segments) of the text.
+    pub parts: usize,
+    /// After this instant the claim may belong to someone else: nothing is handed over any more.
+    pub deadline: Instant,
+}
+
+impl fmt::Debug for Submission<'_> {
+    /// Ids only: the address and the text are personal data.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Submission")
+            .field("reference", &self.reference)
+            .field("parts", &self.parts)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The provider took the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// The provider's id of the message, at most 128 bytes and without control characters.
+    pub provider_id: String,
+}
+
+/// Why a message was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeliverError {
+    /// The deadline passed before the first byte was handed over: release the recipient, count no attempt.
+    #[error("the deadline passed before the message was handed over")]
+    NotSent,
+    /// The attempt was made and failed; the class says what may be done next.
+    #[error("the provider did not accept the message")]
+    Failure(Failure),
+}
+
+impl From<Failure> for DeliverError {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+/// Why a channel cannot be built. None of these texts holds a template or a credential.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChannelError {
+    /// The template engine does not understand a template.
+    #[error("channel {channel}: the template of {place} has a syntax error in line {line}")]
+    Syntax {
+        /// Channel name.
+        channel: String,
+        /// `url`, `body` or `header <name>`.
+        place: String,
+        /// Line of the template, from 1.
+        line: usize,
+    },
+    /// A placeholder that does not exist.
+    #[error("channel {channel}: {place} uses {{{{ {name} }}}}, which is not one of the known variables or credentials")]
+    UnknownVariable {
+        /// Channel name.
+        channel: String,
+        /// `url`, `body` or `header <name>`.
+        place: String,
+        /// The unknown name.
+        name: String,
+    },
+    /// The body does not give JSON for every text.
+    #[error(
+        "channel {channel}: the body does not render to JSON; texts stand between quotes, as in \"to\": \"{{{{ to }}}}\""
+    )]
+    BodyNotJson {
+        /// Channel name.
+        channel: String,
+    },
+    /// Not an absolute http or https address, or one whose host depends on the message.
+    #[error("channel {channel}: url is not an http or https address with a fixed host")]
+    Url {
+        /// Channel name.
+        channel: String,
+    },
+    /// Not an HTTP method.
+    #[error("channel {channel}: method {method:?} is not an HTTP method")]
+    Method {
+        /// Channel name.
+        channel: String,
+        /// What was given.
+        method: String,
+    },
+    /// Not the name of a header, or one that the channel writes itself (Host, Content-Length, Connection ...).
+    #[error("channel {channel}: {header:?} cannot be set as a header")]
+    Header {
+        /// Channel name.
+        channel: String,
+        /// What was given.
+        header: String,
+    },
+    /// Not a JSON pointer of RFC 6901 (empty, or beginning with a slash).
+    #[error("channel {channel}: {key} is not a JSON pointer such as \"/id\"")]
+    Pointer {
+        /// Channel name.
+        channel: String,
+        /// `id_pointer` or `error_pointer`.
+        key: &'static str,
+    },
+    /// TLS cannot be set up, as a rule because the machine has no CA certificates.
+    #[error("channel {channel}: TLS cannot be set up; are the CA certificates of the system installed?")]
+    Tls {
+        /// Channel name.
+        channel: String,
+    },
+}
+
+/// A way to one provider. Cheap to share by reference; holds the connections.
+pub struct Channel {
+    /// What it was built from.
+    pub settings: ChannelSettings,
+    http: http::HttpProvider,
+}
+
+impl Channel {
+    /// Compiles the templates and prepares the connections; opens none. Needs no runtime.
+    ///
+    /// # Errors
+    /// A setting that cannot work, see [`ChannelError`].
+    pub fn build(settings: &ChannelSettings) -> Result<Self, ChannelError> {
+        let http = match settings.kind {
+            ChannelKind::Http => http::HttpProvider::build(settings)?,
+            ChannelKind::Sandbox => http::HttpProvider::build(&sandbox::preset(settings))?,
+        };
+        Ok(Self { settings: settings.clone(), http })
+    }
+
+    /// Hands one message to the provider and waits for its answer, at most `connect_timeout` and `timeout`.
+    ///
+    /// Dropping the future closes its connection; if the request had left, nobody knows what the provider did with
+    /// it, so a caller that drops it owes the recipient the state `unknown`.
+    ///
+    /// # Errors
+    /// [`DeliverError::NotSent`] if the deadline passed before anything was handed over, else the classified failure.
+    pub async fn deliver(&self, submission: &Submission<'_>) -> Result<Accepted, DeliverError> {
+        self.http.deliver(submission).await
+    }
+
+    /// Closes the connections that were idle for longer than `pool_idle`. They are never used again anyway; calling
+    /// this every few seconds gives the sockets of a channel without traffic back.
+    pub fn drop_idle(&self) {
+        self.http.drop_idle();
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Channel").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

@@ -75,7 +75,8 @@ impl fmt::Display for Secret {
 }
 
 /// One channel, as configured. Keys, units and ranges are described in `config/remesa.toml`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Its `Debug` shows neither query strings, header values nor bodies: people write tokens into them.
+#[derive(Clone, PartialEq, Eq)]
 pub struct ChannelSettings {
     /// The name that jobs use.
     pub name: String,

@@ -1,0 +1,231 @@
+//! The closed table of send failures: what happened on the wire, and what it means for the recipient.
+//!
+//! Every end of a call that is not an acceptance is one [`Trouble`], and [`classify`] is the only place that turns it
+//! into a [`Failure`]. The question behind every row is the same: can the provider have taken the message? If nobody
+//! knows, the row is *ambiguous*, never a guess.
+//!
+//! Codes are stable: `<code>` or `<code>:<what the provider said>`, the second part cut to 40 of `a-z 0-9 . _ -`.
+//! Metrics use what stands before the colon; `docs` and `jobs/README.md` list [`CODES`].
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::domain::failure::Failure;
+
+/// Every code that [`classify`] can give, before a colon.
+pub const CODES: [&str; 16] = [
+    "answer_lost",
+    "answer_timeout",
+    "answer_unreadable",
+    "answer_without_id",
+    "connect_timeout",
+    "connection_failed",
+    "connection_refused",
+    "name_not_resolved",
+    "not_authorised",
+    "quota_exceeded",
+    "rate_limited",
+    "redirected",
+    "refused",
+    "server_error",
+    "tls_failed",
+    "unavailable",
+];
+
+/// The longest wait that a provider may impose. A channel that waited longer for a typing error in a header would
+/// look dead; after a day it asks again.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_hours(24);
+
+/// Longest part of a provider's own error code that is kept.
+const DETAIL_BYTES: usize = 40;
+
+/// How a call ended when it did not end well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble<'a> {
+    /// The host name has no address.
+    NotResolved,
+    /// Nobody listens there.
+    ConnectionRefused,
+    /// Any other failure before the connection stood, or a connection that ended before a byte was written.
+    ConnectionFailed,
+    /// The connection did not stand in time.
+    ConnectTimeout,
+    /// The TLS handshake failed.
+    Tls,
+    /// The request left and no whole answer came in time.
+    AnswerTimeout,
+    /// The request left and the connection ended, or something that is not HTTP came back.
+    AnswerLost,
+    /// 2xx with a body that is not JSON, or too long.
+    AnswerUnreadable,
+    /// 2xx without an id and without an error code.
+    AnswerWithoutId,
+    /// 2xx without an id, but with an error code at the configured place: a refusal in polite clothes.
+    RefusedWith200 {
+        /// The provider's code.
+        code: &'a str,
+    },
+    /// A status outside 2xx.
+    Status {
+        /// The HTTP status.
+        status: u16,
+        /// The provider's code, where its body has one.
+        code: Option<&'a str>,
+        /// What `Retry-After` asks for.
+        retry_after: Option<Duration>,
+    },
+}
+
+/// What a channel's settings add to the table.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Rules {
+    /// The provider de-duplicates by our key, so a lost answer may be asked for again.
+    pub(super) idempotent: bool,
+    /// Provider codes that mean: you, not this recipient.
+    pub(super) denied_codes: Vec<String>,
+}
+
+impl Rules {
+    fn denies(&self, code: Option<&str>) -> bool {
+        code.is_some_and(|code| self.denied_codes.iter().any(|denied| denied == code))
+    }
+}
+
+/// The table.
+pub(super) fn classify(trouble: &Trouble<'_>, rules: &Rules) -> Failure {
+    match *trouble {
+        Trouble::NotResolved => transient("name_not_resolved", None),
+        Trouble::ConnectionRefused => transient("connection_refused", None),
+        Trouble::ConnectionFailed => transient("connection_failed", None),
+        Trouble::ConnectTimeout => transient("connect_timeout", None),
+        Trouble::Tls => transient("tls_failed", None),
+        Trouble::AnswerTimeout => ambiguous("answer_timeout", None),
+        Trouble::AnswerLost => ambiguous("answer_lost", None),
+        Trouble::AnswerUnreadable => ambiguous("answer_unreadable", None),
+        Trouble::AnswerWithoutId => ambiguous("answer_without_id", None),
+        Trouble::RefusedWith200 { code } if rules.denies(Some(code)) => {
+            Failure::Denied { code: named("quota_exceeded", Some(code)) }
+        }
+        Trouble::RefusedWith200 { code } => Failure::Permanent { code: named("refused", Some(code)) },
+        Trouble::Status { status, code, retry_after } => by_status(status, code, retry_after, rules),
+    }
+}
+
+/// The rows of a status outside 2xx. A quota code of the preset speaks louder than any status.
+fn by_status(status: u16, code: Option<&str>, retry_after: Option<Duration>, rules: &Rules) -> Failure {
+    let http = format!("http_{status}");
+    let said = code.or(Some(&http));
+    match status {
+        _ if rules.denies(code) => Failure::Denied { code: named("quota_exceeded", code) },
+        429 => Failure::Throttled { code: named("rate_limited", code), after: retry_after },
+        503 if retry_after.is_some() => Failure::Throttled { code: named("unavailable", code), after: retry_after },
+        401..=403 => Failure::Denied { code: named("not_authorised", said) },
+        300..=399 => Failure::Permanent { code: named("redirected", Some(&http)) },
+        400..=499 => Failure::Permanent { code: named("refused", said) },
+        500..=599 if rules.idempotent => transient("server_error", said),
+        500..=599 => ambiguous("server_error", said),
+        // 1xx as a last word, or a status that HTTP does not have: whoever answers so may have done anything.
+        _ => ambiguous("answer_unreadable", Some(&http)),
+    }
+}
+
+fn transient(code: &'static str, detail: Option<&str>) -> Failure {
+    Failure::Transient { code: named(code, detail) }
+}
+
+fn ambiguous(code: &'static str, detail: Option<&str>) -> Failure {
+    Failure::Ambiguous { code: named(code, detail) }
+}
+
+/// Our code, and behind a colon what the provider said, made harmless for logs, ledgers and labels.
+fn named(code: &'static str, detail: Option<&str>) -> Cow<'static, str> {
+    let kept: String = detail
+        .unwrap_or_default()
+        .chars()
+        .take(DETAIL_BYTES)
+        .map(|c| match c.to_ascii_lowercase() {
+            plain @ ('a'..='z' | '0'..='9' | '.' | '_' | '-') => plain,
+            _ => '_',
+        })
+        .collect();
+    if kept.is_empty() { Cow::Borrowed(code) } else { Cow::Owned(format!("{code}:{kept}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(trouble: Trouble<'_>, rules: &Rules) -> String {
+        match classify(&trouble, rules) {
+            Failure::Transient { code } => format!("transient {code}"),
+            Failure::Throttled { code, after } => format!("throttled {code} {:?}", after.map(|wait| wait.as_secs())),
+            Failure::Denied { code } => format!("denied {code}"),
+            Failure::Permanent { code } => format!("permanent {code}"),
+            Failure::Ambiguous { code } => format!("ambiguous {code}"),
+        }
+    }
+
+    fn status(status: u16, code: Option<&str>, seconds: Option<u64>) -> Trouble<'_> {
+        Trouble::Status { status, code, retry_after: seconds.map(Duration::from_secs) }
+    }
+
+    #[test]
+    fn every_row_of_the_table_has_its_class_and_code() {
+        let plain = Rules { idempotent: false, denied_codes: vec!["NO_CREDIT".to_owned()] };
+        let table = [
+            (Trouble::NotResolved, "transient name_not_resolved"),
+            (Trouble::ConnectionRefused, "transient connection_refused"),
+            (Trouble::ConnectionFailed, "transient connection_failed"),
+            (Trouble::ConnectTimeout, "transient connect_timeout"),
+            (Trouble::Tls, "transient tls_failed"),
+            (Trouble::AnswerTimeout, "ambiguous answer_timeout"),
+            (Trouble::AnswerLost, "ambiguous answer_lost"),
+            (Trouble::AnswerUnreadable, "ambiguous answer_unreadable"),
+            (Trouble::AnswerWithoutId, "ambiguous answer_without_id"),
+            (Trouble::RefusedWith200 { code: "BAD NUMBER" }, "permanent refused:bad_number"),
+            (Trouble::RefusedWith200 { code: "NO_CREDIT" }, "denied quota_exceeded:no_credit"),
+            (status(301, None, None), "permanent redirected:http_301"),
+            (status(304, None, None), "permanent redirected:http_304"),
+            (status(400, Some("bad_to"), None), "permanent refused:bad_to"),
+            (status(400, Some("NO_CREDIT"), None), "denied quota_exceeded:no_credit"),
+            (status(401, None, None), "denied not_authorised:http_401"),
+            (status(402, None, None), "denied not_authorised:http_402"),
+            (status(403, Some("x"), None), "denied not_authorised:x"),
+            (status(404, None, None), "permanent refused:http_404"),
+            (status(408, None, None), "permanent refused:http_408"),
+            (status(429, None, None), "throttled rate_limited None"),
+            (status(429, None, Some(7)), "throttled rate_limited Some(7)"),
+            (status(429, Some("NO_CREDIT"), Some(7)), "denied quota_exceeded:no_credit"),
+            (status(500, None, None), "ambiguous server_error:http_500"),
+            (status(500, None, Some(7)), "ambiguous server_error:http_500"),
+            (status(503, None, None), "ambiguous server_error:http_503"),
+            (status(503, None, Some(7)), "throttled unavailable Some(7)"),
+            (status(101, None, None), "ambiguous answer_unreadable:http_101"),
+            (status(999, None, None), "ambiguous answer_unreadable:http_999"),
+        ];
+        for (trouble, expected) in table {
+            let got = shown(trouble, &plain);
+            assert_eq!(got, expected, "{trouble:?}");
+            let code = got.split([' ', ':']).nth(1).unwrap();
+            assert!(CODES.contains(&code), "{code} is not in CODES");
+        }
+    }
+
+    #[test]
+    fn an_idempotent_channel_may_repeat_a_server_error_but_a_lost_answer_stays_ambiguous() {
+        let idempotent = Rules { idempotent: true, denied_codes: Vec::new() };
+        assert_eq!(shown(status(500, None, None), &idempotent), "transient server_error:http_500");
+        assert_eq!(shown(status(503, None, None), &idempotent), "transient server_error:http_503");
+        assert_eq!(shown(Trouble::AnswerTimeout, &idempotent), "ambiguous answer_timeout");
+        assert_eq!(shown(Trouble::AnswerLost, &idempotent), "ambiguous answer_lost");
+    }
+
+    #[test]
+    fn what_a_provider_says_is_cut_and_made_harmless() {
+        let said = "Números, +34 600\r\n".repeat(9);
+        let Failure::Permanent { code } = classify(&status(400, Some(&said), None), &Rules::default()) else {
+            panic!("not permanent")
+        };
+        assert_eq!(code, "refused:n_meros___34_600__n_meros___34_600__n_me");
+    }
+}
