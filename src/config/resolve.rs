@@ -92,7 +92,7 @@ pub(super) fn resolve(raw: Raw, around: &Surroundings) -> Result<Config, ConfigE
         },
         leases: leases(&raw.leases)?,
         jobs: jobs(&raw.jobs)?,
-        orders: orders(raw.orders, &payment_points)?,
+        orders: orders(&raw.orders, &payment_points)?,
         payment_points,
         sources: SourceSettings {
             spool_dir,
@@ -215,7 +215,7 @@ fn payment_points(
     Ok(points)
 }
 
-fn orders(raw: raw::Orders, points: &BTreeMap<String, PaymentPoint>) -> Result<OrderSettings, ConfigError> {
+fn orders(raw: &raw::Orders, points: &BTreeMap<String, PaymentPoint>) -> Result<OrderSettings, ConfigError> {
     let mut currencies = Vec::new();
     for code in &raw.currencies {
         let refused = |error| ConfigError::value("orders.currencies", show(code), format!("{error}"));

@@ -52,7 +52,6 @@ fn a_channel_is_filled_up_with_the_channel_defaults() {
     let channel = &config.channels["sms-main"];
     assert_eq!((channel.name.as_str(), channel.kind), ("sms-main", ChannelKind::Sandbox));
     assert_eq!((channel.timeout, channel.in_flight), (Duration::from_secs(7), 64));
-    assert_eq!(channel.url, "http://127.0.0.1:9465");
 }
 
 #[test]
