@@ -23,6 +23,8 @@ pub use error::ConfigError;
 use layers::Layer;
 
 use crate::channel::settings::ChannelSettings;
+use crate::domain::money::Currency;
+use crate::domain::name::Name;
 
 /// The file read when none is named, if it exists.
 pub const DEFAULT_PATH: &str = "/etc/remesa/remesa.toml";
@@ -36,7 +38,7 @@ pub struct Config {
     /// First part of every Redis key.
     pub prefix: String,
     /// Name of this daemon on this machine.
-    pub instance: String,
+    pub instance: Name,
     /// Folder of the instance lock and the embedded Redis.
     pub state_dir: PathBuf,
     /// Where Redis is.
@@ -179,8 +181,8 @@ pub struct JobSettings {
 pub struct OrderSettings {
     /// Largest amount, minor units (rule PO-9).
     pub max_amount_minor: u64,
-    /// ISO 4217 codes allowed (rule PO-10); empty = all.
-    pub currencies: Vec<String>,
+    /// Currencies allowed (rule PO-10); empty = all.
+    pub currencies: Vec<Currency>,
     /// Life when the job does not say (rule PO-7).
     pub expires_in: Duration,
     /// Least time left for a message to be worth sending (rule PO-19).
@@ -188,7 +190,7 @@ pub struct OrderSettings {
     /// Characters of a short code, 6 to 16.
     pub short_code_length: usize,
     /// The payment point of a campaign that names none; a key of `payment_points`.
-    pub default_payment_point: String,
+    pub default_payment_point: Name,
 }
 
 /// Who makes the orders of a payment point.
@@ -202,7 +204,7 @@ pub enum OrderProvider {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PaymentPoint {
     /// The name that jobs use.
-    pub name: String,
+    pub name: Name,
     /// Who makes its orders.
     pub provider: OrderProvider,
     /// Address of the payment form; the link is `<link_base>?p=<short code>`.

@@ -14,6 +14,8 @@ use super::{
     Config, ConfigError, Fsync, JobSettings, LeaseSettings, LogFormat, LogSettings, OrderProvider, OrderSettings,
     PaymentPoint, QueueSettings, RedisSettings, RedisTarget, SourceSettings, StreamSettings, resolve_channel,
 };
+use crate::domain::clock::format_duration;
+use crate::domain::money::Currency;
 
 /// What of the process decides about paths and secrets.
 pub(super) struct Surroundings {
@@ -73,7 +75,7 @@ pub(super) fn resolve(raw: Raw, around: &Surroundings) -> Result<Config, ConfigE
                 key: "shutdown.drain".to_owned(),
                 value: show(&raw.shutdown.drain),
                 other_key: format!("channels.{channel}.timeout"),
-                other: show(&humantime::format_duration(settings.timeout).to_string()),
+                other: show(&format_duration(settings.timeout)),
                 rule: "a message in flight must be able to end while the daemon drains".to_owned(),
             });
         }
@@ -90,7 +92,7 @@ pub(super) fn resolve(raw: Raw, around: &Surroundings) -> Result<Config, ConfigE
         },
         leases: leases(&raw.leases)?,
         jobs: jobs(&raw.jobs)?,
-        orders: orders(raw.orders, &payment_points)?,
+        orders: orders(&raw.orders, &payment_points)?,
         payment_points,
         sources: SourceSettings {
             spool_dir,
@@ -213,12 +215,11 @@ fn payment_points(
     Ok(points)
 }
 
-fn orders(raw: raw::Orders, points: &BTreeMap<String, PaymentPoint>) -> Result<OrderSettings, ConfigError> {
+fn orders(raw: &raw::Orders, points: &BTreeMap<String, PaymentPoint>) -> Result<OrderSettings, ConfigError> {
+    let mut currencies = Vec::new();
     for code in &raw.currencies {
-        if iso_currency::Currency::from_code(code).is_none() {
-            let rule = "must be ISO 4217 codes in capitals, such as EUR";
-            return Err(ConfigError::value("orders.currencies", show(code), rule));
-        }
+        let refused = |error| ConfigError::value("orders.currencies", show(code), format!("{error}"));
+        currencies.push(Currency::parse(code).map_err(refused)?);
     }
     if !points.contains_key(&raw.default_payment_point) {
         let known = points.keys().cloned().collect::<Vec<_>>().join(", ");
@@ -227,11 +228,11 @@ fn orders(raw: raw::Orders, points: &BTreeMap<String, PaymentPoint>) -> Result<O
     }
     Ok(OrderSettings {
         max_amount_minor: number("orders.max_amount", raw.max_amount, 1, 1_000_000_000_000)?,
-        currencies: raw.currencies,
+        currencies,
         expires_in: duration("orders.expires_in", &raw.expires_in, 10 * MINUTE, 15 * DAY)?,
         floor: duration("orders.floor", &raw.floor, Duration::ZERO, DAY)?,
         short_code_length: size("orders.short_code_length", raw.short_code_length.into(), 6, 16)?,
-        default_payment_point: raw.default_payment_point,
+        default_payment_point: name("orders.default_payment_point", &raw.default_payment_point)?,
     })
 }
 

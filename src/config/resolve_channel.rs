@@ -12,9 +12,6 @@ use super::rules::{HOUR, MINUTE, duration, name, number, one_of, show};
 use super::{ConfigError, raw};
 use crate::channel::settings::{ChannelKind, ChannelSettings, OnUnknown, RunsOrder, Secret};
 
-/// Where `remesa sandbox` listens when nothing else is said.
-const SANDBOX_URL: &str = "http://127.0.0.1:9465";
-
 /// Judges one channel.
 pub(super) fn channel(channel: &str, raw: raw::Channel, around: &Surroundings) -> Result<ChannelSettings, ConfigError> {
     let table = format!("channels.{channel}");
@@ -33,7 +30,7 @@ pub(super) fn channel(channel: &str, raw: raw::Channel, around: &Surroundings) -
     }
     let (retry_base, retry_cap) = retry(&table, &raw.retry_base, &raw.retry_cap)?;
     Ok(ChannelSettings {
-        name: name(&table, channel)?,
+        name: name(&table, channel)?.into(),
         kind,
         url: url(&table, kind, raw.url)?,
         method: one_of(&key("method"), &raw.method, &[("POST", "POST"), ("PUT", "PUT")])?.to_owned(),
@@ -80,8 +77,9 @@ pub(super) fn retry(table: &str, base: &str, cap: &str) -> Result<(Duration, Dur
 }
 
 fn url(table: &str, kind: ChannelKind, text: String) -> Result<String, ConfigError> {
+    // The channel knows where the simulator listens.
     if text.is_empty() && kind == ChannelKind::Sandbox {
-        return Ok(SANDBOX_URL.to_owned());
+        return Ok(text);
     }
     if text.starts_with("http://") || text.starts_with("https://") {
         return Ok(text);

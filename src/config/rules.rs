@@ -6,6 +6,8 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use super::ConfigError;
+use crate::domain::clock::{format_duration, parse_duration};
+use crate::domain::name::Name;
 
 pub(super) const MINUTE: Duration = Duration::from_mins(1);
 pub(super) const HOUR: Duration = Duration::from_hours(1);
@@ -22,10 +24,10 @@ pub(super) fn show(text: &str) -> String {
 
 /// `"5s"`, `"10m"`, `"48h"`, inside the range, both ends included.
 pub(super) fn duration(key: &str, text: &str, least: Duration, most: Duration) -> Result<Duration, ConfigError> {
-    let parsed = humantime::parse_duration(text)
+    let parsed = parse_duration(text)
         .map_err(|_| ConfigError::value(key, show(text), "must be a duration such as \"250ms\", \"5s\" or \"48h\""))?;
     if parsed < least || parsed > most {
-        let (least, most) = (humantime::format_duration(least), humantime::format_duration(most));
+        let (least, most) = (format_duration(least), format_duration(most));
         return Err(ConfigError::value(key, show(text), format!("must be from {least} to {most}")));
     }
     Ok(parsed)
@@ -54,13 +56,9 @@ pub(super) fn one_of<T: Copy>(key: &str, text: &str, words: &[(&str, T)]) -> Res
 }
 
 /// A name that jobs may use.
-pub(super) fn name(key: &str, text: &str) -> Result<String, ConfigError> {
-    let begins = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
-    if begins && text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
-        return Ok(text.to_owned());
-    }
+pub(super) fn name(key: &str, text: &str) -> Result<Name, ConfigError> {
     let rule = "must be a name: a letter or digit, then up to 63 of A-Z a-z 0-9 . _ -";
-    Err(ConfigError::value(key, show(text), rule))
+    Name::parse(text).map_err(|_| ConfigError::value(key, show(text), rule))
 }
 
 /// The beginning of a link: `?p=<short code>` is put behind it.

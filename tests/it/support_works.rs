@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use redis::AsyncCommands as _;
 
-use crate::support::provider::{Act, Receiver};
+use crate::support::provider::{self, Act, Receiver};
 use crate::support::redis::Redis;
 use crate::support::wait;
 
@@ -75,4 +75,17 @@ async fn the_receiver_follows_its_script_and_keeps_what_arrived() {
     assert_eq!(requests.iter().map(|request| request.json()["n"].clone()).collect::<Vec<_>>(), [1, 3, 4]);
     assert_eq!((requests[0].method.as_str(), requests[0].path.as_str()), ("POST", "/x?y=1"));
     assert_eq!(requests[0].header("host"), Some("h"));
+}
+
+#[tokio::test]
+async fn the_simulator_counts_what_it_accepted() {
+    let sandbox = provider::sandbox().await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let message = r#"{"to":"+34600123456","text":"Hola"}"#;
+    let url = format!("{}/messages", sandbox.url());
+    let reply = client.post(url).header("content-type", "application/json").body(message).send().await.unwrap();
+    assert_eq!(reply.status(), 202);
+    let stats = provider::counted(&sandbox, "one message", |stats| stats.counts.accepted == 1).await;
+    assert_eq!((stats.counts.distinct, stats.counts.duplicates), (1, 0));
+    assert_eq!(sandbox.inbox(None, 0, 10)[0].text, "Hola");
 }

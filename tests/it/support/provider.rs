@@ -11,9 +11,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use remesa::sandbox::{Sandbox, SandboxHandle, SandboxSettings, Stats};
 use tokio::sync::watch;
 
 use super::wait;
+
+/// Our simulator in this process, on a free port. It stops when the handle is dropped.
+pub(crate) async fn sandbox() -> SandboxHandle {
+    sandbox_with(|_| {}).await
+}
+
+/// The same with settings changed: `sandbox_with(|settings| settings.cut_per_mille = 20)`.
+pub(crate) async fn sandbox_with(change: impl FnOnce(&mut SandboxSettings)) -> SandboxHandle {
+    let mut settings = SandboxSettings { port: 0, ..SandboxSettings::default() };
+    change(&mut settings);
+    Sandbox::start(settings).await.expect("the simulator starts")
+}
+
+/// The statistics, once they are as wanted: `counted(&sandbox, "100 accepted", |s| s.counts.accepted >= 100)`.
+pub(crate) async fn counted(sandbox: &SandboxHandle, what: &str, wanted: impl Fn(&Stats) -> bool) -> Stats {
+    wait::within(what, sandbox.until(wanted)).await
+}
 
 /// What the receiver does with one request.
 #[derive(Debug, Clone)]
