@@ -5,15 +5,19 @@
 //! or a built-in value; an empty value counts as missing and fails that message, unless the text
 //! gives a default or asks with `{% if name %}`. The link stands at the start or the end, with
 //! exactly one space between. A text of plain placeholders is rendered from a list of pieces;
-//! anything else by minijinja, with a closed set of filters, no functions, and bounded fuel.
+//! anything else by minijinja, with bounded fuel, no functions, and the filters `default` (`d`),
+//! `upper`, `lower`, `capitalize` and `trim`.
 
 use super::sms;
+use super::word::words;
 use std::collections::BTreeSet;
 
+mod error;
 mod pieces;
 mod template;
 mod vars;
 
+pub use error::MessageError;
 use pieces::Pieces;
 use template::Template;
 pub use vars::Vars;
@@ -21,86 +25,13 @@ pub use vars::Vars;
 /// The variable that stands for the payment link.
 const URL: &str = "url";
 
-/// Where the payment link stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum UrlPlace {
-    /// Before the text.
-    Start,
-    /// After the text.
-    End,
-}
-
-/// Why a text was refused, or a message could not be written.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MessageError {
-    /// Not a template.
-    #[error("text is not a valid template: {reason}")]
-    Syntax {
-        /// What is wrong, and where.
-        reason: String,
-    },
-    /// The link is neither at the start nor at the end.
-    #[error("text has {{{{ url }}}} in the middle: it may stand only at the very start or end")]
-    UrlInMiddle,
-    /// The link stands more than once.
-    #[error("text has {{{{ url }}}} more than once")]
-    UrlTwice,
-    /// The placeholder and the setting disagree.
-    #[error("text has {{{{ url }}}} at its {written}, but url says {asked}")]
-    UrlConflict {
-        /// Where the placeholder stands.
-        written: &'static str,
-        /// What the setting says.
-        asked: &'static str,
-    },
-    /// A recipient has no value for a placeholder (BM-22).
-    #[error("variable {name} is missing or empty")]
-    MissingVariable {
-        /// The placeholder.
-        name: String,
-    },
-    /// The template failed on this recipient's values.
-    #[error("text could not be rendered: {reason}")]
-    Render {
-        /// What went wrong; never a value.
-        reason: String,
-    },
-    /// More parts than the operator allows (PO-13).
-    #[error("text takes {parts} parts, more than {max}")]
-    TooLong {
-        /// Parts it takes with its link.
-        parts: usize,
-        /// Parts allowed.
-        max: usize,
-    },
-}
-
-impl MessageError {
-    /// The stable code of this refusal.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Syntax { .. } => "template_syntax",
-            Self::UrlInMiddle => "url_in_middle",
-            Self::UrlTwice => "url_twice",
-            Self::UrlConflict { .. } => "url_conflict",
-            Self::MissingVariable { .. } => "missing_variable",
-            Self::Render { .. } => "template_failed",
-            Self::TooLong { .. } => "text_too_long",
-        }
-    }
-
-    /// The reason recorded with a recipient: the code, and for a missing variable its name.
-    pub fn reason(&self) -> String {
-        match self {
-            Self::MissingVariable { name } => format!("{}:{name}", self.code()),
-            Self::Syntax { .. }
-            | Self::UrlInMiddle
-            | Self::UrlTwice
-            | Self::UrlConflict { .. }
-            | Self::Render { .. }
-            | Self::TooLong { .. } => self.code().to_owned(),
-        }
+words! {
+    /// Where the payment link stands.
+    pub enum UrlPlace {
+        /// Before the text.
+        Start = "start",
+        /// After the text.
+        End = "end",
     }
 }
 
@@ -141,8 +72,8 @@ impl Message {
         let place = match (place, written) {
             (Some(asked), Some(written)) if asked != written && !rest.is_empty() => {
                 return Err(MessageError::UrlConflict {
-                    written: written.word(),
-                    asked: asked.word(),
+                    written: written.as_str(),
+                    asked: asked.as_str(),
                 });
             }
             (asked, written) => asked.or(written).unwrap_or(UrlPlace::End),
@@ -199,16 +130,6 @@ impl Message {
         match &self.body {
             Body::Plain(pieces) => pieces.capacity(),
             Body::Template(_) => 160,
-        }
-    }
-}
-
-impl UrlPlace {
-    /// The word on the wire.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::End => "end",
         }
     }
 }
@@ -419,6 +340,9 @@ mod tests {
             assert_eq!(with_default, format!("Hola cliente {LINK}"));
             let asked = rendered("Hola{% if name %} {{ name }}{% endif %}", None, &vars).unwrap();
             assert_eq!(asked, format!("Hola {LINK}"));
+            let defined =
+                rendered("Hola{% if name is defined %} x{% endif %}", None, &vars).unwrap();
+            assert_eq!(defined, format!("Hola {LINK}"));
         }
         let given = rendered("{{ name|d('x')|upper }}", None, &json!({"name": "Ana"})).unwrap();
         assert_eq!(given, format!("ANA {LINK}"));
