@@ -39,17 +39,13 @@ pub enum ContactError {
         value: Excerpt,
     },
     /// Something other than digits and the usual signs between them.
-    #[error(
-        "phone {value} has other signs than digits, a leading + and blanks . - ( ) / between them"
-    )]
+    #[error("phone {value} has other signs than digits, a leading + and blanks . - ( ) / between them")]
     Signs {
         /// What was written, its middle digits hidden.
         value: Excerpt,
     },
     /// A national number, and no country to read it in.
-    #[error(
-        "phone {value} has no country code: write +34..., or give the campaign or row a country"
-    )]
+    #[error("phone {value} has no country code: write +34..., or give the campaign or row a country")]
     NoCountry {
         /// What was written, its middle digits hidden.
         value: Excerpt,
@@ -68,9 +64,7 @@ impl ContactError {
         match self {
             Self::UnknownCountry { .. } => "unknown_country",
             Self::Spreadsheet { .. } => "phone_in_scientific_notation",
-            Self::Empty | Self::Signs { .. } | Self::NoCountry { .. } | Self::Invalid { .. } => {
-                "invalid_phone"
-            }
+            Self::Empty | Self::Signs { .. } | Self::NoCountry { .. } | Self::Invalid { .. } => "invalid_phone",
         }
     }
 }
@@ -83,14 +77,10 @@ impl Country {
     /// Reads a two-letter code in either case.
     pub fn parse(text: &str) -> Result<Self, ContactError> {
         let code = text.trim();
-        let id = (code.len() == 2)
-            .then(|| code.to_ascii_uppercase().parse().ok())
-            .flatten();
+        let id = (code.len() == 2).then(|| code.to_ascii_uppercase().parse().ok()).flatten();
         id.filter(|id| plan::exists(*id))
             .map(Self)
-            .ok_or_else(|| ContactError::UnknownCountry {
-                value: Excerpt::of(text),
-            })
+            .ok_or_else(|| ContactError::UnknownCountry { value: Excerpt::of(text) })
     }
 
     /// The two-letter code.
@@ -146,10 +136,7 @@ impl Phone {
     pub fn masked(&self) -> String {
         let shown = 1 + country_code_digits(&self.0);
         let hidden = self.0.len().saturating_sub(3);
-        self.0
-            .char_indices()
-            .map(|(i, c)| if (shown..hidden).contains(&i) { '*' } else { c })
-            .collect()
+        self.0.char_indices().map(|(i, c)| if (shown..hidden).contains(&i) { '*' } else { c }).collect()
     }
 }
 
@@ -176,9 +163,7 @@ impl<'de> Deserialize<'de> for Phone {
         if fits && digits.bytes().all(|b| b.is_ascii_digit()) {
             Ok(Self(text))
         } else {
-            Err(de::Error::custom(
-                "a stored phone is not of the form +<digits>",
-            ))
+            Err(de::Error::custom("a stored phone is not of the form +<digits>"))
         }
     }
 }
@@ -218,11 +203,7 @@ mod tests {
             ("0034 600 123 456", "ES", "+34600123456"),
             ("34600123456", "ES", "+34600123456"),
             ("'+34600123456", "ES", "+34600123456"),
-            (
-                "\u{202A}+34\u{A0}600\u{A0}123\u{A0}456\u{202C}",
-                "ES",
-                "+34600123456",
-            ),
+            ("\u{202A}+34\u{A0}600\u{A0}123\u{A0}456\u{202C}", "ES", "+34600123456"),
             ("+52 55 1234 5678", "ES", "+525512345678"),
             ("55 1234 5678", "MX", "+525512345678"),
             ("300 123 4567", "CO", "+573001234567"),
@@ -236,20 +217,13 @@ mod tests {
         ];
         for (raw, country, e164) in cases {
             let phone = Phone::parse(raw, Some(Country::parse(country).unwrap()));
-            assert_eq!(
-                phone.as_ref().map(Phone::as_e164),
-                Ok(e164),
-                "{raw} in {country}"
-            );
+            assert_eq!(phone.as_ref().map(Phone::as_e164), Ok(e164), "{raw} in {country}");
         }
     }
 
     #[test]
     fn po_3_without_a_country_only_an_international_number_is_read() {
-        assert_eq!(
-            Phone::parse("+34600123456", None).unwrap().as_e164(),
-            "+34600123456"
-        );
+        assert_eq!(Phone::parse("+34600123456", None).unwrap().as_e164(), "+34600123456");
         let error = Phone::parse("600123456", None).unwrap_err();
         assert_eq!(error.code(), "invalid_phone");
         assert!(error.to_string().contains("has no country code"), "{error}");
@@ -257,33 +231,15 @@ mod tests {
 
     #[test]
     fn po_3_what_is_no_number_of_its_country_is_refused() {
-        for bad in [
-            "+34123",
-            "+3460012345",
-            "+346001234567",
-            "+999123456789",
-            "12",
-            "+",
-            "000",
-            "+34+600123456",
-        ] {
-            assert_eq!(
-                Phone::parse(bad, spain()).unwrap_err().code(),
-                "invalid_phone",
-                "{bad}"
-            );
+        for bad in ["+34123", "+3460012345", "+346001234567", "+999123456789", "12", "+", "000", "+34+600123456"] {
+            assert_eq!(Phone::parse(bad, spain()).unwrap_err().code(), "invalid_phone", "{bad}");
         }
-        assert_eq!(
-            Phone::parse("  ", spain()).unwrap_err(),
-            ContactError::Empty
-        );
+        assert_eq!(Phone::parse("  ", spain()).unwrap_err(), ContactError::Empty);
     }
 
     #[test]
     fn da_9_neither_sentences_nor_debug_output_show_a_whole_number() {
-        let error = Phone::parse("+3460012345", spain())
-            .unwrap_err()
-            .to_string();
+        let error = Phone::parse("+3460012345", spain()).unwrap_err().to_string();
         assert!(error.contains("+346*****45"), "{error}");
         let phone = Phone::parse("+34600123456", None).unwrap();
         assert_eq!(format!("{phone:?}"), "Phone(+34******456)");
@@ -309,10 +265,7 @@ mod tests {
             assert_eq!(error.code(), "unknown_country", "{bad}");
         }
         assert_eq!(serde_json::to_string(&spain()).unwrap(), "\"ES\"");
-        assert_eq!(
-            serde_json::from_str::<Country>("\"MX\"").unwrap().code(),
-            "MX"
-        );
+        assert_eq!(serde_json::from_str::<Country>("\"MX\"").unwrap().code(), "MX");
     }
 
     #[test]
@@ -320,12 +273,7 @@ mod tests {
         let phone = Phone::parse("+34600123456", None).unwrap();
         let json = serde_json::to_string(&phone).unwrap();
         assert_eq!(serde_json::from_str::<Phone>(&json).unwrap(), phone);
-        for bad in [
-            "\"600123456\"",
-            "\"+\"",
-            "\"+34 600\"",
-            "\"+1234567890123456\"",
-        ] {
+        for bad in ["\"600123456\"", "\"+\"", "\"+34 600\"", "\"+1234567890123456\""] {
             assert!(serde_json::from_str::<Phone>(bad).is_err(), "{bad}");
         }
     }
@@ -334,11 +282,7 @@ mod tests {
     fn every_country_code_of_the_metadata_has_the_digits_that_masking_assumes() {
         for code in 1..1000_u16 {
             if phonenumber::metadata::DATABASE.by_code(&code).is_some() {
-                assert_eq!(
-                    country_code_digits(&format!("+{code}000000")),
-                    code.to_string().len(),
-                    "{code}"
-                );
+                assert_eq!(country_code_digits(&format!("+{code}000000")), code.to_string().len(), "{code}");
             }
         }
     }

@@ -25,25 +25,19 @@ pub enum NameError {
         value: Excerpt,
     },
     /// Not of the form of a run's name.
-    #[error(
-        "{value} is not the name of a run: a name, optionally followed by @ and 1 to 20 digits"
-    )]
+    #[error("{value} is not the name of a run: a name, optionally followed by @ and 1 to 20 digits")]
     Run {
         /// What was written.
         value: Excerpt,
     },
     /// Not of the form of a job id.
-    #[error(
-        "{value} is not a job id: 1 to 128 of A-Z a-z 0-9 . _ : @ -, the first a letter or digit"
-    )]
+    #[error("{value} is not a job id: 1 to 128 of A-Z a-z 0-9 . _ : @ -, the first a letter or digit")]
     JobId {
         /// What was written.
         value: Excerpt,
     },
     /// A producer chose an id of the form that Remesa gives to jobs without one.
-    #[error(
-        "{value} is reserved: <queue>:<milliseconds>-<number> is how jobs without an id are called"
-    )]
+    #[error("{value} is reserved: <queue>:<milliseconds>-<number> is how jobs without an id are called")]
     Reserved {
         /// What was written.
         value: Excerpt,
@@ -66,9 +60,7 @@ fn is_word(text: &str, max: usize, others: &[u8]) -> bool {
     let bytes = text.as_bytes();
     bytes.len() <= max
         && bytes.first().is_some_and(u8::is_ascii_alphanumeric)
-        && bytes
-            .iter()
-            .all(|b| b.is_ascii_alphanumeric() || others.contains(b))
+        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || others.contains(b))
 }
 
 fn is_digits(text: &str) -> bool {
@@ -136,9 +128,7 @@ impl Name {
         if is_word(text, NAME_MAX_CHARS, b"._-") {
             Ok(Self(text.to_owned()))
         } else {
-            Err(NameError::Name {
-                value: Excerpt::of(text),
-            })
+            Err(NameError::Name { value: Excerpt::of(text) })
         }
     }
 
@@ -155,15 +145,11 @@ pub struct RunName(String);
 impl RunName {
     /// Takes a [`Name`], optionally followed by `@` and 1 to 20 digits.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        let (name, number) = text
-            .split_once('@')
-            .map_or((text, None), |(n, d)| (n, Some(d)));
+        let (name, number) = text.split_once('@').map_or((text, None), |(n, d)| (n, Some(d)));
         if is_word(name, NAME_MAX_CHARS, b"._-") && number.is_none_or(is_digits) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(NameError::Run {
-                value: Excerpt::of(text),
-            })
+            Err(NameError::Run { value: Excerpt::of(text) })
         }
     }
 
@@ -199,9 +185,7 @@ impl JobId {
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let id = Self::of_wire(text)?;
         if id.is_of_entry() {
-            return Err(NameError::Reserved {
-                value: Excerpt::of(text),
-            });
+            return Err(NameError::Reserved { value: Excerpt::of(text) });
         }
         Ok(id)
     }
@@ -228,9 +212,7 @@ impl JobId {
         if is_word(text, JOB_ID_MAX_CHARS, b"._:@-") {
             Ok(Self(text.to_owned()))
         } else {
-            Err(NameError::JobId {
-                value: Excerpt::of(text),
-            })
+            Err(NameError::JobId { value: Excerpt::of(text) })
         }
     }
 }
@@ -246,21 +228,7 @@ mod tests {
         for good in ["a", "nov-dues", "A.b_c-1", "9", &"x".repeat(64)] {
             assert_eq!(Name::parse(good).unwrap().as_str(), good);
         }
-        for bad in [
-            "",
-            "{a}",
-            "a{b",
-            "a b",
-            "a/b",
-            "a:b",
-            ".a",
-            "-a",
-            "_a",
-            "ñ",
-            "a\n",
-            "a@1",
-            &"x".repeat(65),
-        ] {
+        for bad in ["", "{a}", "a{b", "a b", "a/b", "a:b", ".a", "-a", "_a", "ñ", "a\n", "a@1", &"x".repeat(65)] {
             let error = Name::parse(bad).unwrap_err();
             assert_eq!(error.code(), "invalid_name", "{bad}");
             assert!(error.to_string().contains("is not a name"), "{error}");
@@ -272,27 +240,12 @@ mod tests {
         for good in ["reminder", "delivery@1", "weekly@1763719200000"] {
             assert_eq!(RunName::parse(good).unwrap().as_str(), good);
         }
-        for bad in [
-            "delivery@",
-            "@1",
-            "delivery@x",
-            "a@1@2",
-            "a@-1",
-            "a/b@1",
-            "a@123456789012345678901",
-        ] {
-            assert_eq!(
-                RunName::parse(bad).unwrap_err().code(),
-                "invalid_name",
-                "{bad}"
-            );
+        for bad in ["delivery@", "@1", "delivery@x", "a@1@2", "a@-1", "a/b@1", "a@123456789012345678901"] {
+            assert_eq!(RunName::parse(bad).unwrap_err().code(), "invalid_name", "{bad}");
         }
         assert_eq!(RunName::delivery(2).as_str(), "delivery@2");
         let weekly = Name::parse("weekly").unwrap();
-        assert_eq!(
-            RunName::tick(&weekly, EpochMs(1_763_719_200_000)).as_str(),
-            "weekly@1763719200000"
-        );
+        assert_eq!(RunName::tick(&weekly, EpochMs(1_763_719_200_000)).as_str(), "weekly@1763719200000");
     }
 
     #[test]
@@ -302,22 +255,11 @@ mod tests {
             assert_eq!(error.code(), "id_reserved", "{reserved}");
             assert!(error.to_string().contains(reserved), "{error}");
         }
-        for free in [
-            "gen-nov",
-            "a:b",
-            "2026:11-x",
-            "generate:1763719200000",
-            "a:-1",
-            "job@host:7",
-            "1-1",
-        ] {
+        for free in ["gen-nov", "a:b", "2026:11-x", "generate:1763719200000", "a:-1", "job@host:7", "1-1"] {
             assert_eq!(JobId::parse(free).unwrap().as_str(), free);
         }
         assert_eq!(JobId::parse("a b").unwrap_err().code(), "invalid_id");
-        assert_eq!(
-            JobId::parse(&"x".repeat(129)).unwrap_err().code(),
-            "invalid_id"
-        );
+        assert_eq!(JobId::parse(&"x".repeat(129)).unwrap_err().code(), "invalid_id");
     }
 
     #[test]

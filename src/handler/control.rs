@@ -58,7 +58,8 @@ async fn act(ctx: &Context, id: &JobId, target: &Target, action: &str) -> Answer
 }
 
 fn settle(campaign: &Name, run: Option<&str>, action: &str, acted: Acted) -> Result<Outcome, Rejection> {
-    let what = run.map_or_else(|| format!("the campaign \"{campaign}\""), |run| format!("the run \"{run}\" of \"{campaign}\""));
+    let what = run
+        .map_or_else(|| format!("the campaign \"{campaign}\""), |run| format!("the run \"{run}\" of \"{campaign}\""));
     match acted {
         Acted::Done { wake } => {
             let next = wake.into_iter().map(|run| Next { campaign: campaign.to_string(), run, at: None }).collect();
@@ -73,7 +74,8 @@ fn settle(campaign: &Name, run: Option<&str>, action: &str, acted: Acted) -> Res
             Err(Rejection::of_field(code, field, format!("there is no such thing as {what}")))
         }
         Acted::Wrong { state } => {
-            let rule = format!("{what} is {state}: {action} is not allowed; allowed: {}", allowed(&state, run.is_some()));
+            let rule =
+                format!("{what} is {state}: {action} is not allowed; allowed: {}", allowed(&state, run.is_some()));
             Err(Rejection::of_field(RejectionCode::WrongState, "action", rule))
         }
     }
@@ -93,7 +95,8 @@ fn allowed(state: &str, is_run: bool) -> &'static str {
 
 async fn act_on_channel(ctx: &Context, id: &JobId, channel: &Name, action: &str) -> Answer {
     let now = ctx.store.now_ms().await?;
-    let known = ctx.channels.contains_key(channel.as_str()) || ctx.store.is_channel_served(channel.as_str(), now).await?;
+    let known =
+        ctx.channels.contains_key(channel.as_str()) || ctx.store.is_channel_served(channel.as_str(), now).await?;
     if !known {
         let rule = format!("no daemon seen in the last 10 minutes serves \"{channel}\"");
         return Ok(Err(Rejection::of_field(RejectionCode::UnknownChannel, "channel", rule)));

@@ -11,15 +11,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use crate::{
-    domain::{
-        clock::EpochMs,
-        expiry::Expiry,
-        message::Vars,
-        money::Currency,
-        name::JobId,
-        short_code::ShortCode,
-        sms,
-    },
+    domain::{clock::EpochMs, expiry::Expiry, message::Vars, money::Currency, name::JobId, short_code::ShortCode, sms},
     job::{DeadCode, Delivery, Dispatch, GenerateJob, Next, Outcome, Rejection, RejectionCode, RowRules},
     orders::local::Mint,
     source::{SourceLimits, SourceSpec, digest},
@@ -123,7 +115,8 @@ impl<'a> Generation<'a> {
     /// What the job names, or why it is refused.
     async fn resolve(&self, now: EpochMs) -> Result<Resolved, Stop> {
         let (config, job) = (&self.ctx.config, self.job);
-        let payment_point = job.payment_point.as_ref().map_or(config.orders.default_payment_point.as_str(), |n| n.as_str());
+        let payment_point =
+            job.payment_point.as_ref().map_or(config.orders.default_payment_point.as_str(), |n| n.as_str());
         let Some(point) = config.payment_point(payment_point) else {
             let known: Vec<&str> = config.payment_points.keys().map(String::as_str).collect();
             let rule = format!("\"{payment_point}\" is not configured; there are: {}", known.join(", "));
@@ -172,7 +165,10 @@ impl<'a> Generation<'a> {
         if !self.ctx.channels.contains_key(channel) && !self.ctx.store.is_channel_served(channel, now.0).await? {
             let mut known: Vec<&str> = self.ctx.channels.keys().map(String::as_str).collect();
             known.sort_unstable();
-            let rule = format!("no daemon seen in the last 10 minutes serves \"{channel}\"; this one serves: {}", known.join(", "));
+            let rule = format!(
+                "no daemon seen in the last 10 minutes serves \"{channel}\"; this one serves: {}",
+                known.join(", ")
+            );
             return Err(Rejection::of_field(RejectionCode::UnknownChannel, "channel", rule).into());
         }
         // The shortest the text can be: every variable one character, the link of its real length.
@@ -184,7 +180,8 @@ impl<'a> Generation<'a> {
         if let Ok(text) = dispatch.message.render(&Vars::new(&vars, &[]), &url) {
             let parts = sms::parts(&text);
             if parts > max {
-                let rule = format!("the text takes {parts} parts with its link, the maximum is {max} (messages.max_parts)");
+                let rule =
+                    format!("the text takes {parts} parts with its link, the maximum is {max} (messages.max_parts)");
                 return Err(Rejection::of_field(RejectionCode::TextTooLong, "message.text", rule).into());
             }
         }
@@ -253,7 +250,10 @@ impl<'a> Generation<'a> {
         match self.ctx.store.create_campaign(self.campaign, self.id.as_str(), job.append, state, &fields).await? {
             Creation::Created { batch } | Creation::Joined { batch } | Creation::Resumed { batch } => Ok(batch),
             Creation::Exists { job } => {
-                let rule = format!("\"{}\" was made by the job \"{job}\"; set \"append\":true to add rows to it", self.campaign);
+                let rule = format!(
+                    "\"{}\" was made by the job \"{job}\"; set \"append\":true to add rows to it",
+                    self.campaign
+                );
                 Err(Rejection::of_field(RejectionCode::CampaignExists, "campaign", rule).into())
             }
         }
@@ -293,8 +293,7 @@ impl<'a> Generation<'a> {
         let size = self.ctx.config.sources.slice_rows;
         let (source, limits, rules) = (resolved.source.clone(), resolved.limits.clone(), resolved.rules.clone());
         let from = progress.at;
-        let reading =
-            tokio::task::spawn_blocking(move || slices::read(&source, &limits, &rules, from, size, &sender));
+        let reading = tokio::task::spawn_blocking(move || slices::read(&source, &limits, &rules, from, size, &sender));
         let writer = Writer {
             store: &self.ctx.store,
             mint: Mint {
@@ -366,7 +365,8 @@ impl<'a> Generation<'a> {
     /// Starts the run, if something is to be sent.
     async fn deliver(&self, resolved: &Resolved, batch: u32, base: u64, progress: &Progress) -> Result<Outcome, Stop> {
         let store = &self.ctx.store;
-        let Some(dispatch) = self.job.delivery.dispatch().filter(|_| !matches!(self.job.delivery, Delivery::None)) else {
+        let Some(dispatch) = self.job.delivery.dispatch().filter(|_| !matches!(self.job.delivery, Delivery::None))
+        else {
             if batch == 1 {
                 store.set_campaign_state(self.campaign, &["running"], "generated", &[]).await?;
             }
@@ -383,7 +383,7 @@ impl<'a> Generation<'a> {
             ("link_base", resolved.link_base.clone()),
         ];
         if let Some(place) = dispatch.url {
-            fields.push(("url_place", place.word().to_owned()));
+            fields.push(("url_place", place.as_str().to_owned()));
         }
         if let Some(currency) = self.job.currency {
             fields.push(("currency", currency.code().to_owned()));

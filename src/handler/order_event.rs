@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::{
     domain::{
+        WrongState,
         clock::EpochMs,
         order::{Order, OrderEvent, OrderState},
-        WrongState,
     },
     job::{OrderRef, Outcome, Rejection, RejectionCode},
     store::{StoreError, orders::Change},

@@ -5,6 +5,7 @@
 //! order that can be read has a link that resolves to it.
 
 use crate::{
+    domain::contact::Phone,
     domain::{
         clock::EpochMs,
         money::{Amount, Currency},
@@ -12,7 +13,6 @@ use crate::{
         order::{Order, OrderState},
         short_code::ShortCode,
     },
-    domain::contact::Phone,
     store::{Store, StoreError},
 };
 

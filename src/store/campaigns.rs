@@ -136,11 +136,7 @@ impl Store {
 
     /// Ends the generation of a batch.
     pub async fn end_batch(&self, campaign: &str, job: &str) -> Result<(), StoreError> {
-        scripts::END_BATCH
-            .call(&[&self.keys.campaign(campaign)])
-            .arg(job)
-            .run::<u8>(&self.connection)
-            .await?;
+        scripts::END_BATCH.call(&[&self.keys.campaign(campaign)]).arg(job).run::<u8>(&self.connection).await?;
         Ok(())
     }
 

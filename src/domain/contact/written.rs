@@ -67,9 +67,7 @@ fn is_spreadsheet_number(text: &str) -> bool {
     }
     unsigned
         .split_once(['.', ','])
-        .is_some_and(|(whole, fraction)| {
-            is_number(whole) && whole.len() > 5 && fraction.bytes().all(|b| b == b'0')
-        })
+        .is_some_and(|(whole, fraction)| is_number(whole) && whole.len() > 5 && fraction.bytes().all(|b| b == b'0'))
 }
 
 /// What was written with its middle digits as stars, for a sentence that may be logged.
@@ -83,11 +81,7 @@ pub(super) fn hidden(raw: &str) -> Excerpt {
                 return c;
             }
             seen += 1;
-            if digits > 6 && seen > 3 && seen + 2 <= digits {
-                '*'
-            } else {
-                c
-            }
+            if digits > 6 && seen > 3 && seen + 2 <= digits { '*' } else { c }
         })
         .collect();
     Excerpt::of(&masked)
@@ -103,30 +97,11 @@ mod tests {
 
     #[test]
     fn the_usual_signs_between_digits_are_dropped() {
-        for raw in [
-            "600123456",
-            " 600 12.34-56 ",
-            "(600)\u{A0}123/456",
-            "600\u{2013}123\u{2013}456",
-        ] {
-            assert_eq!(
-                dialled_digits(raw),
-                Ok(("600123456".to_owned(), false)),
-                "{raw}"
-            );
+        for raw in ["600123456", " 600 12.34-56 ", "(600)\u{A0}123/456", "600\u{2013}123\u{2013}456"] {
+            assert_eq!(dialled_digits(raw), Ok(("600123456".to_owned(), false)), "{raw}");
         }
-        for raw in [
-            "+34 600",
-            "'+34600",
-            "(+34) 600",
-            "\u{FF0B}34600",
-            "\u{202A}+34600\u{202C}",
-        ] {
-            assert_eq!(
-                dialled_digits(raw),
-                Ok(("+34600".to_owned(), true)),
-                "{raw}"
-            );
+        for raw in ["+34 600", "'+34600", "(+34) 600", "\u{FF0B}34600", "\u{202A}+34600\u{202C}"] {
+            assert_eq!(dialled_digits(raw), Ok(("+34600".to_owned(), true)), "{raw}");
         }
     }
 
@@ -148,34 +123,17 @@ mod tests {
             "+34*",
         ];
         for raw in bad {
-            assert_eq!(
-                dialled_digits(raw).unwrap_err().code(),
-                "invalid_phone",
-                "{raw}"
-            );
+            assert_eq!(dialled_digits(raw).unwrap_err().code(), "invalid_phone", "{raw}");
         }
     }
 
     #[test]
     fn a_number_destroyed_by_a_spreadsheet_is_refused_with_its_own_code() {
-        for raw in [
-            "3.46E+10",
-            "3,46E+10",
-            "3.46001E10",
-            "3e10",
-            "34600123456.0",
-            "34600123456.00",
-            "600123456,0",
-        ] {
+        for raw in ["3.46E+10", "3,46E+10", "3.46001E10", "3e10", "34600123456.0", "34600123456.00", "600123456,0"] {
             let error = dialled_digits(raw).unwrap_err();
             assert_eq!(error.code(), "phone_in_scientific_notation", "{raw}");
             assert!(error.to_string().contains("spreadsheet"), "{error}");
         }
-        assert!(
-            dialled_digits("3.46E+10")
-                .unwrap_err()
-                .to_string()
-                .contains("3.46E+10")
-        );
+        assert!(dialled_digits("3.46E+10").unwrap_err().to_string().contains("3.46E+10"));
     }
 }

@@ -79,9 +79,7 @@ mod tests {
 
     #[test]
     fn bm_22_the_recorded_reason_names_the_missing_variable() {
-        let missing = MessageError::MissingVariable {
-            name: "name".to_owned(),
-        };
+        let missing = MessageError::MissingVariable { name: "name".to_owned() };
         assert_eq!(missing.reason(), "missing_variable:name");
         assert_eq!(missing.to_string(), "variable name is missing or empty");
     }
@@ -89,18 +87,11 @@ mod tests {
     #[test]
     fn every_other_reason_is_the_code() {
         let all = [
-            MessageError::Syntax {
-                reason: "x".to_owned(),
-            },
+            MessageError::Syntax { reason: "x".to_owned() },
             MessageError::UrlInMiddle,
             MessageError::UrlTwice,
-            MessageError::UrlConflict {
-                written: "start",
-                asked: "end",
-            },
-            MessageError::Render {
-                reason: "x".to_owned(),
-            },
+            MessageError::UrlConflict { written: "start", asked: "end" },
+            MessageError::Render { reason: "x".to_owned() },
             MessageError::TooLong { parts: 5, max: 4 },
         ];
         for error in all {
