@@ -1,1 +1,317 @@
-//! (being written)
+//! The composition root: builds the daemon, starts it in order, stops it in reverse with budgets.
+//!
+//! Start: state folder, instance lock, Redis (embedded or not), layout and secret, channels, queue,
+//! heartbeat, HTTP. Stop: no new work, what runs is waited for within `shutdown.drain`, events go out,
+//! the heartbeat ends, then the embedded Redis. A worker that ends by itself ends the process.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    channel::{Channel, governor::Governor},
+    config::{Config, RedisTarget},
+    domain::retry::RetryPolicy,
+    handler::{self, Context, ServedChannel, context::Plans},
+    job::{Job, Outcome, QueueName},
+    lifecycle,
+    metrics::Metrics,
+    queue::{
+        Handle, JobTask, Queue, QueueId, depth,
+        incarnation::Instance,
+        service::{QueueService, Settings},
+        worker::JobPolicy,
+    },
+    store::{
+        Connection, Store, StoreError, Timeouts,
+        embedded::{self, Embedded},
+        janitor,
+        leases::{Lease, Registry},
+        publisher::Publisher,
+        runs::SlotRef,
+    },
+};
+
+/// How long a start waits for a Redis that is not there yet.
+const REDIS_WITHIN: Duration = Duration::from_secs(30);
+
+/// What the end of a daemon may take beyond the drain: events, heartbeat.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// Connection time-outs of the configuration.
+fn timeouts(config: &Config) -> Timeouts {
+    Timeouts { connect: config.redis.connect_timeout, response: config.redis.response_timeout }
+}
+
+/// The store that the configuration names; nothing is opened yet.
+pub fn store(config: &Config) -> anyhow::Result<Store> {
+    let url = match &config.redis.target {
+        RedisTarget::Embedded { .. } => embedded::url(&config.state_dir),
+        RedisTarget::Server { url } => url.clone(),
+    };
+    let connection = Connection::new(&url, timeouts(config)).context("redis.url is not an address")?;
+    Ok(Store::new(connection, &config.prefix))
+}
+
+/// A store whose Redis answers, for commands beside a daemon.
+pub async fn connect(config: &Config) -> anyhow::Result<Store> {
+    let store = store(config)?;
+    if let Err(error) = store.now_ms().await {
+        match &config.redis.target {
+            RedisTarget::Embedded { .. } => bail!(
+                "no Redis at {}: is the daemon running? Start it with `remesa run` ({error})",
+                embedded::socket(&config.state_dir).display()
+            ),
+            target @ RedisTarget::Server { .. } => bail!("no Redis at {target:?}: see redis.url ({error})"),
+        }
+    }
+    Ok(store)
+}
+
+/// Runs a daemon until `stop`. Returns an error when it could not start, or when a part of it failed.
+pub async fn run(config: Arc<Config>, stop: CancellationToken) -> anyhow::Result<()> {
+    let host = nix::unistd::gethostname().ok().and_then(|h| h.into_string().ok()).unwrap_or_else(|| "host".to_owned());
+    let instance = Instance::take(&config.state_dir, config.instance.as_str(), &host, rand::random())?;
+    let embedded = match &config.redis.target {
+        RedisTarget::Embedded { program, fsync } => {
+            Some(Embedded::start(&config.state_dir, program, fsync.as_str(), timeouts(&config)).await?)
+        }
+        RedisTarget::Server { .. } => None,
+    };
+    let ended = Daemon::start(&config, &instance, stop).await;
+    let result = match ended {
+        Ok(daemon) => daemon.run().await,
+        Err(error) => Err(error),
+    };
+    if let Some(embedded) = embedded {
+        embedded.stop().await;
+    }
+    result
+}
+
+/// A daemon under way.
+struct Daemon {
+    ctx: Arc<Context>,
+    queue: QueueService,
+    /// Cancelled first: no new work.
+    drain: CancellationToken,
+    /// Cancelled last: heartbeat, depth, HTTP.
+    end: CancellationToken,
+    roles: TaskTracker,
+    publishing: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Daemon {
+    async fn start(config: &Arc<Config>, instance: &Instance, stop: CancellationToken) -> anyhow::Result<Self> {
+        let began = Instant::now();
+        let store = store(config)?;
+        wait_for_redis(&store, &stop).await?;
+        if let Err(newer) = store.check_layout().await? {
+            bail!("the keys in this Redis have layout {newer}, newer than this version's: use the newer remesa");
+        }
+        let secret = store.secret(&format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>())).await?;
+        let mut channels = HashMap::new();
+        for (name, settings) in &config.channels {
+            let channel = Channel::build(settings).with_context(|| format!("channels.{name}"))?;
+            let governor = Governor::new(&store, settings);
+            channels.insert(name.clone(), Arc::new(ServedChannel { channel, governor }));
+        }
+        let (drain, end) = (CancellationToken::new(), CancellationToken::new());
+        let (publisher, publishing_task) = Publisher::new(&store);
+        let publishing = TaskTracker::new();
+        publishing.spawn(publishing_task.run());
+        let registry = Arc::new(Registry::default());
+        let ctx = Arc::new(Context {
+            // Slot turns and jobs have a connection of their own beside the queue's.
+            store: store.separate(),
+            config: Arc::clone(config),
+            channels,
+            secret: secret.into_bytes().into(),
+            incarnation: instance.incarnation.clone(),
+            dead: instance.dead.clone(),
+            registry: Arc::clone(&registry),
+            publisher,
+            metrics: Arc::new(Metrics::default()),
+            drain: drain.clone(),
+            plans: Plans::default(),
+        });
+        let roles = TaskTracker::new();
+        let names: Vec<String> = config.channels.keys().cloned().collect();
+        // The first beat before the first job: a job is refused when nobody serves its channel.
+        beat(&ctx, &names).await?;
+        roles.spawn(heartbeat(Arc::clone(&ctx), names.clone(), end.clone()));
+        roles.spawn(depth::run(store.separate(), names, Arc::clone(&ctx.metrics), end.clone()));
+        roles.spawn(janitor::run(store.clone(), limits(config), end.clone()));
+        let handle = Arc::new(Handlers(Arc::clone(&ctx)));
+        let settings = settings(config, instance);
+        let queue = QueueService::start(settings, &store, &handle, &registry, &ctx.metrics, drain.clone())?;
+        tracing::info!(
+            incarnation = %instance.incarnation,
+            channels = config.channels.len(),
+            took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "ready"
+        );
+        lifecycle::notify_ready("working");
+        Ok(Self { ctx, queue, drain, end, roles, publishing, stop })
+    }
+
+    async fn run(mut self) -> anyhow::Result<()> {
+        let failed = tokio::select! {
+            () = self.stop.cancelled() => None,
+            queue = self.queue.worker_ended() => Some(queue),
+        };
+        let budget = self.ctx.config.drain;
+        lifecycle::notify_stopping(budget);
+        self.drain.cancel();
+        let in_time = self.queue.stop(budget).await;
+        if in_time {
+            tracing::info!("drained");
+        } else {
+            tracing::warn!(budget_seconds = budget.as_secs(), "not everything ended in time: leases will end");
+        }
+        self.end.cancel();
+        self.roles.close();
+        let incarnation = self.ctx.incarnation.clone();
+        let store = self.ctx.store.clone();
+        // The publisher ends when the last handler's handle to it is gone.
+        drop(self.ctx);
+        self.publishing.close();
+        let last_words = async {
+            self.publishing.wait().await;
+            self.roles.wait().await;
+            store.stop_beating(&incarnation).await
+        };
+        let _ = tokio::time::timeout(LAST_WORDS, last_words).await;
+        match failed {
+            Some(queue) => bail!("the worker of the queue {queue} ended by itself"),
+            None => Ok(()),
+        }
+    }
+}
+
+async fn wait_for_redis(store: &Store, stop: &CancellationToken) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let mut told = false;
+    loop {
+        match store.now_ms().await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.is_transient() && began.elapsed() < REDIS_WITHIN => {
+                if !told {
+                    tracing::warn!(%error, "waiting for redis");
+                    told = true;
+                }
+            }
+            Err(error) => return Err(error).context("redis cannot be used (see redis.url)"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => bail!("stopped while waiting for redis"),
+            () = tokio::time::sleep(Duration::from_millis(250)) => {}
+        }
+    }
+}
+
+fn settings(config: &Config, instance: &Instance) -> Settings {
+    let permits = |queue| match queue {
+        QueueName::Control => config.queues.permits_control,
+        _ => config.queues.permits_generate,
+    };
+    let queues = QueueName::available()
+        .map(|queue| Queue::new(QueueId::Jobs(queue), permits(queue)))
+        .chain(config.channels.keys().map(|c| Queue::new(QueueId::Batch(c.clone()), config.queues.permits_batch)))
+        .collect();
+    Settings {
+        queues,
+        policy: JobPolicy {
+            retention_with_id: config.jobs.retention_with_id,
+            retention: config.jobs.retention,
+            retry: RetryPolicy {
+                max_attempts: config.jobs.max_attempts,
+                base: config.jobs.retry_base,
+                cap: config.jobs.retry_cap,
+            },
+            max_deliveries: config.leases.max_deliveries,
+            max_bytes: config.jobs.max_bytes,
+        },
+        renew: config.leases.renew,
+        lease: config.leases.lease,
+        sweep: config.leases.sweep,
+        incarnation: instance.incarnation.clone(),
+        dead: instance.dead.clone(),
+    }
+}
+
+fn limits(config: &Config) -> janitor::Limits {
+    janitor::Limits {
+        results_max_bytes: config.streams.results_max_bytes,
+        rejected_max_bytes: config.streams.rejected_max_bytes,
+        dead_max_bytes: config.streams.dead_max_bytes,
+        campaigns: config.campaign_retention,
+    }
+}
+
+async fn beat(ctx: &Context, channels: &[String]) -> Result<(), StoreError> {
+    let now = ctx.store.now_ms().await?;
+    let fields = [
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("instance", ctx.config.instance.to_string()),
+        ("pid", std::process::id().to_string()),
+        ("channels", channels.join(",")),
+        ("beat_at", now.to_string()),
+        ("in_hand", ctx.registry.len().to_string()),
+    ];
+    ctx.store.beat(&ctx.incarnation, &fields, channels, now).await
+}
+
+async fn heartbeat(ctx: Arc<Context>, channels: Vec<String>, end: CancellationToken) {
+    let mut tick = tokio::time::interval(Duration::from_secs(5));
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = end.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        if let Err(error) = beat(&ctx, &channels).await {
+            tracing::debug!(%error, "no heartbeat for now");
+        }
+        for channel in ctx.channels.values() {
+            channel.channel.drop_idle();
+        }
+    }
+}
+
+/// The handlers, as the queue asks for them.
+struct Handlers(Arc<Context>);
+
+impl Handle for Handlers {
+    async fn job(&self, task: JobTask) -> Outcome {
+        match task.job {
+            Job::Generate(job) => handler::generate::run(&self.0, &task.id, *job, &task.lease).await,
+            Job::Control(job) => handler::control::run(&self.0, &task.id, job, &task.lease).await,
+        }
+    }
+
+    async fn turn(&self, slot: SlotRef, lease: Arc<Lease>) -> Outcome {
+        handler::turn::run(&self.0, slot, lease).await
+    }
+
+    async fn alarm(&self, member: &str) -> Result<Option<i64>, StoreError> {
+        let mut parts = member.split('|');
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some("expire"), Some(campaign), Some(batch)) => handler::expire::sweep(&self.0, campaign, batch).await,
+            _ => {
+                tracing::warn!(member, "an alarm that nobody knows, dropped");
+                Ok(None)
+            }
+        }
+    }
+
+    async fn poisoned(&self, slot: &SlotRef) -> Result<(), StoreError> {
+        self.0.store.act(&slot.campaign, Some(&slot.run), "pause", "poison").await.map(|_| ())
+    }
+}

@@ -28,6 +28,8 @@ pub mod settings;
 mod template;
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+mod tls_tests;
 
 pub use sandbox::DEFAULT_URL as SANDBOX_DEFAULT_URL;
 use settings::{ChannelKind, ChannelSettings};

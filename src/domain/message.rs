@@ -5,15 +5,19 @@
 //! or a built-in value; an empty value counts as missing and fails that message, unless the text
 //! gives a default or asks with `{% if name %}`. The link stands at the start or the end, with
 //! exactly one space between. A text of plain placeholders is rendered from a list of pieces;
-//! anything else by minijinja, with a closed set of filters, no functions, and bounded fuel.
+//! anything else by minijinja, with bounded fuel, no functions, and the filters `default` (`d`),
+//! `upper`, `lower`, `capitalize` and `trim`.
 
 use super::sms;
+use super::word::words;
 use std::collections::BTreeSet;
 
+mod error;
 mod pieces;
 mod template;
 mod vars;
 
+pub use error::MessageError;
 use pieces::Pieces;
 use template::Template;
 pub use vars::Vars;
@@ -21,86 +25,13 @@ pub use vars::Vars;
 /// The variable that stands for the payment link.
 const URL: &str = "url";
 
-/// Where the payment link stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum UrlPlace {
-    /// Before the text.
-    Start,
-    /// After the text.
-    End,
-}
-
-/// Why a text was refused, or a message could not be written.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MessageError {
-    /// Not a template.
-    #[error("text is not a valid template: {reason}")]
-    Syntax {
-        /// What is wrong, and where.
-        reason: String,
-    },
-    /// The link is neither at the start nor at the end.
-    #[error("text has {{{{ url }}}} in the middle: it may stand only at the very start or end")]
-    UrlInMiddle,
-    /// The link stands more than once.
-    #[error("text has {{{{ url }}}} more than once")]
-    UrlTwice,
-    /// The placeholder and the setting disagree.
-    #[error("text has {{{{ url }}}} at its {written}, but url says {asked}")]
-    UrlConflict {
-        /// Where the placeholder stands.
-        written: &'static str,
-        /// What the setting says.
-        asked: &'static str,
-    },
-    /// A recipient has no value for a placeholder (BM-22).
-    #[error("variable {name} is missing or empty")]
-    MissingVariable {
-        /// The placeholder.
-        name: String,
-    },
-    /// The template failed on this recipient's values.
-    #[error("text could not be rendered: {reason}")]
-    Render {
-        /// What went wrong; never a value.
-        reason: String,
-    },
-    /// More parts than the operator allows (PO-13).
-    #[error("text takes {parts} parts, more than {max}")]
-    TooLong {
-        /// Parts it takes with its link.
-        parts: usize,
-        /// Parts allowed.
-        max: usize,
-    },
-}
-
-impl MessageError {
-    /// The stable code of this refusal.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Syntax { .. } => "template_syntax",
-            Self::UrlInMiddle => "url_in_middle",
-            Self::UrlTwice => "url_twice",
-            Self::UrlConflict { .. } => "url_conflict",
-            Self::MissingVariable { .. } => "missing_variable",
-            Self::Render { .. } => "template_failed",
-            Self::TooLong { .. } => "text_too_long",
-        }
-    }
-
-    /// The reason recorded with a recipient: the code, and for a missing variable its name.
-    pub fn reason(&self) -> String {
-        match self {
-            Self::MissingVariable { name } => format!("{}:{name}", self.code()),
-            Self::Syntax { .. }
-            | Self::UrlInMiddle
-            | Self::UrlTwice
-            | Self::UrlConflict { .. }
-            | Self::Render { .. }
-            | Self::TooLong { .. } => self.code().to_owned(),
-        }
+words! {
+    /// Where the payment link stands.
+    pub enum UrlPlace {
+        /// Before the text.
+        Start = "start",
+        /// After the text.
+        End = "end",
     }
 }
 
@@ -132,26 +63,15 @@ impl Message {
         };
         if variables.remove(URL) {
             let twice = written.is_some() || count_url(rest) > 1;
-            return Err(if twice {
-                MessageError::UrlTwice
-            } else {
-                MessageError::UrlInMiddle
-            });
+            return Err(if twice { MessageError::UrlTwice } else { MessageError::UrlInMiddle });
         }
         let place = match (place, written) {
             (Some(asked), Some(written)) if asked != written && !rest.is_empty() => {
-                return Err(MessageError::UrlConflict {
-                    written: written.word(),
-                    asked: asked.word(),
-                });
+                return Err(MessageError::UrlConflict { written: written.as_str(), asked: asked.as_str() });
             }
             (asked, written) => asked.or(written).unwrap_or(UrlPlace::End),
         };
-        Ok(Self {
-            body,
-            place,
-            variables,
-        })
+        Ok(Self { body, place, variables })
     }
 
     /// Writes the message for one recipient, with exactly one space between text and link and
@@ -203,16 +123,6 @@ impl Message {
     }
 }
 
-impl UrlPlace {
-    /// The word on the wire.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::End => "end",
-        }
-    }
-}
-
 /// Refuses a rendered message of more than `max` parts, and says how many it takes (PO-13).
 pub fn check_parts(rendered: &str, max: usize) -> Result<usize, MessageError> {
     match sms::parts(rendered) {
@@ -223,20 +133,8 @@ pub fn check_parts(rendered: &str, max: usize) -> Result<usize, MessageError> {
 
 /// Splits a `{{ url }}` off the start or the end.
 fn take_url(text: &str) -> (&str, Option<UrlPlace>) {
-    let behind = || {
-        text.strip_prefix("{{")?
-            .trim_start()
-            .strip_prefix(URL)?
-            .trim_start()
-            .strip_prefix("}}")
-    };
-    let before = || {
-        text.strip_suffix("}}")?
-            .trim_end()
-            .strip_suffix(URL)?
-            .trim_end()
-            .strip_suffix("{{")
-    };
+    let behind = || text.strip_prefix("{{")?.trim_start().strip_prefix(URL)?.trim_start().strip_prefix("}}");
+    let before = || text.strip_suffix("}}")?.trim_end().strip_suffix(URL)?.trim_end().strip_suffix("{{");
     if let Some(rest) = behind() {
         return (rest.trim_start(), Some(UrlPlace::Start));
     }
@@ -248,10 +146,7 @@ fn take_url(text: &str) -> (&str, Option<UrlPlace>) {
 
 /// How often the link is written; only to choose between two sentences.
 fn count_url(text: &str) -> usize {
-    text.split("{{")
-        .skip(1)
-        .filter(|t| t.trim_start_matches(['-', ' ']).starts_with(URL))
-        .count()
+    text.split("{{").skip(1).filter(|t| t.trim_start_matches(['-', ' ']).starts_with(URL)).count()
 }
 
 fn trim_tail(out: &mut String, from: usize) {
@@ -260,9 +155,7 @@ fn trim_tail(out: &mut String, from: usize) {
 }
 
 fn trim_head(out: &mut String, from: usize) {
-    let blanks = out
-        .get(from..)
-        .map_or(0, |text| text.len() - text.trim_start().len());
+    let blanks = out.get(from..).map_or(0, |text| text.len() - text.trim_start().len());
     if blanks > 0 {
         out.drain(from..from + blanks);
     }
@@ -309,22 +202,13 @@ mod tests {
         ];
         for (text, place, expected) in cases {
             let expected = expected.replace("LINK", LINK);
-            assert_eq!(
-                rendered(text, place, &json!({})).unwrap(),
-                expected,
-                "{text:?} {place:?}"
-            );
+            assert_eq!(rendered(text, place, &json!({})).unwrap(), expected, "{text:?} {place:?}");
         }
     }
 
     #[test]
     fn po_12_a_link_in_the_middle_or_twice_is_an_error() {
-        for text in [
-            "Paga {{ url }} hoy",
-            "a {{url}}.",
-            "{% if a %}{{ url }}{% endif %}",
-            "Hola {{ url|upper }} x",
-        ] {
+        for text in ["Paga {{ url }} hoy", "a {{url}}.", "{% if a %}{{ url }}{% endif %}", "Hola {{ url|upper }} x"] {
             assert_eq!(code(text, None), "url_in_middle", "{text}");
             assert_eq!(code(text, Some(UrlPlace::End)), "url_in_middle", "{text}");
         }
@@ -336,74 +220,40 @@ mod tests {
         ] {
             assert_eq!(code(text, None), "url_twice", "{text}");
         }
-        let sentence = Message::compile("Paga {{ url }} hoy", None)
-            .unwrap_err()
-            .to_string();
+        let sentence = Message::compile("Paga {{ url }} hoy", None).unwrap_err().to_string();
         assert!(sentence.contains("{{ url }} in the middle"), "{sentence}");
     }
 
     #[test]
     fn po_12_a_placeholder_and_another_place_contradict_each_other() {
         assert_eq!(code("{{ url }} Hola", Some(UrlPlace::End)), "url_conflict");
-        assert_eq!(
-            code("Hola {{ url }}", Some(UrlPlace::Start)),
-            "url_conflict"
-        );
+        assert_eq!(code("Hola {{ url }}", Some(UrlPlace::Start)), "url_conflict");
     }
 
     #[test]
     fn po_12_blanks_that_a_value_brings_along_are_trimmed_too() {
         let vars = || json!({"a": "  Ana  "});
-        assert_eq!(
-            rendered("{{ a }}", Some(UrlPlace::End), &vars()).unwrap(),
-            format!("Ana {LINK}")
-        );
-        assert_eq!(
-            rendered("{{ a }}", Some(UrlPlace::Start), &vars()).unwrap(),
-            format!("{LINK} Ana")
-        );
-        assert_eq!(
-            rendered("Hola {{ a }}!", None, &vars()).unwrap(),
-            format!("Hola   Ana  ! {LINK}")
-        );
+        assert_eq!(rendered("{{ a }}", Some(UrlPlace::End), &vars()).unwrap(), format!("Ana {LINK}"));
+        assert_eq!(rendered("{{ a }}", Some(UrlPlace::Start), &vars()).unwrap(), format!("{LINK} Ana"));
+        assert_eq!(rendered("Hola {{ a }}!", None, &vars()).unwrap(), format!("Hola   Ana  ! {LINK}"));
     }
 
     #[test]
     fn values_come_from_the_row_first_and_then_from_the_order() {
         let text = "{{ name }} {{ amount }} {{ n }} {{ vip }}";
         let vars = json!({"name": "Ana", "n": 7, "vip": true});
-        assert_eq!(
-            rendered(text, None, &vars).unwrap(),
-            format!("Ana 12.50 7 true {LINK}")
-        );
-        assert_eq!(
-            rendered("{{ amount }}", None, &json!({"amount": "9"})).unwrap(),
-            format!("9 {LINK}")
-        );
+        assert_eq!(rendered(text, None, &vars).unwrap(), format!("Ana 12.50 7 true {LINK}"));
+        assert_eq!(rendered("{{ amount }}", None, &json!({"amount": "9"})).unwrap(), format!("9 {LINK}"));
     }
 
     #[test]
     fn bm_22_a_missing_or_empty_value_fails_the_message_and_is_named() {
-        for vars in [
-            &json!({}),
-            &json!({"name": ""}),
-            &json!({"name": "  "}),
-            &json!({"name": null}),
-        ] {
-            for text in [
-                "Hola {{ name }}",
-                "Hola {{ name|upper }}",
-                "{% if amount %}{{ name }}{% endif %}",
-                "{{ name.first }}",
-            ] {
+        for vars in [&json!({}), &json!({"name": ""}), &json!({"name": "  "}), &json!({"name": null})] {
+            for text in
+                ["Hola {{ name }}", "Hola {{ name|upper }}", "{% if amount %}{{ name }}{% endif %}", "{{ name.first }}"]
+            {
                 let error = rendered(text, None, vars).unwrap_err();
-                assert_eq!(
-                    error,
-                    MessageError::MissingVariable {
-                        name: "name".to_owned()
-                    },
-                    "{text}"
-                );
+                assert_eq!(error, MessageError::MissingVariable { name: "name".to_owned() }, "{text}");
                 assert_eq!(error.code(), "missing_variable");
                 assert_eq!(error.reason(), "missing_variable:name");
             }
@@ -419,6 +269,8 @@ mod tests {
             assert_eq!(with_default, format!("Hola cliente {LINK}"));
             let asked = rendered("Hola{% if name %} {{ name }}{% endif %}", None, &vars).unwrap();
             assert_eq!(asked, format!("Hola {LINK}"));
+            let defined = rendered("Hola{% if name is defined %} x{% endif %}", None, &vars).unwrap();
+            assert_eq!(defined, format!("Hola {LINK}"));
         }
         let given = rendered("{{ name|d('x')|upper }}", None, &json!({"name": "Ana"})).unwrap();
         assert_eq!(given, format!("ANA {LINK}"));
@@ -428,28 +280,16 @@ mod tests {
     fn values_are_never_read_as_templates_nor_escaped() {
         let vars = json!({"name": "{{ amount }} <b>&amp;"});
         for text in ["{{ name }}", "{{ name }}{% if false %}{% endif %}"] {
-            assert_eq!(
-                rendered(text, None, &vars).unwrap(),
-                format!("{{{{ amount }}}} <b>&amp; {LINK}")
-            );
+            assert_eq!(rendered(text, None, &vars).unwrap(), format!("{{{{ amount }}}} <b>&amp; {LINK}"));
         }
     }
 
     #[test]
     fn the_variables_of_a_text_are_listed_without_the_link() {
-        let names = |text| -> Vec<String> {
-            Message::compile(text, None)
-                .unwrap()
-                .variables()
-                .iter()
-                .cloned()
-                .collect()
-        };
+        let names =
+            |text| -> Vec<String> { Message::compile(text, None).unwrap().variables().iter().cloned().collect() };
         assert_eq!(names("{{ b }} {{a}} {{ b }} {{ url }}"), ["a", "b"]);
-        assert_eq!(
-            names("{% if vip %}{{ name|upper }}{% endif %}"),
-            ["name", "vip"]
-        );
+        assert_eq!(names("{% if vip %}{{ name|upper }}{% endif %}"), ["name", "vip"]);
         assert_eq!(names("Año {{ año }}"), ["año"]);
         assert!(names("Hola {{ url }}").is_empty());
     }
@@ -490,10 +330,7 @@ mod tests {
         let url = "u".repeat(30);
         let text = |letters: usize| format!("{} {url}", "a".repeat(letters));
         assert_eq!(check_parts(&text(129), 1), Ok(1));
-        assert_eq!(
-            check_parts(&text(130), 1),
-            Err(MessageError::TooLong { parts: 2, max: 1 })
-        );
+        assert_eq!(check_parts(&text(130), 1), Err(MessageError::TooLong { parts: 2, max: 1 }));
         assert_eq!(check_parts(&text(4 * 153 - 31), 4), Ok(4));
         let error = check_parts(&text(4 * 153 - 30), 4).unwrap_err();
         assert_eq!(error.code(), "text_too_long");

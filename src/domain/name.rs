@@ -5,6 +5,7 @@
 //! once is safe in all those places. A [`JobId`] may hold colons, but not look like the ids that
 //! Remesa gives to jobs without one.
 
+use super::clock::EpochMs;
 use super::excerpt::Excerpt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{borrow::Cow, fmt};
@@ -158,8 +159,8 @@ impl RunName {
     }
 
     /// The run of a definition's tick: `<definition>@<due ms>`.
-    pub fn tick(definition: &Name, due_ms: u64) -> Self {
-        Self(format!("{definition}@{due_ms}"))
+    pub fn tick(definition: &Name, due: EpochMs) -> Self {
+        Self(format!("{definition}@{}", due.0))
     }
 
     fn of_wire(text: &str) -> Result<Self, NameError> {
@@ -244,7 +245,7 @@ mod tests {
         }
         assert_eq!(RunName::delivery(2).as_str(), "delivery@2");
         let weekly = Name::parse("weekly").unwrap();
-        assert_eq!(RunName::tick(&weekly, 1_763_719_200_000).as_str(), "weekly@1763719200000");
+        assert_eq!(RunName::tick(&weekly, EpochMs(1_763_719_200_000)).as_str(), "weekly@1763719200000");
     }
 
     #[test]

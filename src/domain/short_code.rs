@@ -40,19 +40,9 @@ pub struct ShortCode(String);
 impl ShortCode {
     /// The code of a row; `counter` is 0 unless that one is taken by another row. `length` outside
     /// 6 to 16 is moved to the nearer end.
-    pub fn derive(
-        secret: &[u8],
-        campaign: &str,
-        row_key: &str,
-        counter: u32,
-        length: usize,
-    ) -> Self {
+    pub fn derive(secret: &[u8], campaign: &str, row_key: &str, counter: u32, length: usize) -> Self {
         let length = length.clamp(MIN_LENGTH, MAX_LENGTH);
-        let parts = [
-            campaign.as_bytes(),
-            row_key.as_bytes(),
-            &counter.to_be_bytes(),
-        ];
+        let parts = [campaign.as_bytes(), row_key.as_bytes(), &counter.to_be_bytes()];
         Self(keyed::digest(secret, "short_code", &parts, length))
     }
 
@@ -61,9 +51,7 @@ impl ShortCode {
         if (MIN_LENGTH..=MAX_LENGTH).contains(&text.len()) && keyed::is_base62(text) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(ShortCodeError {
-                value: Excerpt::of(text),
-            })
+            Err(ShortCodeError { value: Excerpt::of(text) })
         }
     }
 
@@ -135,27 +123,13 @@ mod tests {
 
     #[test]
     fn a_code_splits_into_the_hash_and_the_field_it_is_kept_in() {
-        assert_eq!(
-            ShortCode::parse("aB3dE5gH1j").unwrap().split(),
-            ("aB3", "dE5gH1j")
-        );
+        assert_eq!(ShortCode::parse("aB3dE5gH1j").unwrap().split(), ("aB3", "dE5gH1j"));
     }
 
     #[test]
     fn what_is_no_code_is_refused() {
-        for bad in [
-            "",
-            "abcde",
-            "abc-def",
-            "abcdefñ",
-            &"a".repeat(17),
-            "a b c d",
-        ] {
-            assert_eq!(
-                ShortCode::parse(bad).unwrap_err().code(),
-                "invalid_short_code",
-                "{bad}"
-            );
+        for bad in ["", "abcde", "abc-def", "abcdefñ", &"a".repeat(17), "a b c d"] {
+            assert_eq!(ShortCode::parse(bad).unwrap_err().code(), "invalid_short_code", "{bad}");
         }
         assert!(serde_json::from_str::<ShortCode>("\"abc\"").is_err());
     }
@@ -164,10 +138,7 @@ mod tests {
     fn po_15_a_preview_has_a_code_of_the_real_length() {
         for length in MIN_LENGTH..=MAX_LENGTH {
             let real = ShortCode::derive(b"secret", "c", "k", 0, length);
-            assert_eq!(
-                ShortCode::sample(length).as_str().len(),
-                real.as_str().len()
-            );
+            assert_eq!(ShortCode::sample(length).as_str().len(), real.as_str().len());
         }
     }
 

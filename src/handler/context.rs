@@ -11,7 +11,12 @@ use crate::{
     channel::{Channel, governor::Governor, settings::ChannelSettings},
     config::Config,
     metrics::Metrics,
-    store::{Store, leases::Registry, outbox::Event, publisher::{Parcel, Publisher}},
+    store::{
+        Store,
+        leases::Registry,
+        outbox::Event,
+        publisher::{Parcel, Publisher},
+    },
 };
 
 use super::turn::plan::RunPlan;

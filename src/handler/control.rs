@@ -1,1 +1,188 @@
-//! (being written)
+//! control: an operator pauses, resumes, cancels, retries; a platform reports on an order.
+//!
+//! An action is judged against the state in the script that takes it (DA-7): one that is not allowed is
+//! refused with the state; one that is done already is done.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::{
+    domain::{
+        clock::EpochMs,
+        name::{JobId, Name},
+        order::{Order, OrderEvent, OrderState},
+    },
+    job::{ControlJob, Next, Outcome, Rejection, RejectionCode, Target},
+    store::{StoreError, campaigns::Acted, leases::Lease, runs::Requeued},
+};
+
+use super::{Context, order_event, trouble};
+
+/// Ledger pages that one script returns to the queue: 40 pages are 5,120 recipients.
+const PAGES: u64 = 40;
+
+/// Orders cancelled by one script.
+const ORDERS: u64 = 500;
+
+type Answer = Result<Result<Outcome, Rejection>, StoreError>;
+
+/// Runs the job.
+pub async fn run(ctx: &Arc<Context>, id: &JobId, job: ControlJob, lease: &Lease) -> Outcome {
+    let answer = match &job {
+        ControlJob::Pause(target) => act(ctx, id, target, "pause").await,
+        ControlJob::Resume(target) => act(ctx, id, target, "resume").await,
+        ControlJob::Cancel { target, cancel_orders } => cancel(ctx, id, target, *cancel_orders, lease).await,
+        ControlJob::Retry { campaign, run, states } => retry(ctx, campaign, run.as_str(), states.as_str(), lease).await,
+        ControlJob::OrderEvent { order, event, amount_minor, occurred_at } => {
+            return order_event::run(ctx, order, *event, *amount_minor, *occurred_at).await;
+        }
+    };
+    match answer {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(rejection)) => rejection.into(),
+        Err(error) => trouble::outcome(&error),
+    }
+}
+
+async fn act(ctx: &Context, id: &JobId, target: &Target, action: &str) -> Answer {
+    let (campaign, run) = match target {
+        Target::Campaign(campaign) => (campaign, None),
+        Target::Run { campaign, run } => (campaign, Some(run.as_str())),
+        Target::Channel(channel) => return act_on_channel(ctx, id, channel, action).await,
+    };
+    let now = ctx.store.now_ms().await?;
+    ctx.store.touch_active(campaign.as_str(), "", now).await?;
+    let acted = ctx.store.act(campaign.as_str(), run, action, id.as_str()).await?;
+    Ok(settle(campaign, run, action, acted))
+}
+
+fn settle(campaign: &Name, run: Option<&str>, action: &str, acted: Acted) -> Result<Outcome, Rejection> {
+    let what = run
+        .map_or_else(|| format!("the campaign \"{campaign}\""), |run| format!("the run \"{run}\" of \"{campaign}\""));
+    match acted {
+        Acted::Done { wake } => {
+            let next = wake.into_iter().map(|run| Next { campaign: campaign.to_string(), run, at: None }).collect();
+            Ok(Outcome::Done { result: json!({ "action": action, "changed": true }), next })
+        }
+        Acted::Same => Ok(Outcome::done(json!({ "action": action, "changed": false }))),
+        Acted::Gone => {
+            let (code, field) = match run {
+                Some(_) => (RejectionCode::UnknownRun, "run"),
+                None => (RejectionCode::UnknownCampaign, "campaign"),
+            };
+            Err(Rejection::of_field(code, field, format!("there is no such thing as {what}")))
+        }
+        Acted::Wrong { state } => {
+            let rule =
+                format!("{what} is {state}: {action} is not allowed; allowed: {}", allowed(&state, run.is_some()));
+            Err(Rejection::of_field(RejectionCode::WrongState, "action", rule))
+        }
+    }
+}
+
+/// What may be done in a state, for the sentence of a refusal.
+fn allowed(state: &str, is_run: bool) -> &'static str {
+    match (state, is_run) {
+        ("running", true) => "pause, cancel, retry",
+        ("running" | "scheduled", false) => "pause, cancel",
+        ("paused", _) => "resume, cancel",
+        ("finished", true) => "retry",
+        ("generated", false) => "cancel",
+        _ => "nothing",
+    }
+}
+
+async fn act_on_channel(ctx: &Context, id: &JobId, channel: &Name, action: &str) -> Answer {
+    let now = ctx.store.now_ms().await?;
+    let known =
+        ctx.channels.contains_key(channel.as_str()) || ctx.store.is_channel_served(channel.as_str(), now).await?;
+    if !known {
+        let rule = format!("no daemon seen in the last 10 minutes serves \"{channel}\"");
+        return Ok(Err(Rejection::of_field(RejectionCode::UnknownChannel, "channel", rule)));
+    }
+    let changed = match action {
+        "pause" => ctx.store.pause_channel(channel.as_str(), id.as_str(), now).await?,
+        _ => ctx.store.resume_channel(channel.as_str()).await?,
+    };
+    Ok(Ok(Outcome::done(json!({ "action": action, "changed": changed }))))
+}
+
+async fn cancel(ctx: &Context, id: &JobId, target: &Target, cancel_orders: bool, lease: &Lease) -> Answer {
+    match act(ctx, id, target, "cancel").await? {
+        Ok(Outcome::Done { next, mut result }) => {
+            if cancel_orders
+                && let Target::Campaign(campaign) = target
+                && let Some(fields) = result.as_object_mut()
+            {
+                let cancelled = cancel_available(ctx, campaign.as_str(), lease).await?;
+                fields.insert("orders_cancelled".to_owned(), cancelled.into());
+            }
+            Ok(Ok(Outcome::Done { next, result }))
+        }
+        other => Ok(other),
+    }
+}
+
+/// Cancels the orders that are still available, stretch by stretch (PO-20).
+async fn cancel_available(ctx: &Context, campaign: &str, lease: &Lease) -> Result<u64, StoreError> {
+    let found = ctx.store.campaign_fields(campaign, &["next"]).await?;
+    let end: u64 = found.into_iter().next().flatten().and_then(|n| n.parse().ok()).unwrap_or(1);
+    let (mut from, mut cancelled) = (1, 0);
+    while from < end {
+        let upto = end.min(from + ORDERS);
+        let texts = ctx.store.orders(campaign, from..upto).await?;
+        let now = EpochMs(ctx.store.now_ms().await?);
+        let changes: Vec<_> = texts
+            .into_iter()
+            .flatten()
+            .filter_map(|text| Order::from_json(&text).ok().map(|order| (text, order)))
+            .filter(|(_, order)| order.state == OrderState::Available)
+            .filter_map(|(text, order)| {
+                order_event::plan_change(campaign, text, order, OrderEvent::Cancelled, now, None).ok()
+            })
+            .collect();
+        let missed = ctx.store.change_orders(campaign, None, &changes).await?;
+        cancelled += (changes.len() - missed.len()) as u64;
+        lease.progressed();
+        if missed.is_empty() {
+            from = upto;
+        }
+    }
+    Ok(cancelled)
+}
+
+/// Returns failed or unknown recipients to the queue, stretch by stretch.
+async fn retry(ctx: &Context, campaign: &Name, run: &str, states: &str, lease: &Lease) -> Answer {
+    let hash = ctx.store.run(campaign.as_str(), run).await?;
+    let number = |field: &str| hash.get(field).and_then(|text| text.parse::<u64>().ok());
+    let (Some(first), Some(last)) = (number("first"), number("end")) else {
+        let rule = format!("the campaign \"{campaign}\" has no run \"{run}\"");
+        return Ok(Err(Rejection::of_field(RejectionCode::UnknownRun, "run", rule)));
+    };
+    let channel = hash.get("channel").map_or("", String::as_str);
+    let keep_key = ctx.channels.get(channel).is_some_and(|c| c.settings().idempotent);
+    let now = ctx.store.now_ms().await?;
+    ctx.store.touch_active(campaign.as_str(), run, now).await?;
+    let (mut page, end) = (first / 128, last / 128);
+    let mut moved = 0;
+    while page <= end {
+        let upto = end.min(page + PAGES - 1);
+        match ctx.store.requeue(campaign.as_str(), run, states, (page, upto), keep_key).await? {
+            Requeued::Moved(count) => moved += count,
+            Requeued::Gone => {
+                let rule = format!("the campaign \"{campaign}\" has no run \"{run}\"");
+                return Ok(Err(Rejection::of_field(RejectionCode::UnknownRun, "run", rule)));
+            }
+            Requeued::Wrong(state) => {
+                let rule = format!("the run \"{run}\" of \"{campaign}\" is {state}: retry is not allowed");
+                return Ok(Err(Rejection::of_field(RejectionCode::WrongState, "action", rule)));
+            }
+        }
+        lease.progressed();
+        page = upto + 1;
+    }
+    let next = Next { campaign: campaign.to_string(), run: run.to_owned(), at: None };
+    let result: Value = json!({ "action": "retry", "states": states, "queued": moved });
+    Ok(Ok(Outcome::Done { result, next: vec![next] }))
+}

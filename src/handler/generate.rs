@@ -1,1 +1,434 @@
-//! (being written)
+//! generate: the payment orders of a campaign, and the run that sends them.
+//!
+//! The way: what the job names is there (payment point, channel, currency), the gates are judged by a
+//! first pass, the campaign is created, a scheduled one waits for its time, the rows become orders
+//! slice by slice, and a delivery becomes a run. Each step finds its own work done when it is repeated,
+//! so a job killed anywhere goes on where it was and makes each order once (DA-2).
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
+
+use crate::{
+    domain::{clock::EpochMs, expiry::Expiry, message::Vars, money::Currency, name::JobId, short_code::ShortCode, sms},
+    job::{DeadCode, Delivery, Dispatch, GenerateJob, Next, Outcome, Rejection, RejectionCode, RowRules},
+    orders::local::Mint,
+    source::{SourceLimits, SourceSpec, digest},
+    store::{
+        StoreError,
+        campaigns::{Begun, Creation},
+        leases::Lease,
+        runs::CreatedRun,
+    },
+};
+
+use super::{
+    Context,
+    gates::{self, Need},
+    slices::{self, Progress, Writer},
+    trouble,
+    turn::plan::link,
+};
+
+/// A job that waits for another of its campaign, or for a paused campaign, looks again after this.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// How a step ends the job before its end.
+enum Stop {
+    /// With this outcome.
+    With(Box<Outcome>),
+    /// Because Redis failed it.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Rejection> for Stop {
+    fn from(rejection: Rejection) -> Self {
+        Self::With(Box::new(rejection.into()))
+    }
+}
+
+impl From<Outcome> for Stop {
+    fn from(outcome: Outcome) -> Self {
+        Self::With(Box::new(outcome))
+    }
+}
+
+/// What the job's names stand for.
+struct Resolved {
+    payment_point: String,
+    link_base: String,
+    expiry: Expiry,
+    rules: RowRules,
+    limits: SourceLimits,
+    source: SourceSpec,
+}
+
+/// Runs the job.
+pub async fn run(ctx: &Arc<Context>, id: &JobId, job: GenerateJob, lease: &Lease) -> Outcome {
+    match Generation::new(ctx, id, &job, lease).run().await {
+        Ok(outcome) => outcome,
+        Err(Stop::With(outcome)) => *outcome,
+        Err(Stop::Store(error)) => trouble::outcome(&error),
+    }
+}
+
+/// One generate job under way.
+struct Generation<'a> {
+    ctx: &'a Arc<Context>,
+    id: &'a JobId,
+    job: &'a GenerateJob,
+    lease: &'a Lease,
+    campaign: &'a str,
+}
+
+impl<'a> Generation<'a> {
+    fn new(ctx: &'a Arc<Context>, id: &'a JobId, job: &'a GenerateJob, lease: &'a Lease) -> Self {
+        Self { ctx, id, job, lease, campaign: job.campaign.as_str() }
+    }
+
+    async fn run(&self) -> Result<Outcome, Stop> {
+        let now = EpochMs(self.ctx.store.now_ms().await?);
+        let resolved = self.resolve(now).await?;
+        let source_digest = self.gates(&resolved).await?;
+        let batch = self.enter(&resolved, &source_digest).await?;
+        if let Delivery::At(at, _) = &self.job.delivery
+            && now < *at
+        {
+            return Ok(Outcome::Snooze { until: *at });
+        }
+        let base = self.begin().await?;
+        let progress = self.generate(&resolved, source_digest, base).await?;
+        self.ctx.store.end_batch(self.campaign, self.id.as_str()).await?;
+        if progress.orders == 0 {
+            return self.nothing(&progress, batch).await;
+        }
+        self.deliver(&resolved, batch, base, &progress).await
+    }
+
+    /// What the job names, or why it is refused.
+    async fn resolve(&self, now: EpochMs) -> Result<Resolved, Stop> {
+        let (config, job) = (&self.ctx.config, self.job);
+        let payment_point =
+            job.payment_point.as_ref().map_or(config.orders.default_payment_point.as_str(), |n| n.as_str());
+        let Some(point) = config.payment_point(payment_point) else {
+            let known: Vec<&str> = config.payment_points.keys().map(String::as_str).collect();
+            let rule = format!("\"{payment_point}\" is not configured; there are: {}", known.join(", "));
+            return Err(Rejection::of_field(RejectionCode::UnknownPaymentPoint, "payment_point", rule).into());
+        };
+        let currencies: Vec<Currency> = config.orders.currencies.clone();
+        if let Some(currency) = job.currency
+            && !currencies.is_empty()
+            && !currencies.contains(&currency)
+        {
+            let rule = format!("{} is not among orders.currencies", currency.code());
+            return Err(Rejection::of_field(RejectionCode::CurrencyNotAllowed, "currency", rule).into());
+        }
+        let expiry = job.expiry.clone().unwrap_or(Expiry::In(config.orders.expires_in));
+        let counted_from = match &job.delivery {
+            Delivery::At(at, _) => (*at).max(now),
+            Delivery::None | Delivery::Now(_) => now,
+        };
+        if let Err(error) = expiry.check(counted_from) {
+            return Err(Rejection::of_code(error.code(), Some(expiry_field(&expiry)), error).into());
+        }
+        if let Some(dispatch) = job.delivery.dispatch() {
+            self.check_dispatch(dispatch, &point.link_base, now).await?;
+        }
+        Ok(Resolved {
+            payment_point: payment_point.to_owned(),
+            link_base: point.link_base.clone(),
+            expiry,
+            rules: RowRules {
+                country: job.country,
+                currency: job.currency,
+                currencies,
+                max_amount_minor: config.orders.max_amount_minor,
+            },
+            limits: SourceLimits {
+                spool_dir: config.sources.spool_dir.clone(),
+                max_rows: config.sources.max_rows,
+                max_line_bytes: config.sources.max_line_bytes,
+            },
+            source: gates::spec(&job.rows),
+        })
+    }
+
+    async fn check_dispatch(&self, dispatch: &Dispatch, link_base: &str, now: EpochMs) -> Result<(), Stop> {
+        let channel = dispatch.channel.as_str();
+        if !self.ctx.channels.contains_key(channel) && !self.ctx.store.is_channel_served(channel, now.0).await? {
+            let mut known: Vec<&str> = self.ctx.channels.keys().map(String::as_str).collect();
+            known.sort_unstable();
+            let rule = format!(
+                "no daemon seen in the last 10 minutes serves \"{channel}\"; this one serves: {}",
+                known.join(", ")
+            );
+            return Err(Rejection::of_field(RejectionCode::UnknownChannel, "channel", rule).into());
+        }
+        // The shortest the text can be: every variable one character, the link of its real length.
+        let vars: Map<String, Value> =
+            dispatch.message.variables().iter().map(|name| (name.clone(), Value::from("x"))).collect();
+        let code = ShortCode::sample(self.ctx.config.orders.short_code_length);
+        let url = link(link_base, code.as_str());
+        let max = self.ctx.config.max_parts;
+        if let Ok(text) = dispatch.message.render(&Vars::new(&vars, &[]), &url) {
+            let parts = sms::parts(&text);
+            if parts > max {
+                let rule =
+                    format!("the text takes {parts} parts with its link, the maximum is {max} (messages.max_parts)");
+                return Err(Rejection::of_field(RejectionCode::TextTooLong, "message.text", rule).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// The first pass. On a repeat only the source's sameness is looked at.
+    async fn gates(&self, resolved: &Resolved) -> Result<String, Stop> {
+        let (source, limits, rules) = (resolved.source.clone(), resolved.limits.clone(), resolved.rules.clone());
+        if let Some(progress) = self.progress().await? {
+            let same = blocking(move || digest(&source, &limits)).await;
+            return match same {
+                Ok(digest) if digest == progress.digest => Ok(digest),
+                Ok(_) => Err(Outcome::Dead {
+                    code: DeadCode::SourceChanged,
+                    sentence: format!("the source changed after {} orders were made of it", progress.orders),
+                }
+                .into()),
+                Err(error) => Err(Outcome::Retry {
+                    failure_code: error.code().into(),
+                    sentence: error.to_string(),
+                    at: EpochMs(0),
+                }
+                .into()),
+            };
+        }
+        let need = Need::of(self.job);
+        let found = blocking(move || gates::survey(&source, &limits, &rules, need)).await;
+        let found = found.map_err(|error| gates::refusal(&error))?;
+        gates::judge(&found, need)?;
+        Ok(found.digest)
+    }
+
+    async fn progress(&self) -> Result<Option<Progress>, StoreError> {
+        let field = format!("checkpoint:{}", self.id);
+        let found = self.ctx.store.campaign_fields(self.campaign, &[&field]).await?;
+        Ok(found.into_iter().next().flatten().and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// Creates the campaign or joins it. Returns the number of this job in it.
+    async fn enter(&self, resolved: &Resolved, source_digest: &str) -> Result<u32, Stop> {
+        let job = self.job;
+        let text = |value: Option<&str>| value.unwrap_or("").to_owned();
+        let mut fields = vec![
+            ("name", job.name.clone().unwrap_or_else(|| self.campaign.to_owned())),
+            ("category", job.category.as_str().to_owned()),
+            ("payment_point", resolved.payment_point.clone()),
+            ("link_base", resolved.link_base.clone()),
+            ("delivery", job.delivery.as_str().to_owned()),
+            ("country", text(job.country.as_ref().map(|c| c.code()))),
+            ("currency", text(job.currency.map(|c| c.code()))),
+            ("source_digest", source_digest.to_owned()),
+        ];
+        match &resolved.expiry {
+            Expiry::In(duration) => fields.push(("expires_in_seconds", duration.as_secs().to_string())),
+            Expiry::At(at) => fields.push(("expires_at", at.0.to_string())),
+        }
+        let state = match &job.delivery {
+            Delivery::At(at, _) => {
+                fields.push(("scheduled_at", at.0.to_string()));
+                "scheduled"
+            }
+            Delivery::None | Delivery::Now(_) => "running",
+        };
+        fields.retain(|(_, value)| !value.is_empty());
+        match self.ctx.store.create_campaign(self.campaign, self.id.as_str(), job.append, state, &fields).await? {
+            Creation::Created { batch } | Creation::Joined { batch } | Creation::Resumed { batch } => Ok(batch),
+            Creation::Exists { job } => {
+                let rule = format!(
+                    "\"{}\" was made by the job \"{job}\"; set \"append\":true to add rows to it",
+                    self.campaign
+                );
+                Err(Rejection::of_field(RejectionCode::CampaignExists, "campaign", rule).into())
+            }
+        }
+    }
+
+    /// Waits for its turn in the campaign; a paused campaign generates nothing, a cancelled one ends.
+    async fn begin(&self) -> Result<u64, Stop> {
+        let store = &self.ctx.store;
+        let again = || async { Ok::<_, StoreError>(EpochMs(store.now_ms().await?).plus(LOOK_AGAIN)) };
+        let state = store.set_campaign_state(self.campaign, &["scheduled"], "running", &[]).await?;
+        match state.as_str() {
+            "cancelled" => return Err(self.cancelled().await?.into()),
+            "paused" => return Err(Outcome::Snooze { until: again().await? }.into()),
+            _ => {}
+        }
+        match store.begin_batch(self.campaign, self.id.as_str(), "").await? {
+            Begun::Begun { base } => Ok(base),
+            Begun::Gone => Err(self.cancelled().await?.into()),
+            Begun::Busy { job } => {
+                let over = store.job_field(&job, "state").await?;
+                if !over.is_none_or(|state| state == "dead" || state == "rejected") {
+                    return Err(Outcome::Snooze { until: again().await? }.into());
+                }
+                match store.begin_batch(self.campaign, self.id.as_str(), &job).await? {
+                    Begun::Begun { base } => Ok(base),
+                    Begun::Busy { .. } | Begun::Gone => Err(Outcome::Snooze { until: again().await? }.into()),
+                }
+            }
+        }
+    }
+
+    /// Rows to orders, slice by slice.
+    async fn generate(&self, resolved: &Resolved, digest: String, base: u64) -> Result<Progress, Stop> {
+        let fresh = Progress { at: None, digest, last: base, orders: 0, without_contact: 0, refused: 0 };
+        let mut progress = self.progress().await?.unwrap_or(fresh);
+        let (sender, mut stretches) = mpsc::channel(2);
+        let size = self.ctx.config.sources.slice_rows;
+        let (source, limits, rules) = (resolved.source.clone(), resolved.limits.clone(), resolved.rules.clone());
+        let from = progress.at;
+        let reading = tokio::task::spawn_blocking(move || slices::read(&source, &limits, &rules, from, size, &sender));
+        let writer = Writer {
+            store: &self.ctx.store,
+            mint: Mint {
+                store: &self.ctx.store,
+                secret: &self.ctx.secret,
+                campaign: self.campaign,
+                code_length: self.ctx.config.orders.short_code_length,
+            },
+            job: self.id.as_str(),
+            expiry: &resolved.expiry,
+            currency: self.job.currency,
+        };
+        let mut armed = false;
+        while let Some(stretch) = stretches.recv().await {
+            if self.ctx.drain.is_cancelled() || self.lease.is_lost() {
+                return Err(Outcome::Again.into());
+            }
+            let stretch = stretch.map_err(|error| Outcome::Dead {
+                code: DeadCode::SourceChanged,
+                sentence: format!("after {} orders: {error}", progress.orders),
+            })?;
+            let state = writer.write(stretch, &mut progress).await?;
+            self.lease.progressed();
+            match state.as_str() {
+                "cancelled" | "gone" => return Err(self.cancelled().await?.into()),
+                "paused" => {
+                    let until = EpochMs(self.ctx.store.now_ms().await?).plus(LOOK_AGAIN);
+                    return Err(Outcome::Snooze { until }.into());
+                }
+                _ => {}
+            }
+            if !armed && progress.orders > 0 {
+                self.arm_expiry().await?;
+                armed = true;
+            }
+        }
+        drop(stretches);
+        // The reader has nothing left to say: it has ended or is about to.
+        let _ = reading.await;
+        Ok(progress)
+    }
+
+    /// Sets the alarm for the first order that expires; the sweep goes on from there.
+    async fn arm_expiry(&self) -> Result<(), Stop> {
+        let field = format!("batch:{}", self.id);
+        let batch = self.ctx.store.campaign_fields(self.campaign, &[&field]).await?;
+        let batch = batch.into_iter().next().flatten().unwrap_or_default();
+        let now = EpochMs(self.ctx.store.now_ms().await?);
+        // Not before the shortest expiry there is; the sweep then finds the real time.
+        let at = now.plus(crate::domain::expiry::MIN);
+        self.ctx.store.arm(&format!("expire|{}|{batch}", self.campaign), at.0).await?;
+        Ok(())
+    }
+
+    async fn nothing(&self, progress: &Progress, batch: u32) -> Result<Outcome, Stop> {
+        if batch == 1 {
+            let why = [("failed_reason", "nothing_generated".to_owned())];
+            self.ctx.store.set_campaign_state(self.campaign, &["running", "scheduled"], "failed", &why).await?;
+        }
+        Ok(Outcome::Dead {
+            code: DeadCode::NothingGenerated,
+            sentence: format!(
+                "all {} rows were refused: see `remesa campaign errors {}`",
+                progress.refused, self.campaign
+            ),
+        })
+    }
+
+    /// Starts the run, if something is to be sent.
+    async fn deliver(&self, resolved: &Resolved, batch: u32, base: u64, progress: &Progress) -> Result<Outcome, Stop> {
+        let store = &self.ctx.store;
+        let Some(dispatch) = self.job.delivery.dispatch().filter(|_| !matches!(self.job.delivery, Delivery::None))
+        else {
+            if batch == 1 {
+                store.set_campaign_state(self.campaign, &["running"], "generated", &[]).await?;
+            }
+            return Ok(Outcome::done(self.result(progress, None)));
+        };
+        let run = format!("delivery@{batch}");
+        let slots = self.ctx.channels.get(dispatch.channel.as_str()).map_or(4, |c| c.settings().slots);
+        let mut fields = vec![
+            ("campaign", self.campaign.to_owned()),
+            ("job", self.id.to_string()),
+            ("channel", dispatch.channel.to_string()),
+            ("audience", "orders".to_owned()),
+            ("text", dispatch.text.clone()),
+            ("link_base", resolved.link_base.clone()),
+        ];
+        if let Some(place) = dispatch.url {
+            fields.push(("url_place", place.as_str().to_owned()));
+        }
+        if let Some(currency) = self.job.currency {
+            fields.push(("currency", currency.code().to_owned()));
+        }
+        match store.create_run(self.campaign, &run, (base + 1, progress.last), slots, &fields).await? {
+            CreatedRun::Refused { .. } => Ok(self.cancelled().await?),
+            CreatedRun::Created { .. } | CreatedRun::Exists { .. } => {
+                let next = Next { campaign: self.campaign.to_owned(), run: run.clone(), at: None };
+                Ok(Outcome::Done { result: self.result(progress, Some(&run)), next: vec![next] })
+            }
+        }
+    }
+
+    /// Cancelled while it was at work: what is generated stays, and the job is done (PO-20).
+    async fn cancelled(&self) -> Result<Outcome, StoreError> {
+        self.ctx.store.end_batch(self.campaign, self.id.as_str()).await?;
+        let orders = self.progress().await?.map_or(0, |p| p.orders);
+        Ok(Outcome::done(json!({ "campaign": self.campaign, "cancelled": true, "orders": orders })))
+    }
+
+    fn result(&self, progress: &Progress, run: Option<&str>) -> Value {
+        let mut result = json!({
+            "campaign": self.campaign,
+            "orders": progress.orders,
+            "refused": progress.refused,
+            "without_valid_contact": progress.without_contact,
+        });
+        if let (Some(fields), Some(run)) = (result.as_object_mut(), run) {
+            fields.insert("run".to_owned(), run.into());
+        }
+        result
+    }
+}
+
+fn expiry_field(expiry: &Expiry) -> &'static str {
+    match expiry {
+        Expiry::In(_) => "expires_in",
+        Expiry::At(_) => "expires_at",
+    }
+}
+
+/// Runs what blocks on a thread for it. A panic there is a panic here.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

@@ -120,10 +120,8 @@ impl Porter {
             }
             EntryBody::Ref(id) => self.wake(queue, &id, unnamed(Vec::new())).await,
             EntryBody::Slot(_) | EntryBody::Unknown => {
-                let rejection = Rejection::new(
-                    RejectionCode::NoJob,
-                    "the entry has no field \"job\": XADD <stream> * job '{...}'",
-                );
+                let rejection =
+                    Rejection::new(RejectionCode::NoJob, "the entry has no field \"job\": XADD <stream> * job '{...}'");
                 Ok(Admission::Refuse { accepted: unnamed(Vec::new()), rejection })
             }
         }

@@ -40,6 +40,23 @@ pub enum Creation {
     },
 }
 
+/// Whether a job may generate now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begun {
+    /// It may.
+    Begun {
+        /// Highest number before this batch.
+        base: u64,
+    },
+    /// Another job of the campaign generates.
+    Busy {
+        /// That job.
+        job: String,
+    },
+    /// There is no such campaign.
+    Gone,
+}
+
 /// One slice of generated orders.
 #[derive(Debug, Default)]
 pub struct Slice {
@@ -98,6 +115,29 @@ impl Store {
             "resumed" => Creation::Resumed { batch: answer.number()? },
             _ => Creation::Exists { job: answer.text()? },
         })
+    }
+
+    /// Begins the generation of a batch; one job of a campaign generates at a time.
+    pub async fn begin_batch(&self, campaign: &str, job: &str, over: &str) -> Result<Begun, StoreError> {
+        let mut answer = Answer::new(
+            scripts::BEGIN_BATCH
+                .call(&[&self.keys.campaign(campaign)])
+                .arg(job)
+                .arg(over)
+                .run(&self.connection)
+                .await?,
+        );
+        Ok(match answer.text()?.as_str() {
+            "begun" => Begun::Begun { base: answer.number()? },
+            "busy" => Begun::Busy { job: answer.text()? },
+            _ => Begun::Gone,
+        })
+    }
+
+    /// Ends the generation of a batch.
+    pub async fn end_batch(&self, campaign: &str, job: &str) -> Result<(), StoreError> {
+        scripts::END_BATCH.call(&[&self.keys.campaign(campaign)]).arg(job).run::<u8>(&self.connection).await?;
+        Ok(())
     }
 
     /// Numbers rows by key. Returns the campaign's state, and per row its number and whether it had

@@ -57,7 +57,12 @@ pub fn url(state_dir: &Path) -> String {
 
 impl Embedded {
     /// Starts the child, or adopts the one that runs there.
-    pub async fn start(state_dir: &Path, timeouts: Timeouts) -> Result<Self, EmbeddedError> {
+    pub async fn start(
+        state_dir: &Path,
+        program: &str,
+        fsync: &str,
+        timeouts: Timeouts,
+    ) -> Result<Self, EmbeddedError> {
         let folder = |e: std::io::Error| EmbeddedError::Folder {
             folder: state_dir.display().to_string(),
             reason: e.to_string(),
@@ -71,9 +76,9 @@ impl Embedded {
             wait_until_loaded(&connection).await.map_err(|_| silent())?;
             return Ok(Self { child: None, connection });
         }
-        let child = Command::new("redis-server")
+        let child = Command::new(program)
             .args(["--port", "0", "--daemonize", "no", "--save", "", "--databases", "1"])
-            .args(["--appendonly", "yes", "--appendfsync", "everysec"])
+            .args(["--appendonly", "yes", "--appendfsync", fsync])
             .args(["--proto-max-bulk-len", "2mb", "--maxmemory-policy", "noeviction"])
             .args(["--unixsocketperm", "660", "--unixsocket"])
             .arg(socket(state_dir))
@@ -81,6 +86,8 @@ impl Embedded {
             .arg(&data)
             .arg("--logfile")
             .arg(&log)
+            .current_dir(&data)
+            .env_remove("NOTIFY_SOCKET")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

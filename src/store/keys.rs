@@ -138,7 +138,12 @@ impl Keys {
 
     /// The index hash that holds `field` (`o:<row key>`).
     pub fn index(&self, campaign: &str, field: &str) -> String {
-        self.of_campaign(campaign, &format!("index:{}", index_shard(field)))
+        self.index_at(campaign, index_shard(field))
+    }
+
+    /// One of a campaign's index hashes.
+    pub fn index_at(&self, campaign: &str, shard: u32) -> String {
+        self.of_campaign(campaign, &format!("index:{shard}"))
     }
 
     /// The runs of a campaign by creation (zset).

@@ -9,6 +9,7 @@ pub mod channels;
 pub mod connection;
 pub mod embedded;
 pub mod entries;
+pub mod janitor;
 pub mod jobs;
 pub mod keys;
 pub mod leases;

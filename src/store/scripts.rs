@@ -38,10 +38,12 @@ plain!(REPORT, "allow-oom", "report");
 
 // Taking on new work is refused over maxmemory; recording what happened never is.
 campaign!(CREATE_CAMPAIGN, "", "create_campaign");
+campaign!(BEGIN_BATCH, "", "begin_batch");
 campaign!(NUMBER_ROWS, "", "number_rows");
 campaign!(WRITE_ORDERS, "", "write_orders");
 campaign!(CREATE_RUN, "", "create_run");
 campaign!(CLAIM, "", "claim");
+campaign!(END_BATCH, "allow-oom", "end_batch");
 campaign!(ARM_SLOTS, "allow-oom", "arm_slots");
 campaign!(TAKE_SLOT, "allow-oom", "take_slot");
 campaign!(RECORD, "allow-oom", "record");

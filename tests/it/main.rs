@@ -8,6 +8,7 @@
     reason = "a test that meets the unexpected fails, in its support too"
 )]
 
+mod contract;
 mod demo_files;
 mod layers;
 mod support;

@@ -38,9 +38,7 @@ pub(super) fn parse(dialled: &str, country: Option<Id>) -> Option<String> {
 
 fn by_parser(dialled: &str, country: Option<Id>) -> Option<String> {
     let number = phonenumber::parse_with(&PLANS, country, dialled).ok()?;
-    number
-        .is_valid_with(&PLANS)
-        .then(|| format!("+{}{}", number.code().value(), number.national()))
+    number.is_valid_with(&PLANS).then(|| format!("+{}{}", number.code().value(), number.national()))
 }
 
 /// The shorter way; `None` says nothing about the number.
@@ -53,9 +51,8 @@ fn plain(dialled: &str, country: Option<Id>) -> Option<String> {
         (None, Some(country)) => {
             let plan = PLANS.by_id(country.as_ref())?;
             let code = plan.country_code();
-            let starts_abroad = plan
-                .international_prefix()
-                .is_some_and(|prefix| begins(prefix.find(dialled).map(|m| m.start())));
+            let starts_abroad =
+                plan.international_prefix().is_some_and(|prefix| begins(prefix.find(dialled).map(|m| m.start())));
             let is_main = main_plan(code)?.id() == plan.id();
             if starts_abroad || !is_main || dialled.starts_with(&code.to_string()) {
                 return None;
@@ -64,21 +61,14 @@ fn plain(dialled: &str, country: Option<Id>) -> Option<String> {
         }
         (None, None) => return None,
     };
-    let prefixed = plan
-        .national_prefix()
-        .is_some_and(|prefix| national.starts_with(prefix))
-        || plan
-            .national_prefix_for_parsing()
-            .is_some_and(|prefix| begins(prefix.find(national).map(|m| m.start())));
+    let prefixed = plan.national_prefix().is_some_and(|prefix| national.starts_with(prefix))
+        || plan.national_prefix_for_parsing().is_some_and(|prefix| begins(prefix.find(national).map(|m| m.start())));
     if prefixed || national.starts_with('0') || !NATIONAL_DIGITS.contains(&national.len()) {
         return None;
     }
     let lines = plan.descriptors();
-    let is_line = |line: Option<&phonenumber::metadata::Descriptor>| {
-        line.is_some_and(|l| l.is_match(national))
-    };
-    let valid = lines.general().is_match(national)
-        && (is_line(lines.mobile()) || is_line(lines.fixed_line()));
+    let is_line = |line: Option<&phonenumber::metadata::Descriptor>| line.is_some_and(|l| l.is_match(national));
+    let valid = lines.general().is_match(national) && (is_line(lines.mobile()) || is_line(lines.fixed_line()));
     valid.then(|| format!("+{code}{national}"))
 }
 
@@ -117,22 +107,13 @@ mod tests {
     /// The shorter way's answer, if it has one, has to be the parser's.
     fn compare(dialled: &str, country: Option<Id>) -> Result<(), TestCaseError> {
         if let Some(e164) = plain(dialled, country) {
-            prop_assert_eq!(
-                by_parser(dialled, country),
-                Some(e164),
-                "{} {:?}",
-                dialled,
-                country
-            );
+            prop_assert_eq!(by_parser(dialled, country), Some(e164), "{} {:?}", dialled, country);
         }
         Ok(())
     }
 
     fn plans() -> Vec<(Id, &'static Metadata)> {
-        PLANS
-            .iter()
-            .filter_map(|plan| Some((plan.id().parse().ok()?, plan)))
-            .collect()
+        PLANS.iter().filter_map(|plan| Some((plan.id().parse().ok()?, plan))).collect()
     }
 
     #[test]
@@ -154,9 +135,7 @@ mod tests {
                 lines.short_code(),
             ];
             for example in all.into_iter().flatten().filter_map(|line| line.example()) {
-                let prefixed = plan
-                    .national_prefix()
-                    .map(|prefix| format!("{prefix}{example}"));
+                let prefixed = plan.national_prefix().map(|prefix| format!("{prefix}{example}"));
                 for national in [Some(example.to_owned()), prefixed].into_iter().flatten() {
                     compare(&national, Some(country)).unwrap();
                     compare(&format!("+{}{national}", plan.country_code()), None).unwrap();
@@ -165,9 +144,7 @@ mod tests {
             }
             if let Some(example) = lines.mobile().and_then(|line| line.example()) {
                 mobiles += 1;
-                answered += usize::from(
-                    plain(&format!("+{}{example}", plan.country_code()), None).is_some(),
-                );
+                answered += usize::from(plain(&format!("+{}{example}", plan.country_code()), None).is_some());
             }
         }
         // Otherwise the way would be short, right and of no use.

@@ -79,6 +79,7 @@ fn environment() -> Environment<'static> {
     environment.add_filter("lower", |text: String| text.to_lowercase());
     environment.add_filter("trim", |text: String| text.trim().to_owned());
     environment.add_filter("capitalize", |text: String| capitalize(&text));
+    environment.add_test("defined", |value: &Value| !value.is_undefined());
     environment
 }
 

@@ -10,7 +10,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::{
     channel::governor::{Grant, Pace},
     domain::clock::EpochMs,
-    store::{StoreError, channels::Held, runs::{ClaimRequest, Claimed, Recipient}},
+    store::{
+        StoreError,
+        channels::Held,
+        runs::{ClaimRequest, Claimed, Recipient},
+    },
 };
 
 use super::{

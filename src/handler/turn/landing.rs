@@ -18,7 +18,10 @@ use crate::{
         order::Order,
         retry::{Next, RetryPolicy},
     },
-    store::{StoreError, runs::{InDoubt, Record}},
+    store::{
+        StoreError,
+        runs::{InDoubt, Record},
+    },
 };
 
 use super::{
@@ -150,7 +153,14 @@ struct DeliveryEvent<'a> {
 }
 
 /// The record of one landing. Events are written for outcomes, not for what will be tried again.
-pub fn record(campaign: &str, run: &str, who: &Who, landing: &Landing, rules: &Rules<'_>, jitter: u64) -> (Record, DeliveryState) {
+pub fn record(
+    campaign: &str,
+    run: &str,
+    who: &Who,
+    landing: &Landing,
+    rules: &Rules<'_>,
+    jitter: u64,
+) -> (Record, DeliveryState) {
     let verdict = rules.judge(who, landing, jitter);
     let event = verdict.wait.is_none().then(|| {
         let event = DeliveryEvent {

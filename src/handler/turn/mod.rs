@@ -24,7 +24,11 @@ use std::{
 use crate::{
     domain::clock::EpochMs,
     job::{Next, Outcome},
-    store::{StoreError, leases::Lease, runs::{SlotRef, Take}},
+    store::{
+        StoreError,
+        leases::Lease,
+        runs::{SlotRef, Take},
+    },
 };
 
 use super::{Context, trouble};

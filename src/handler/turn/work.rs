@@ -80,7 +80,8 @@ pub enum End {
 struct Landed {
     who: Who,
     landing: Landing,
-    permit: OwnedSemaphorePermit,
+    /// Back when the outcome is recorded.
+    _permit: OwnedSemaphorePermit,
 }
 
 type ClaimUnderWay = BoxFuture<'static, (Result<Brought, StoreError>, Pace)>;
@@ -222,7 +223,7 @@ impl Turn {
                         }
                         Err((who, unsent)) => {
                             way.ordinals.insert(who.ordinal);
-                            way.land(Landed { who, landing: Landing::Unsent(unsent), permit });
+                            way.land(Landed { who, landing: Landing::Unsent(unsent), _permit: permit });
                         }
                     }
                 }
@@ -253,7 +254,7 @@ impl Turn {
             tokio::time::sleep_until(at.into()).await;
         }
         if self.lost.is_cancelled() {
-            return Landed { who, landing: Landing::Released, permit };
+            return Landed { who, landing: Landing::Released, _permit: permit };
         }
         let submission = Submission {
             to: to.as_e164(),
@@ -281,7 +282,7 @@ impl Turn {
             Err(DeliverError::NotSent) => Landing::Released,
             Err(DeliverError::Failure(failure)) => Landing::Failed(failure),
         };
-        Landed { who, landing, permit }
+        Landed { who, landing, _permit: permit }
     }
 
     /// Records a batch; then its permits are free. Returns the ordinals, and which are due again.

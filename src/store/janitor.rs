@@ -1,0 +1,146 @@
+//! The janitor: keeps the streams within their bytes and campaigns within their retention.
+//!
+//! Everything goes in small steps: a stream is trimmed by count, a campaign by number, never a big key
+//! in one go on Redis' own thread (`UNLINK`, not `DEL`). Any number of daemons may run one.
+
+use std::time::Duration;
+
+use redis::cmd;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Store, StoreError,
+    keys::{INDEX_SHARDS, LEDGER_PAGE},
+};
+use crate::domain::order::Order;
+
+/// How often streams are looked at.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Looks at the streams between two looks at the campaigns.
+const CAMPAIGNS_EVERY: u32 = 60;
+
+/// Keys removed by one command.
+const STEP: u64 = 500;
+
+/// What is kept.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes of the results stream.
+    pub results_max_bytes: u64,
+    /// Bytes of the rejected jobs.
+    pub rejected_max_bytes: u64,
+    /// Bytes of the dead jobs.
+    pub dead_max_bytes: u64,
+    /// Campaigns are kept so long after their creation.
+    pub campaigns: Duration,
+}
+
+/// Cleans up until `stop`.
+pub async fn run(store: Store, limits: Limits, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(INTERVAL);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut round = 0_u32;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        let cleaned = async {
+            store.trim_streams(&limits).await?;
+            if round.is_multiple_of(CAMPAIGNS_EVERY) {
+                store.remove_old_campaigns(limits.campaigns, &stop).await?;
+            }
+            Ok::<(), StoreError>(())
+        };
+        if let Err(error) = cleaned.await {
+            tracing::debug!(%error, "cleaning up waits for redis");
+        }
+        round = round.wrapping_add(1);
+    }
+}
+
+impl Store {
+    /// Trims the streams to what was acknowledged and to their bytes.
+    pub async fn trim_streams(&self, limits: &Limits) -> Result<(), StoreError> {
+        let results = self.keys.results();
+        self.trim_acknowledged(&results).await?;
+        let lost = self.trim_to_bytes(&results, limits.results_max_bytes).await?;
+        if lost > 0 {
+            tracing::warn!(entries = lost, "results over their bytes: the oldest went, read or not");
+        }
+        self.trim_to_bytes(&self.keys.rejected(), limits.rejected_max_bytes).await?;
+        self.trim_to_bytes(&self.keys.dead(), limits.dead_max_bytes).await?;
+        Ok(())
+    }
+
+    /// Removes campaigns older than `keep` that have come to rest.
+    pub async fn remove_old_campaigns(&self, keep: Duration, stop: &CancellationToken) -> Result<u64, StoreError> {
+        let before = self.now_ms().await? - i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
+        let mut range = cmd("ZRANGEBYSCORE");
+        range.arg(self.keys.campaigns()).arg("-inf").arg(before).arg("LIMIT").arg(0).arg(100);
+        let old: Vec<String> = self.connection.query(&range).await?;
+        let mut removed = 0;
+        for campaign in old {
+            let state = self.campaign_fields(&campaign, &["state"]).await?.into_iter().next().flatten();
+            if matches!(state.as_deref(), Some("running" | "paused" | "scheduled")) {
+                continue;
+            }
+            if stop.is_cancelled() {
+                break;
+            }
+            self.remove_campaign(&campaign).await?;
+            tracing::info!(campaign, "campaign removed after its retention");
+            removed += 1;
+        }
+        Ok(removed)
+    }
+
+    /// Removes a campaign: links and orders, index, runs with their ledgers, then itself.
+    pub async fn remove_campaign(&self, campaign: &str) -> Result<(), StoreError> {
+        let next = self.campaign_fields(campaign, &["next"]).await?.into_iter().next().flatten();
+        let end: u64 = next.and_then(|n| n.parse().ok()).unwrap_or(1);
+        let mut from = 1;
+        while from < end {
+            let upto = end.min(from + STEP);
+            let texts = self.orders(campaign, from..upto).await?;
+            let mut pipeline = redis::pipe();
+            for order in texts.into_iter().flatten().filter_map(|text| Order::from_json(&text).ok()) {
+                let (first, rest) = order.short_code.split();
+                pipeline.cmd("HDEL").arg(self.keys.links(first)).arg(rest).ignore();
+            }
+            let keys: Vec<String> = (from..upto).map(|n| self.keys.order(campaign, n)).collect();
+            pipeline.cmd("UNLINK").arg(keys).ignore();
+            self.connection.pipeline::<()>(&pipeline).await?;
+            from = upto;
+        }
+        let shards: Vec<String> = (0..INDEX_SHARDS).map(|shard| self.keys.index_at(campaign, shard)).collect();
+        self.unlink(&shards).await?;
+        for run in self.run_names(campaign).await? {
+            let pages = (0..=end / LEDGER_PAGE).map(|page| self.keys.ledger(campaign, &run, page * LEDGER_PAGE));
+            let keys: Vec<String> = pages
+                .chain([
+                    self.keys.retry(campaign, &run),
+                    self.keys.slots(campaign, &run),
+                    self.keys.run(campaign, &run),
+                ])
+                .collect();
+            self.unlink(&keys).await?;
+        }
+        self.unlink(&[
+            self.keys.runs(campaign),
+            self.keys.errors(campaign),
+            self.keys.outbox(campaign),
+            self.keys.campaign(campaign),
+        ])
+        .await?;
+        self.connection.query(cmd("ZREM").arg(self.keys.campaigns()).arg(campaign)).await
+    }
+
+    async fn unlink(&self, keys: &[String]) -> Result<(), StoreError> {
+        for chunk in keys.chunks(usize::try_from(STEP).unwrap_or(500)) {
+            self.connection.query::<()>(cmd("UNLINK").arg(chunk)).await?;
+        }
+        Ok(())
+    }
+}
