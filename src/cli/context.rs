@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use redis::cmd;
 
 use crate::{
@@ -61,7 +61,7 @@ pub struct Context {
 impl Context {
     /// Connects, and makes sure that Redis answers.
     pub async fn open(config: Arc<Config>) -> anyhow::Result<Self> {
-        let store = app::connect(&config).await.with_context(|| no_redis(&config))?;
+        let store = app::store(&config)?;
         match store.connection.query::<String>(&cmd("PING")).await {
             Ok(_) => Ok(Self { config, store }),
             Err(StoreError::Unavailable(reason)) => Err(anyhow!(reason).context(no_redis(&config))),
@@ -122,7 +122,9 @@ fn no_redis(config: &Config) -> String {
                     system.display()
                 );
             }
-            format!("no Redis at {place}: is the daemon running? start it with `remesa run` (or `systemctl start remesa`)")
+            format!(
+                "no Redis at {place}: is the daemon running? start it with `remesa run` (or `systemctl start remesa`)"
+            )
         }
         RedisTarget::Server { .. } => {
             format!("no Redis at {place}: is it running? its address is `redis.url` in the configuration")

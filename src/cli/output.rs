@@ -88,11 +88,8 @@ impl Rows {
     pub fn new(columns: &[Column]) -> Self {
         let mut table = Table::new();
         table.load_style(NOTHING);
-        let arrangement = if io::stdout().is_terminal() {
-            ContentArrangement::Dynamic
-        } else {
-            ContentArrangement::Disabled
-        };
+        let arrangement =
+            if io::stdout().is_terminal() { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };
         table.set_content_arrangement(arrangement);
         table.set_header(columns.iter().map(|column| column.cell(column.title().to_owned())));
         Self { columns: columns.to_vec(), table }

@@ -73,12 +73,7 @@ struct Claims {
 impl Liveness {
     /// Signs of life from `now` on.
     pub fn new(now: Instant) -> Self {
-        Self {
-            born: now,
-            beat_ms: AtomicU64::new(0),
-            idle_since_ms: AtomicU64::new(NEVER),
-            queues: Mutex::default(),
-        }
+        Self { born: now, beat_ms: AtomicU64::new(0), idle_since_ms: AtomicU64::new(NEVER), queues: Mutex::default() }
     }
 
     fn ms(&self, now: Instant) -> u64 {
