@@ -130,7 +130,7 @@ impl<'a> Generation<'a> {
             let rule = format!("{} is not among orders.currencies", currency.code());
             return Err(Rejection::of_field(RejectionCode::CurrencyNotAllowed, "currency", rule).into());
         }
-        let expiry = job.expiry.clone().unwrap_or(Expiry::In(config.orders.expires_in));
+        let expiry = job.expiry.unwrap_or(Expiry::In(config.orders.expires_in));
         let counted_from = match &job.delivery {
             Delivery::At(at, _) => (*at).max(now),
             Delivery::None | Delivery::Now(_) => now,
@@ -231,8 +231,8 @@ impl<'a> Generation<'a> {
             ("payment_point", resolved.payment_point.clone()),
             ("link_base", resolved.link_base.clone()),
             ("delivery", job.delivery.as_str().to_owned()),
-            ("country", text(job.country.as_ref().map(|c| c.code()))),
-            ("currency", text(job.currency.map(|c| c.code()))),
+            ("country", text(job.country.as_ref().map(super::super::domain::contact::Country::code))),
+            ("currency", text(job.currency.map(super::super::domain::money::Currency::code))),
             ("source_digest", source_digest.to_owned()),
         ];
         match &resolved.expiry {

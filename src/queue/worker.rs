@@ -19,6 +19,7 @@ use crate::{
     metrics::Metrics,
     store::{
         Store, StoreError,
+        entries::EntryBody,
         leases::{Lease, Registry},
         letters::{Letter, Letters},
         outbox::Event,
@@ -105,10 +106,8 @@ impl<H: Handle> Worker<H> {
     }
 
     async fn run_slot(self: Arc<Self>, delivery: Delivery) {
-        let Some(slot) = (match &delivery.entry.body {
-            crate::store::entries::EntryBody::Slot(text) => SlotRef::parse(text),
-            _ => None,
-        }) else {
+        let slot = if let EntryBody::Slot(text) = &delivery.entry.body { SlotRef::parse(text) } else { None };
+        let Some(slot) = slot else {
             tracing::warn!(queue = %delivery.queue.name, entry = %delivery.entry.id, "not a slot, dropped");
             return self.settle(delivery, None);
         };
@@ -180,13 +179,12 @@ impl<H: Handle> Worker<H> {
         let task =
             JobTask { id: accepted.id.clone(), attempt: accepted.attempt, envelope, job, lease: Arc::clone(lease) };
         let mut work = std::pin::pin!(AssertUnwindSafe(self.handle.job(task)).catch_unwind());
-        let outcome = match tokio::time::timeout(SHOWN_AFTER, &mut work).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                self.show_running(queue, &accepted).await?;
-                accepted.written = true;
-                work.await
-            }
+        let outcome = if let Ok(outcome) = tokio::time::timeout(SHOWN_AFTER, &mut work).await {
+            outcome
+        } else {
+            self.show_running(queue, &accepted).await?;
+            accepted.written = true;
+            work.await
         };
         self.metrics.job_ran(queue, began.elapsed());
         if lease.is_lost() {

@@ -73,7 +73,7 @@ impl Embedded {
         let silent = || EmbeddedError::Silent { log: log.display().to_string() };
         let connection = Connection::new(&url(state_dir), timeouts).map_err(|_| silent())?;
         if is_there(&connection).await {
-            wait_until_loaded(&connection).await.map_err(|_| silent())?;
+            wait_until_loaded(&connection).await.map_err(|()| silent())?;
             return Ok(Self { child: None, connection });
         }
         let child = Command::new(program)
@@ -94,10 +94,7 @@ impl Embedded {
             // A signal to the daemon's terminal must not end its Redis before the drain.
             .process_group(0)
             .spawn()
-            .map_err(|e| match e.kind() {
-                std::io::ErrorKind::NotFound => EmbeddedError::Missing,
-                _ => folder(e),
-            })?;
+            .map_err(|e| if e.kind() == std::io::ErrorKind::NotFound { EmbeddedError::Missing } else { folder(e) })?;
         let mut started = Self { child: Some(child), connection };
         started.wait_until_ready().await.map_err(|()| silent())?;
         Ok(started)

@@ -271,7 +271,7 @@ impl Store {
         while !answer.is_done() {
             due.push((answer.text()?, answer.text()?));
         }
-        Ok(Fired { now_ms, next_ms: next.parse::<f64>().ok().map(|score| score as i64), due })
+        Ok(Fired { now_ms, next_ms: next.parse().ok(), due })
     }
 
     /// Removes alarms that were worked off, unless they were set anew meanwhile.

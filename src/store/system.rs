@@ -12,7 +12,7 @@ pub const LAYOUT: u32 = 1;
 
 /// How long a daemon counts as seen after its last beat (its hash); jobs for its channels are taken
 /// for ten minutes.
-pub const SEEN: Duration = Duration::from_secs(600);
+pub const SEEN: Duration = Duration::from_mins(10);
 
 /// What Redis says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -221,7 +221,8 @@ impl Turn {
                             let me = Arc::clone(self);
                             way.messages.push(Box::pin(me.send(letter, at, deadline, permit, now)));
                         }
-                        Err((who, unsent)) => {
+                        Err(unsent) => {
+                            let (who, unsent) = *unsent;
                             way.ordinals.insert(who.ordinal);
                             way.land(Landed { who, landing: Landing::Unsent(unsent), _permit: permit });
                         }
