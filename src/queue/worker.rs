@@ -36,6 +36,9 @@ use super::{
 /// A job without an id is written into its hash when it runs longer than this.
 const SHOWN_AFTER: Duration = Duration::from_millis(100);
 
+/// What Redis failed is tried again after so long.
+const REST: Duration = Duration::from_secs(1);
+
 /// After a panic in a turn its slot rests so long.
 const PANIC_REST: Duration = Duration::from_secs(5);
 
@@ -94,11 +97,12 @@ impl<H: Handle> Worker<H> {
                 match ending {
                     Ok(Ending::Settle) => self.settle(delivery, None),
                     Ok(Ending::GiveBack) => self.give_back(&delivery).await,
+                    Ok(Ending::Rest) => self.snooze(delivery, REST),
                     Ok(Ending::Leave) => self.forget(&delivery),
                     // Redis is away: the entry stays pending and is tried again from the start.
                     Err(error) => {
                         tracing::warn!(%queue, entry = %delivery.entry.id, %error, "a job waits for redis");
-                        self.snooze(delivery, Duration::from_secs(1));
+                        self.snooze(delivery, REST);
                     }
                 }
             }
@@ -115,7 +119,7 @@ impl<H: Handle> Worker<H> {
             tracing::error!(%slot, "the turn of this slot ended its daemon too often: its run is paused");
             return match self.handle.poisoned(&slot).await {
                 Ok(()) => self.settle(delivery, None),
-                Err(_) => self.snooze(delivery, Duration::from_secs(1)),
+                Err(_) => self.snooze(delivery, REST),
             };
         }
         let lease = Arc::clone(&delivery.lease);
@@ -129,13 +133,14 @@ impl<H: Handle> Worker<H> {
                 self.snooze(delivery, PANIC_REST);
             }
             Ok(Outcome::Again) => self.settle(delivery, Some(slot.to_string())),
-            Ok(Outcome::Snooze { until } | Outcome::Retry { at: until, .. }) => {
+            Ok(Outcome::Retry { .. }) => self.snooze(delivery, REST),
+            Ok(Outcome::Snooze { until }) => {
                 let now = self.store.now_ms().await.unwrap_or(until.0 - 1000);
                 self.snooze(delivery, EpochMs(now).until(until));
             }
             Ok(Outcome::Done { next, .. }) => match self.follow(&next).await {
                 Ok(()) => self.settle(delivery, None),
-                Err(_) => self.snooze(delivery, Duration::from_secs(1)),
+                Err(_) => self.snooze(delivery, REST),
             },
             Ok(Outcome::Rejected { .. } | Outcome::Dead { .. }) => self.settle(delivery, None),
         }
@@ -195,7 +200,8 @@ impl<H: Handle> Worker<H> {
                 tracing::error!(job = %accepted.id, "a job panicked");
                 self.retry(queue, &accepted, "panicked", "the handler panicked; see the log", None).await
             }
-            Ok(Outcome::Again) => Ok(Ending::GiveBack),
+            Ok(Outcome::Again) if self.drain.is_cancelled() => Ok(Ending::GiveBack),
+            Ok(Outcome::Again) => Ok(Ending::Rest),
             Ok(Outcome::Done { result, next }) => {
                 self.follow(&next).await?;
                 self.end_done(queue, &accepted, &result).await
@@ -482,6 +488,8 @@ enum Ending {
     Settle,
     /// Give it back uncounted.
     GiveBack,
+    /// The same again, after a rest.
+    Rest,
     /// It is another daemon's now.
     Leave,
 }

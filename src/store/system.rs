@@ -45,7 +45,7 @@ impl Store {
 
     /// What Redis says of itself.
     pub async fn server_info(&self) -> Result<ServerInfo, StoreError> {
-        let text: String = self.connection.query(cmd("INFO").arg("everything")).await?;
+        let text: String = self.connection.query(cmd("INFO").arg("server").arg("memory").arg("persistence")).await?;
         let fields: HashMap<&str, &str> = text.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
         let number = |name: &str| fields.get(name).and_then(|v| v.parse().ok()).unwrap_or(0);
         let word = |name: &str| fields.get(name).copied().unwrap_or("").to_owned();
