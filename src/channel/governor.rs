@@ -138,7 +138,7 @@ impl Governor {
             return Ok(None);
         }
         loop {
-            let held = pace.slots.len();
+            let held = usize::try_from(pace.usable(Instant::now())).unwrap_or(usize::MAX);
             if held >= parts {
                 return Ok(pace.take(parts));
             }

@@ -45,6 +45,9 @@ pub struct Embedded {
     connection: Connection,
 }
 
+/// Longest path of a Unix socket on Linux (`sockaddr_un`, less its end).
+const SOCKET_PATH_MAX: usize = 107;
+
 /// The socket of the embedded Redis of a state folder.
 pub fn socket(state_dir: &Path) -> PathBuf {
     state_dir.join("redis.sock")
@@ -67,6 +70,15 @@ impl Embedded {
             folder: state_dir.display().to_string(),
             reason: e.to_string(),
         };
+        let length = socket(state_dir).as_os_str().len();
+        if length > SOCKET_PATH_MAX {
+            return Err(EmbeddedError::Folder {
+                folder: state_dir.display().to_string(),
+                reason: format!(
+                    "its path is too long for a Unix socket ({length} of {SOCKET_PATH_MAX} bytes): set state_dir"
+                ),
+            });
+        }
         let data = state_dir.join("redis");
         std::fs::create_dir_all(&data).map_err(folder)?;
         let log = data.join("redis.log");

@@ -354,24 +354,25 @@ impl Store {
         Ok(Recorded { outbox_id, added, stale })
     }
 
-    /// Frees a slot at the end of a turn. `goes_on`: its entry goes to the tail of the queue.
+    /// Frees a slot at the end of a turn. `goes_on`: its entry goes to the tail of the queue; else
+    /// only if there is something to do by now. Returns whether it goes on; `None`: another owns it.
     pub async fn leave_slot(
         &self,
         slot: &SlotRef,
         fence: u64,
         incarnation: &str,
         goes_on: bool,
-    ) -> Result<bool, StoreError> {
-        let left: u8 = scripts::LEAVE_SLOT
+    ) -> Result<Option<bool>, StoreError> {
+        let left: String = scripts::LEAVE_SLOT
             .call(&[&self.keys.campaign(&slot.campaign)])
             .arg(&slot.run)
             .arg(slot.slot)
             .arg(fence)
             .arg(incarnation)
-            .arg(u8::from(goes_on))
+            .arg(if goes_on { "1" } else { "?" })
             .run(&self.connection)
             .await?;
-        Ok(left == 1)
+        Ok((left != "lost").then_some(left == "on"))
     }
 
     /// Renews a slot's lease. `false`: it has another owner.

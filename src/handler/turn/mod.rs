@@ -104,7 +104,10 @@ impl Turn {
                 (false, Outcome::Done { result: serde_json::Value::Null, next: next.into_iter().collect() })
             }
         };
-        self.ctx.store.leave_slot(&self.slot, self.fence, &self.ctx.incarnation, goes_on).await?;
-        Ok(outcome)
+        let left = self.ctx.store.leave_slot(&self.slot, self.fence, &self.ctx.incarnation, goes_on).await?;
+        Ok(match left {
+            Some(true) if !goes_on => Outcome::Again,
+            _ => outcome,
+        })
     }
 }
