@@ -304,7 +304,11 @@ impl<H: Handle> Worker<H> {
         accepted: &Accepted,
         result: &serde_json::Value,
     ) -> Result<Ending, StoreError> {
-        self.write_end(queue, accepted, "done", &[("result", result.to_string())]).await
+        let mut fields = vec![("result", result.to_string())];
+        if let Some(run) = result.get("run").and_then(serde_json::Value::as_str) {
+            fields.push(("run", run.to_owned()));
+        }
+        self.write_end(queue, accepted, "done", &fields).await
     }
 
     async fn end_dead(
