@@ -219,7 +219,9 @@ async fn wait_for_redis(store: &Store, stop: &CancellationToken) -> anyhow::Resu
 fn settings(config: &Config, instance: &Instance) -> Settings {
     let permits = |queue| match queue {
         QueueName::Control => config.queues.permits_control,
-        _ => config.queues.permits_generate,
+        QueueName::Import | QueueName::Generate | QueueName::Send | QueueName::Recurring => {
+            config.queues.permits_generate
+        }
     };
     let queues = QueueName::available()
         .map(|queue| Queue::new(QueueId::Jobs(queue), permits(queue)))
@@ -302,12 +304,11 @@ impl Handle for Handlers {
 
     async fn alarm(&self, member: &str) -> Result<Option<i64>, StoreError> {
         let mut parts = member.split('|');
-        match (parts.next(), parts.next(), parts.next()) {
-            (Some("expire"), Some(campaign), Some(batch)) => handler::expire::sweep(&self.0, campaign, batch).await,
-            _ => {
-                tracing::warn!(member, "an alarm that nobody knows, dropped");
-                Ok(None)
-            }
+        if let (Some("expire"), Some(campaign), Some(batch)) = (parts.next(), parts.next(), parts.next()) {
+            handler::expire::sweep(&self.0, campaign, batch).await
+        } else {
+            tracing::warn!(member, "an alarm that nobody knows, dropped");
+            Ok(None)
         }
     }
 

@@ -1,5 +1,28 @@
-//! Remesa (being written).
-#![warn(missing_docs)]
+//! Remesa: payment orders by SMS and bulk messages, from jobs in Redis. Never twice, never lost.
+//!
+//! ```text
+//!  any program ── XADD ──▶ jobs:<queue> ──▶ handler ──▶ runs, slots ──▶ channel ──▶ provider
+//!                             │               │   ▲         │  ▲
+//!                          rejected           ▼   │         ▼  │
+//!                                          domain (pure)  store: the ledger
+//!                                                              │
+//!  other systems ◀── results stream, campaign / order / run keys
+//! ```
+//!
+//! Where to read, in this order:
+//!
+//! 1. [`domain`]: the rules of the field, pure: amounts, phones, SMS parts, expiry, states, retries.
+//! 2. [`job`]: the wire contract; bytes in, a judged job or a rejection out; how a job ends.
+//! 3. [`store`]: every key of Redis and every script; [`store::runs`] is the ledger, the heart.
+//! 4. [`queue`]: apalis over our own streams backend; who reads, renews, adopts, settles, repairs.
+//! 5. [`handler`]: what a job does; [`handler::turn`] is how a message leaves.
+//! 6. [`channel`]: the way to a provider, the table of its failures, the governor of its rate.
+//! 7. [`app`]: how a daemon is put together, started and stopped.
+//!
+//! Beside the way: [`source`] reads files of rows, [`orders`] mints orders and links, [`config`] says
+//! what this process is told to be, [`metrics`] and [`telemetry`] tell what it does, [`lifecycle`] hears
+//! signals and systemd, [`http`] answers health and metrics, [`sandbox`] is a provider to test against,
+//! [`bench`] measures, [`cli`] is what a person types.
 
 pub mod app;
 pub mod bench;

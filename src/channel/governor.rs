@@ -33,7 +33,7 @@ const AHEAD: Duration = Duration::from_millis(50);
 const LATE: Duration = Duration::from_millis(20);
 
 /// Longest pause of the breaker.
-const COOLDOWN_MAX: Duration = Duration::from_secs(60);
+const COOLDOWN_MAX: Duration = Duration::from_mins(1);
 
 /// The wait where a provider says "slow down" without a time.
 const THROTTLED_WITHOUT_TIME: Duration = Duration::from_secs(1);
@@ -138,7 +138,7 @@ impl Governor {
             return Ok(None);
         }
         loop {
-            let held = pace.slots.len();
+            let held = usize::try_from(pace.usable(Instant::now())).unwrap_or(usize::MAX);
             if held >= parts {
                 return Ok(pace.take(parts));
             }
@@ -175,10 +175,8 @@ impl Governor {
                 self.failures_in_row.store(0, Ordering::Relaxed);
             }
             FailureClass::Throttled => {
-                let wait = match failure {
-                    Failure::Throttled { after: Some(after), .. } => *after,
-                    _ => THROTTLED_WITHOUT_TIME,
-                };
+                let asked = if let Failure::Throttled { after, .. } = failure { *after } else { None };
+                let wait = asked.unwrap_or(THROTTLED_WITHOUT_TIME);
                 self.store.report(&self.channel, &Report::Throttled { wait, code }).await?;
             }
             FailureClass::Denied => {
@@ -211,7 +209,11 @@ mod tests {
     #[test]
     fn a_late_slot_is_dropped_and_never_sent_in_a_burst() {
         let now = Instant::now();
-        let slots = [now - Duration::from_millis(50), now - Duration::from_millis(5), now + Duration::from_millis(5)];
+        let slots = [
+            now.checked_sub(Duration::from_millis(50)).unwrap(),
+            now.checked_sub(Duration::from_millis(5)).unwrap(),
+            now + Duration::from_millis(5),
+        ];
         let mut pace = Pace { slots: slots.into() };
         assert_eq!(pace.usable(now), 2);
         assert_eq!(pace.take(1), Some(slots[1]));

@@ -51,8 +51,6 @@ async fn act(ctx: &Context, id: &JobId, target: &Target, action: &str) -> Answer
         Target::Run { campaign, run } => (campaign, Some(run.as_str())),
         Target::Channel(channel) => return act_on_channel(ctx, id, channel, action).await,
     };
-    let now = ctx.store.now_ms().await?;
-    ctx.store.touch_active(campaign.as_str(), "", now).await?;
     let acted = ctx.store.act(campaign.as_str(), run, action, id.as_str()).await?;
     Ok(settle(campaign, run, action, acted))
 }

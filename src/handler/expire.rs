@@ -45,9 +45,6 @@ pub async fn sweep(ctx: &Context, campaign: &str, batch: &str) -> Result<Option<
             changes.push(change);
         }
     }
-    if !changes.is_empty() {
-        ctx.store.touch_active(campaign, "", now.0).await?;
-    }
     let missed = ctx.store.change_orders(campaign, Some((&cursor_field, next.to_string())), &changes).await?;
     if !missed.is_empty() {
         // Paid or cancelled in this very moment: the stretch is looked at again.

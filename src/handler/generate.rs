@@ -5,7 +5,7 @@
 //! slice by slice, and a delivery becomes a run. Each step finds its own work done when it is repeated,
 //! so a job killed anywhere goes on where it was and makes each order once (DA-2).
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
@@ -130,7 +130,7 @@ impl<'a> Generation<'a> {
             let rule = format!("{} is not among orders.currencies", currency.code());
             return Err(Rejection::of_field(RejectionCode::CurrencyNotAllowed, "currency", rule).into());
         }
-        let expiry = job.expiry.clone().unwrap_or(Expiry::In(config.orders.expires_in));
+        let expiry = job.expiry.unwrap_or(Expiry::In(config.orders.expires_in));
         let counted_from = match &job.delivery {
             Delivery::At(at, _) => (*at).max(now),
             Delivery::None | Delivery::Now(_) => now,
@@ -231,8 +231,8 @@ impl<'a> Generation<'a> {
             ("payment_point", resolved.payment_point.clone()),
             ("link_base", resolved.link_base.clone()),
             ("delivery", job.delivery.as_str().to_owned()),
-            ("country", text(job.country.as_ref().map(|c| c.code()))),
-            ("currency", text(job.currency.map(|c| c.code()))),
+            ("country", text(job.country.as_ref().map(super::super::domain::contact::Country::code))),
+            ("currency", text(job.currency.map(super::super::domain::money::Currency::code))),
             ("source_digest", source_digest.to_owned()),
         ];
         match &resolved.expiry {
@@ -287,7 +287,15 @@ impl<'a> Generation<'a> {
 
     /// Rows to orders, slice by slice.
     async fn generate(&self, resolved: &Resolved, digest: String, base: u64) -> Result<Progress, Stop> {
-        let fresh = Progress { at: None, digest, last: base, orders: 0, without_contact: 0, refused: 0 };
+        let fresh = Progress {
+            at: None,
+            digest,
+            last: base,
+            orders: 0,
+            without_contact: 0,
+            refused: 0,
+            refused_by_code: BTreeMap::new(),
+        };
         let mut progress = self.progress().await?.unwrap_or(fresh);
         let (sender, mut stretches) = mpsc::channel(2);
         let size = self.ctx.config.sources.slice_rows;
@@ -409,6 +417,7 @@ impl<'a> Generation<'a> {
             "campaign": self.campaign,
             "orders": progress.orders,
             "refused": progress.refused,
+            "refused_by_code": progress.refused_by_code,
             "without_valid_contact": progress.without_contact,
         });
         if let (Some(fields), Some(run)) = (result.as_object_mut(), run) {

@@ -1,4 +1,4 @@
-//! order_event: a payment platform says what happened to an order.
+//! `order_event`: a payment platform says what happened to an order.
 //!
 //! The change is planned on the order as it reads now and written only if it still reads so: between
 //! the sweeper, two webhooks and a cancel, one edge of the table is taken at a time.
@@ -71,7 +71,6 @@ async fn apply(
                 return Ok(Err(Rejection::of_field(RejectionCode::WrongState, "event", rule)));
             }
         };
-        ctx.store.touch_active(&campaign, "", now.0).await?;
         if ctx.store.change_orders(&campaign, None, &[change]).await?.is_empty() {
             return Ok(Ok(result(&campaign, number, target(event))));
         }

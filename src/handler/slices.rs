@@ -3,7 +3,7 @@
 //! A thread reads and judges rows ahead while Redis writes the slice before: memory is two slices,
 //! whatever the size of the file. A row that is refused is recorded with its line, code and sentence.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -31,6 +31,8 @@ pub struct Progress {
     pub without_contact: u64,
     /// Rows refused.
     pub refused: u64,
+    /// Of them, by code.
+    pub refused_by_code: BTreeMap<String, u64>,
 }
 
 /// A row as the reading thread judged it.
@@ -180,6 +182,9 @@ impl Writer<'_> {
         progress.without_contact += drafts.iter().filter(|d| d.contact.is_none()).count() as u64;
         progress.orders += drafts.len() as u64;
         progress.refused += slice.refused.len() as u64;
+        for (code, _) in &slice.refused {
+            *progress.refused_by_code.entry((*code).to_owned()).or_default() += 1;
+        }
         progress.at = Some(stretch.next);
         let orders = self.mint.mint(drafts).await?;
         slice.orders = orders.iter().map(|order| (order.number, order.to_json())).collect();

@@ -1,13 +1,10 @@
-//! What a handler does when Redis fails it: the job is tried again later, nothing is lost.
+//! What a handler does when Redis fails it: the same again a little later. No attempt is counted, for
+//! the job has done nothing wrong, and nothing is lost.
 
-use crate::{domain::clock::EpochMs, job::Outcome, store::StoreError};
+use crate::{job::Outcome, store::StoreError};
 
-/// The outcome of a job that Redis failed. The queue chooses the time.
+/// The outcome of a job that Redis failed.
 pub fn outcome(error: &StoreError) -> Outcome {
-    let failure_code = match error {
-        StoreError::OutOfMemory(_) => "redis_full",
-        StoreError::Unavailable(_) | StoreError::UnknownScript => "redis_unavailable",
-        StoreError::Refused(_) => "redis_refused",
-    };
-    Outcome::Retry { failure_code: failure_code.into(), sentence: error.to_string(), at: EpochMs(0) }
+    tracing::warn!(%error, "a job waits for redis");
+    Outcome::Again
 }

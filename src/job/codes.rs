@@ -192,12 +192,6 @@ codes! {
         DuplicateKey = "duplicate_key",
         /// A known column holds a list, an object or a truth value.
         WrongType = "wrong_type",
-        /// The message uses a variable that is empty or absent in this row.
-        MissingVariable = "missing_variable",
-        /// The message of this row cannot be rendered.
-        TemplateFailed = "template_failed",
-        /// The message of this row has more than `messages.max_parts` SMS parts.
-        TextTooLong = "text_too_long",
         /// The variables of this row take more than 8 KiB.
         VariablesTooBig = "variables_too_big",
         /// The order would expire less than 10 minutes after it is generated.

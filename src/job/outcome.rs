@@ -22,7 +22,8 @@ pub enum Outcome {
         /// Runs to wake, now or at a time.
         next: Vec<Next>,
     },
-    /// There is more to do: the same entry goes to the tail of its queue, no attempt counted.
+    /// There is more to do: a slot's entry goes to the tail of its queue; a job's entry rests a little, or is given
+    /// back when the daemon drains. No attempt is counted.
     Again,
     /// A passing trouble: the same job again at that time, with the next attempt.
     Retry {

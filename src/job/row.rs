@@ -253,9 +253,6 @@ mod tests {
             "amount_out_of_range",
             "unknown_currency",
             "unknown_country",
-            "missing_variable",
-            "template_failed",
-            "text_too_long",
             "expires_too_soon",
         ] {
             assert!(RowCode::parse(code).is_some(), "{code}");

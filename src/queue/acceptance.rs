@@ -20,7 +20,7 @@ use crate::{
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// A job waits so long for jobs that nobody knows.
-const UNKNOWN_FOR: Duration = Duration::from_secs(24 * 3600);
+const UNKNOWN_FOR: Duration = Duration::from_hours(24);
 
 /// A job as it stands under its name.
 #[derive(Debug, Clone)]
@@ -249,7 +249,7 @@ impl Porter {
         let ids: Vec<String> = envelope.after.iter().map(ToString::to_string).collect();
         // Enlist first and look then: an end between the two is seen by one of them.
         let waiter = format!("{}|{}", accepted.entry.split(':').next().unwrap_or(""), accepted.id);
-        self.store.wait_for_jobs(&ids, &waiter, UNKNOWN_FOR + Duration::from_secs(3600)).await?;
+        self.store.wait_for_jobs(&ids, &waiter, UNKNOWN_FOR + Duration::from_hours(1)).await?;
         let states = self.store.job_states(&ids).await?;
         let of = |wanted: &str| states.iter().position(|s| s.as_deref() == Some(wanted));
         if let Some(id) = of("dead").and_then(|i| ids.get(i)) {

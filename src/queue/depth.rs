@@ -82,9 +82,8 @@ async fn measure_queue(store: &Store, name: &str, now_ms: i64) -> Result<QueueDe
             Some(redis::Value::Int(count)) => u64::try_from(*count).unwrap_or(0),
             _ => 0,
         },
-        Ok(_) => 0,
         // No stream or no group yet: nothing is pending.
-        Err(StoreError::Refused(_)) => 0,
+        Ok(_) | Err(StoreError::Refused(_)) => 0,
         Err(error) => return Err(error),
     };
     let first: redis::streams::StreamRangeReply =
@@ -123,14 +122,14 @@ pub async fn run(store: Store, channels: Vec<String>, metrics: Arc<Metrics>, sto
             () = stop.cancelled() => return,
             _ = tick.tick() => {}
         }
-        let step = async {
+        let measuring = async {
             let depth = measure(&store, &channels).await?;
             let mut write = cmd("HSET");
             write.arg(store.keys.depth()).arg(depth.fields());
             store.connection.query::<()>(&write).await?;
             Ok::<Depth, StoreError>(depth)
         };
-        let Ok(depth) = step.await else {
+        let Ok(depth) = measuring.await else {
             metrics.redis_up(false);
             continue;
         };

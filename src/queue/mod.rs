@@ -13,6 +13,7 @@ pub mod acceptance;
 pub mod backend;
 pub mod depth;
 pub mod incarnation;
+pub mod pressure;
 pub mod reader;
 pub mod reconciler;
 pub mod renewer;

@@ -18,7 +18,7 @@ use crate::store::{
     leases::Registry,
 };
 
-use super::{Delivery, Queue};
+use super::{Delivery, Queue, pressure::Pressure};
 
 /// How long one read waits for entries.
 pub const BLOCK: Duration = Duration::from_secs(1);
@@ -45,6 +45,8 @@ pub struct Reader {
     pub incarnation: String,
     /// To the queue's apalis worker.
     pub deliveries: mpsc::UnboundedSender<Delivery>,
+    /// Whether Redis has room for more.
+    pub pressure: Pressure,
 }
 
 impl Reader {
@@ -53,6 +55,13 @@ impl Reader {
         let mut back_off = Duration::from_millis(50);
         let mut group_known = false;
         while !drain.is_cancelled() {
+            if self.pressure.holds(&self.queue.id) {
+                tokio::select! {
+                    () = drain.cancelled() => {}
+                    () = tokio::time::sleep(BLOCK) => {}
+                }
+                continue;
+            }
             let step = async {
                 if !group_known {
                     self.store.create_group(&self.queue.name).await?;

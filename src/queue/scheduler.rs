@@ -83,7 +83,7 @@ impl<H: Handle> Scheduler<H> {
                     let again = self.handle.alarm(member).await?;
                     done.push((member.clone(), score.clone()));
                     if let Some(at_ms) = again {
-                        // Set anew with another score, so the disarming below leaves it.
+                        // Set anew while it hides, so the disarming below leaves it.
                         self.store.arm(member, at_ms).await?;
                     }
                 }

@@ -18,12 +18,13 @@ use crate::{
 use super::{
     Delivery, Handle, Queue,
     backend::{Ended, StreamsBackend},
+    pressure::Pressure,
     reader::Reader,
     reconciler::Reconciler,
     renewer::Renewer,
     scheduler::{self, Scheduler},
     settler::Settler,
-    suspects::Suspects,
+    suspects::{Suspect, Suspects},
     sweeper::Sweeper,
     worker::{JobPolicy, Worker},
 };
@@ -63,6 +64,21 @@ pub struct QueueService {
     ended: mpsc::UnboundedReceiver<String>,
 }
 
+/// What every part is given.
+struct Parts<H> {
+    settings: Settings,
+    store: Store,
+    handle: Arc<H>,
+    registry: Arc<Registry>,
+    metrics: Arc<Metrics>,
+    pressure: Pressure,
+    drain: CancellationToken,
+    bringers: TaskTracker,
+    workers: TaskTracker,
+    settlers: TaskTracker,
+    tell_ended: mpsc::UnboundedSender<String>,
+}
+
 impl QueueService {
     /// Starts everything. `registry` is shared with the turns, whose slots it renews.
     pub fn start<H: Handle>(
@@ -73,95 +89,40 @@ impl QueueService {
         metrics: &Arc<Metrics>,
         drain: CancellationToken,
     ) -> std::io::Result<Self> {
-        let stop_leases = CancellationToken::new();
-        let leases = Renewer {
-            store: store.separate(),
-            registry: Arc::clone(registry),
-            incarnation: settings.incarnation.clone(),
-            interval: settings.renew,
-            lease: settings.lease,
-        }
-        .spawn(stop_leases.clone())?;
-        let (bringers, workers, settlers) = (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
         let (tell_ended, ended) = mpsc::unbounded_channel();
+        let parts = Parts {
+            settings,
+            store: store.clone(),
+            handle: Arc::clone(handle),
+            registry: Arc::clone(registry),
+            metrics: Arc::clone(metrics),
+            pressure: Pressure::default(),
+            drain,
+            bringers: TaskTracker::new(),
+            workers: TaskTracker::new(),
+            settlers: TaskTracker::new(),
+            tell_ended,
+        };
+        let stop_leases = CancellationToken::new();
+        let leases = parts.start_leases(stop_leases.clone())?;
         let mut monitor = Monitor::new();
         let mut sweeps = Vec::new();
-        for queue in settings.queues {
-            let (to_settler, settles) = mpsc::unbounded_channel();
-            settlers.spawn(
-                Settler {
-                    queue: Arc::clone(&queue.name),
-                    store: store.clone(),
-                    registry: Arc::clone(registry),
-                    incarnation: settings.incarnation.clone(),
-                    settles,
-                }
-                .run(),
-            );
-            let (to_worker, deliveries) = mpsc::unbounded_channel();
-            let worker = Arc::new(Worker {
-                handle: Arc::clone(handle),
-                store: store.clone(),
-                policy: settings.policy.clone(),
-                registry: Arc::clone(registry),
-                settles: to_settler,
-                deliveries: to_worker.clone(),
-                tracker: workers.clone(),
-                drain: drain.clone(),
-                metrics: Arc::clone(metrics),
-                incarnation: settings.incarnation.clone(),
-            });
-            let backend = StreamsBackend::new(deliveries, Ended::new(&queue.name, tell_ended.clone()));
-            monitor = register(monitor, &queue, backend, worker, workers.clone());
-            let (to_suspects, suspects) = mpsc::unbounded_channel();
-            bringers.spawn(
-                Suspects {
-                    queue: queue.clone(),
-                    store: store.clone(),
-                    registry: Arc::clone(registry),
-                    incarnation: settings.incarnation.clone(),
-                    suspects,
-                    deliveries: to_worker.clone(),
-                }
-                .run(drain.clone()),
-            );
-            bringers.spawn(
-                Reader {
-                    queue: queue.clone(),
-                    store: store.separate(),
-                    registry: Arc::clone(registry),
-                    incarnation: settings.incarnation.clone(),
-                    deliveries: to_worker,
-                }
-                .run(drain.clone()),
-            );
-            sweeps.push((queue, to_suspects));
+        for queue in parts.settings.queues.clone() {
+            let (with_worker, suspects) = parts.start_queue(monitor, &queue);
+            monitor = with_worker;
+            sweeps.push((queue, suspects));
         }
         let context = monitor.context();
-        workers.spawn(async move {
+        parts.workers.spawn(async move {
             if let Err(error) = monitor.run().await {
                 tracing::error!(%error, "a worker failed");
             }
         });
-        let sweeper = Sweeper {
-            queues: sweeps,
-            store: store.clone(),
-            registry: Arc::clone(registry),
-            incarnation: settings.incarnation.clone(),
-            dead: settings.dead,
-            interval: settings.sweep,
-            lease: settings.lease,
-        };
-        bringers.spawn(sweeper.run(drain.clone()));
-        let nudge = Arc::new(Notify::new());
-        bringers.spawn(scheduler::listen(store.clone(), Arc::clone(&nudge), drain.clone()));
-        let scheduler = Scheduler { store: store.separate(), handle: Arc::clone(handle), nudge };
-        bringers.spawn(scheduler.run(drain.clone()));
-        let reconciler = Reconciler { store: store.clone() };
-        bringers.spawn(reconciler.run(drain.clone()));
+        parts.start_bringers(sweeps);
+        let Parts { settings, store, registry, drain, bringers, workers, settlers, .. } = parts;
         Ok(Self {
-            store: store.clone(),
-            registry: Arc::clone(registry),
+            store,
+            registry,
             incarnation: settings.incarnation,
             drain,
             stop_leases,
@@ -207,6 +168,89 @@ impl QueueService {
                 Err(error) => tracing::warn!(%queue, %error, "not given back: their leases will end"),
             }
         }
+    }
+}
+
+impl<H: Handle> Parts<H> {
+    fn start_leases(&self, stop: CancellationToken) -> std::io::Result<JoinHandle<()>> {
+        Renewer {
+            store: self.store.separate(),
+            registry: Arc::clone(&self.registry),
+            incarnation: self.settings.incarnation.clone(),
+            interval: self.settings.renew,
+            lease: self.settings.lease,
+        }
+        .spawn(stop)
+    }
+
+    /// One queue: its settler, its worker, its suspects and its reader.
+    fn start_queue(&self, monitor: Monitor, queue: &Queue) -> (Monitor, mpsc::UnboundedSender<Suspect>) {
+        let incarnation = &self.settings.incarnation;
+        let (to_settler, settles) = mpsc::unbounded_channel();
+        let settler = Settler {
+            queue: Arc::clone(&queue.name),
+            store: self.store.clone(),
+            registry: Arc::clone(&self.registry),
+            incarnation: incarnation.clone(),
+            settles,
+        };
+        self.settlers.spawn(settler.run());
+        let (to_worker, deliveries) = mpsc::unbounded_channel();
+        let worker = Arc::new(Worker {
+            handle: Arc::clone(&self.handle),
+            store: self.store.clone(),
+            policy: self.settings.policy.clone(),
+            registry: Arc::clone(&self.registry),
+            settles: to_settler,
+            deliveries: to_worker.clone(),
+            tracker: self.workers.clone(),
+            drain: self.drain.clone(),
+            metrics: Arc::clone(&self.metrics),
+            incarnation: incarnation.clone(),
+        });
+        let backend = StreamsBackend::new(deliveries, Ended::new(&queue.name, self.tell_ended.clone()));
+        let monitor = register(monitor, queue, backend, worker, self.workers.clone());
+        let (to_suspects, suspects) = mpsc::unbounded_channel();
+        let suspects = Suspects {
+            queue: queue.clone(),
+            store: self.store.clone(),
+            registry: Arc::clone(&self.registry),
+            incarnation: incarnation.clone(),
+            suspects,
+            deliveries: to_worker.clone(),
+        };
+        self.bringers.spawn(suspects.run(self.drain.clone()));
+        let reader = Reader {
+            queue: queue.clone(),
+            store: self.store.separate(),
+            registry: Arc::clone(&self.registry),
+            incarnation: incarnation.clone(),
+            deliveries: to_worker,
+            pressure: self.pressure.clone(),
+        };
+        self.bringers.spawn(reader.run(self.drain.clone()));
+        (monitor, to_suspects)
+    }
+
+    /// Those who bring entries to all queues.
+    fn start_bringers(&self, queues: Vec<(Queue, mpsc::UnboundedSender<Suspect>)>) {
+        let sweeper = Sweeper {
+            queues,
+            store: self.store.clone(),
+            registry: Arc::clone(&self.registry),
+            incarnation: self.settings.incarnation.clone(),
+            dead: self.settings.dead.clone(),
+            interval: self.settings.sweep,
+            lease: self.settings.lease,
+        };
+        self.bringers.spawn(sweeper.run(self.drain.clone()));
+        let nudge = Arc::new(Notify::new());
+        self.bringers.spawn(scheduler::listen(self.store.clone(), Arc::clone(&nudge), self.drain.clone()));
+        let scheduler = Scheduler { store: self.store.separate(), handle: Arc::clone(&self.handle), nudge };
+        self.bringers.spawn(scheduler.run(self.drain.clone()));
+        let reconciler = Reconciler { store: self.store.clone() };
+        self.bringers.spawn(reconciler.run(self.drain.clone()));
+        self.bringers.spawn(self.pressure.clone().run(self.store.clone(), self.drain.clone()));
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
     metrics::Metrics,
     store::{
         Store, StoreError,
+        entries::EntryBody,
         leases::{Lease, Registry},
         letters::{Letter, Letters},
         outbox::Event,
@@ -34,6 +35,9 @@ use super::{
 
 /// A job without an id is written into its hash when it runs longer than this.
 const SHOWN_AFTER: Duration = Duration::from_millis(100);
+
+/// What Redis failed is tried again after so long.
+const REST: Duration = Duration::from_secs(1);
 
 /// After a panic in a turn its slot rests so long.
 const PANIC_REST: Duration = Duration::from_secs(5);
@@ -93,11 +97,12 @@ impl<H: Handle> Worker<H> {
                 match ending {
                     Ok(Ending::Settle) => self.settle(delivery, None),
                     Ok(Ending::GiveBack) => self.give_back(&delivery).await,
+                    Ok(Ending::Rest) => self.snooze(delivery, REST),
                     Ok(Ending::Leave) => self.forget(&delivery),
                     // Redis is away: the entry stays pending and is tried again from the start.
                     Err(error) => {
                         tracing::warn!(%queue, entry = %delivery.entry.id, %error, "a job waits for redis");
-                        self.snooze(delivery, Duration::from_secs(1));
+                        self.snooze(delivery, REST);
                     }
                 }
             }
@@ -105,10 +110,8 @@ impl<H: Handle> Worker<H> {
     }
 
     async fn run_slot(self: Arc<Self>, delivery: Delivery) {
-        let Some(slot) = (match &delivery.entry.body {
-            crate::store::entries::EntryBody::Slot(text) => SlotRef::parse(text),
-            _ => None,
-        }) else {
+        let slot = if let EntryBody::Slot(text) = &delivery.entry.body { SlotRef::parse(text) } else { None };
+        let Some(slot) = slot else {
             tracing::warn!(queue = %delivery.queue.name, entry = %delivery.entry.id, "not a slot, dropped");
             return self.settle(delivery, None);
         };
@@ -116,7 +119,7 @@ impl<H: Handle> Worker<H> {
             tracing::error!(%slot, "the turn of this slot ended its daemon too often: its run is paused");
             return match self.handle.poisoned(&slot).await {
                 Ok(()) => self.settle(delivery, None),
-                Err(_) => self.snooze(delivery, Duration::from_secs(1)),
+                Err(_) => self.snooze(delivery, REST),
             };
         }
         let lease = Arc::clone(&delivery.lease);
@@ -130,13 +133,14 @@ impl<H: Handle> Worker<H> {
                 self.snooze(delivery, PANIC_REST);
             }
             Ok(Outcome::Again) => self.settle(delivery, Some(slot.to_string())),
-            Ok(Outcome::Snooze { until } | Outcome::Retry { at: until, .. }) => {
+            Ok(Outcome::Retry { .. }) => self.snooze(delivery, REST),
+            Ok(Outcome::Snooze { until }) => {
                 let now = self.store.now_ms().await.unwrap_or(until.0 - 1000);
                 self.snooze(delivery, EpochMs(now).until(until));
             }
             Ok(Outcome::Done { next, .. }) => match self.follow(&next).await {
                 Ok(()) => self.settle(delivery, None),
-                Err(_) => self.snooze(delivery, Duration::from_secs(1)),
+                Err(_) => self.snooze(delivery, REST),
             },
             Ok(Outcome::Rejected { .. } | Outcome::Dead { .. }) => self.settle(delivery, None),
         }
@@ -180,13 +184,12 @@ impl<H: Handle> Worker<H> {
         let task =
             JobTask { id: accepted.id.clone(), attempt: accepted.attempt, envelope, job, lease: Arc::clone(lease) };
         let mut work = std::pin::pin!(AssertUnwindSafe(self.handle.job(task)).catch_unwind());
-        let outcome = match tokio::time::timeout(SHOWN_AFTER, &mut work).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                self.show_running(queue, &accepted).await?;
-                accepted.written = true;
-                work.await
-            }
+        let outcome = if let Ok(outcome) = tokio::time::timeout(SHOWN_AFTER, &mut work).await {
+            outcome
+        } else {
+            self.show_running(queue, &accepted).await?;
+            accepted.written = true;
+            work.await
         };
         self.metrics.job_ran(queue, began.elapsed());
         if lease.is_lost() {
@@ -197,7 +200,8 @@ impl<H: Handle> Worker<H> {
                 tracing::error!(job = %accepted.id, "a job panicked");
                 self.retry(queue, &accepted, "panicked", "the handler panicked; see the log", None).await
             }
-            Ok(Outcome::Again) => Ok(Ending::GiveBack),
+            Ok(Outcome::Again) if self.drain.is_cancelled() => Ok(Ending::GiveBack),
+            Ok(Outcome::Again) => Ok(Ending::Rest),
             Ok(Outcome::Done { result, next }) => {
                 self.follow(&next).await?;
                 self.end_done(queue, &accepted, &result).await
@@ -300,7 +304,11 @@ impl<H: Handle> Worker<H> {
         accepted: &Accepted,
         result: &serde_json::Value,
     ) -> Result<Ending, StoreError> {
-        self.write_end(queue, accepted, "done", &[("result", result.to_string())]).await
+        let mut fields = vec![("result", result.to_string())];
+        if let Some(run) = result.get("run").and_then(serde_json::Value::as_str) {
+            fields.push(("run", run.to_owned()));
+        }
+        self.write_end(queue, accepted, "done", &fields).await
     }
 
     async fn end_dead(
@@ -484,6 +492,8 @@ enum Ending {
     Settle,
     /// Give it back uncounted.
     GiveBack,
+    /// The same again, after a rest.
+    Rest,
     /// It is another daemon's now.
     Leave,
 }

@@ -217,6 +217,7 @@ impl Store {
         action: &str,
         reason: &str,
     ) -> Result<Acted, StoreError> {
+        self.announce(campaign).await?;
         let mut answer = Answer::new(
             scripts::ACT
                 .call(&[&self.keys.campaign(campaign)])
@@ -228,7 +229,10 @@ impl Store {
                 .await?,
         );
         Ok(match answer.text()?.as_str() {
-            "done" => Acted::Done { wake: answer.rest().collect() },
+            "done" => {
+                self.publish_soon(campaign, &answer.text()?).await;
+                Acted::Done { wake: answer.rest().collect() }
+            }
             "same" => Acted::Same,
             "gone" => Acted::Gone,
             _ => Acted::Wrong { state: answer.text()? },
@@ -243,12 +247,16 @@ impl Store {
         to: &str,
         fields: &[(&str, String)],
     ) -> Result<String, StoreError> {
+        self.announce(campaign).await?;
         let mut call = scripts::SET_CAMPAIGN_STATE.call(&[&self.keys.campaign(campaign)]).arg(from.join(",")).arg(to);
         for (field, value) in fields {
             call.push(*field);
             call.push(value);
         }
-        call.run(&self.connection).await
+        let mut answer = Answer::new(call.run(&self.connection).await?);
+        let state = answer.text()?;
+        self.publish_soon(campaign, &answer.text()?).await;
+        Ok(state)
     }
 
     /// A campaign's hash, empty when there is none.

@@ -40,8 +40,7 @@ impl StoreError {
     /// Whether waiting and trying again may help.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unavailable(_) | Self::OutOfMemory(_) => true,
-            Self::UnknownScript => true,
+            Self::Unavailable(_) | Self::OutOfMemory(_) | Self::UnknownScript => true,
             Self::Refused(_) => false,
         }
     }
@@ -113,6 +112,7 @@ impl Connection {
     }
 
     /// A connection of its own to the same server, for blocking reads or a thread of its own.
+    #[must_use]
     pub fn separate(&self) -> Self {
         Self {
             inner: Arc::new(Inner {

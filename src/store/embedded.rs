@@ -45,6 +45,9 @@ pub struct Embedded {
     connection: Connection,
 }
 
+/// Longest path of a Unix socket on Linux (`sockaddr_un`, less its end).
+const SOCKET_PATH_MAX: usize = 107;
+
 /// The socket of the embedded Redis of a state folder.
 pub fn socket(state_dir: &Path) -> PathBuf {
     state_dir.join("redis.sock")
@@ -67,13 +70,22 @@ impl Embedded {
             folder: state_dir.display().to_string(),
             reason: e.to_string(),
         };
+        let length = socket(state_dir).as_os_str().len();
+        if length > SOCKET_PATH_MAX {
+            return Err(EmbeddedError::Folder {
+                folder: state_dir.display().to_string(),
+                reason: format!(
+                    "its path is too long for a Unix socket ({length} of {SOCKET_PATH_MAX} bytes): set state_dir"
+                ),
+            });
+        }
         let data = state_dir.join("redis");
         std::fs::create_dir_all(&data).map_err(folder)?;
         let log = data.join("redis.log");
         let silent = || EmbeddedError::Silent { log: log.display().to_string() };
         let connection = Connection::new(&url(state_dir), timeouts).map_err(|_| silent())?;
         if is_there(&connection).await {
-            wait_until_loaded(&connection).await.map_err(|_| silent())?;
+            wait_until_loaded(&connection).await.map_err(|()| silent())?;
             return Ok(Self { child: None, connection });
         }
         let child = Command::new(program)
@@ -94,10 +106,7 @@ impl Embedded {
             // A signal to the daemon's terminal must not end its Redis before the drain.
             .process_group(0)
             .spawn()
-            .map_err(|e| match e.kind() {
-                std::io::ErrorKind::NotFound => EmbeddedError::Missing,
-                _ => folder(e),
-            })?;
+            .map_err(|e| if e.kind() == std::io::ErrorKind::NotFound { EmbeddedError::Missing } else { folder(e) })?;
         let mut started = Self { child: Some(child), connection };
         started.wait_until_ready().await.map_err(|()| silent())?;
         Ok(started)

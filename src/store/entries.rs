@@ -246,14 +246,11 @@ impl Store {
         Ok(())
     }
 
-    /// Sets an alarm, or moves one that is later.
+    /// Sets an alarm, or moves one that is later or is just being worked off.
     pub async fn arm(&self, member: &str, at_ms: i64) -> Result<(), StoreError> {
-        let mut add = cmd("ZADD");
-        add.arg(self.keys.scheduled()).arg("LT").arg(at_ms).arg(member);
-        self.connection.query::<()>(&add).await?;
-        let mut publish = cmd("PUBLISH");
-        publish.arg(self.keys.scheduled()).arg(at_ms);
-        self.connection.query(&publish).await
+        let call = scripts::ARM.call(&[&self.keys.scheduled()]).arg(member).arg(at_ms);
+        call.run::<u8>(&self.connection).await?;
+        Ok(())
     }
 
     /// Takes due alarms, at most `limit`, hidden for `hide`.
@@ -271,7 +268,7 @@ impl Store {
         while !answer.is_done() {
             due.push((answer.text()?, answer.text()?));
         }
-        Ok(Fired { now_ms, next_ms: next.parse::<f64>().ok().map(|score| score as i64), due })
+        Ok(Fired { now_ms, next_ms: next.parse().ok(), due })
     }
 
     /// Removes alarms that were worked off, unless they were set anew meanwhile.

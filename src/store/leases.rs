@@ -87,6 +87,9 @@ impl HeldSlot {
 
 type EntryKey = (Arc<str>, String);
 
+/// Entry id, whether it made progress since last asked, and its lease.
+pub type HeldEntry = (String, bool, Arc<Lease>);
+
 /// Everything in hand.
 #[derive(Debug, Default)]
 pub struct Registry {
@@ -154,7 +157,7 @@ impl Registry {
     }
 
     /// Entries in hand for at least `age`, by queue, with whether they made progress since last asked.
-    pub fn entries_older_than(&self, age: Duration) -> HashMap<Arc<str>, Vec<(String, bool, Arc<Lease>)>> {
+    pub fn entries_older_than(&self, age: Duration) -> HashMap<Arc<str>, Vec<HeldEntry>> {
         let mut by_queue: HashMap<Arc<str>, Vec<_>> = HashMap::new();
         for ((queue, id), lease) in locked(&self.entries).iter() {
             if lease.since.elapsed() >= age && !lease.is_lost() {

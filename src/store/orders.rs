@@ -2,7 +2,7 @@
 
 use redis::cmd;
 
-use super::{Store, StoreError, scripts};
+use super::{Answer, Store, StoreError, scripts};
 
 /// A planned change of one order.
 #[derive(Debug, Clone)]
@@ -48,6 +48,9 @@ impl Store {
         changes: &[Change],
     ) -> Result<Vec<u64>, StoreError> {
         let (field, value) = cursor.unwrap_or(("", String::new()));
+        if !changes.is_empty() {
+            self.announce(campaign).await?;
+        }
         let mut call = scripts::CHANGE_ORDERS.call(&[&self.keys.campaign(campaign)]).arg(field).arg(value);
         for change in changes {
             call.push(change.number);
@@ -57,7 +60,9 @@ impl Store {
             call.push(change.states.1);
             call.push(&change.event);
         }
-        call.run(&self.connection).await
+        let mut answer = Answer::new(call.run(&self.connection).await?);
+        self.publish_soon(campaign, &answer.text()?).await;
+        answer.rest().map(|n| n.parse().map_err(|_| StoreError::Refused(format!("order number {n:?}")))).collect()
     }
 
     /// The ledger cells of recipients, in their order.

@@ -92,6 +92,33 @@ impl Store {
             .collect())
     }
 
+    /// Notes that a campaign is about to have events, so that the reconciler finds them if we die.
+    pub(super) async fn announce(&self, campaign: &str) -> Result<(), StoreError> {
+        let now_ms = self.now_ms().await?;
+        self.touch_active(campaign, "", now_ms).await
+    }
+
+    /// Publishes what a script has just written; where that fails the reconciler does it.
+    pub(super) async fn publish_soon(&self, campaign: &str, id: &str) {
+        if id.is_empty() {
+            return;
+        }
+        if let Err(error) = self.publish_entry(campaign, id).await {
+            tracing::warn!(campaign, %error, "events wait in their outbox");
+        }
+    }
+
+    async fn publish_entry(&self, campaign: &str, id: &str) -> Result<(), StoreError> {
+        let mut range = cmd("XRANGE");
+        range.arg(self.keys.outbox(campaign)).arg(id).arg(id);
+        let reply: StreamRangeReply = self.connection.query(&range).await?;
+        for entry in &reply.ids {
+            let events: String = entry.get("events").unwrap_or_default();
+            self.publish(&Event::split(&events)).await?;
+        }
+        self.clear_outbox(campaign, &[id.to_owned()]).await
+    }
+
     /// How many entries of an outbox wait.
     pub async fn outbox_len(&self, campaign: &str) -> Result<u64, StoreError> {
         self.connection.query(cmd("XLEN").arg(self.keys.outbox(campaign))).await

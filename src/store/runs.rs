@@ -202,7 +202,10 @@ impl Store {
         let kind = answer.text()?;
         let state = answer.text()?;
         Ok(match kind.as_str() {
-            "created" => CreatedRun::Created { state },
+            "created" => {
+                self.publish_soon(campaign, &answer.text()?).await;
+                CreatedRun::Created { state }
+            }
             "exists" => CreatedRun::Exists { state, job: answer.text()? },
             _ => CreatedRun::Refused { state },
         })
@@ -313,12 +316,7 @@ impl Store {
             answer.text()?;
             recipients.push(Recipient { ordinal, attempt, key_attempt, skip: answer.text()?, order: answer.text()? });
         }
-        Ok(Claimed::Recipients {
-            now_ms,
-            next_retry_ms: due.parse::<f64>().ok().map(|score| score as i64),
-            more,
-            recipients,
-        })
+        Ok(Claimed::Recipients { now_ms, next_retry_ms: due.parse().ok(), more, recipients })
     }
 
     /// Records outcomes; `takeover` when they are about claims of a dead owner.
@@ -356,24 +354,25 @@ impl Store {
         Ok(Recorded { outbox_id, added, stale })
     }
 
-    /// Frees a slot at the end of a turn. `goes_on`: its entry goes to the tail of the queue.
+    /// Frees a slot at the end of a turn. `goes_on`: its entry goes to the tail of the queue; else
+    /// only if there is something to do by now. Returns whether it goes on; `None`: another owns it.
     pub async fn leave_slot(
         &self,
         slot: &SlotRef,
         fence: u64,
         incarnation: &str,
         goes_on: bool,
-    ) -> Result<bool, StoreError> {
-        let left: u8 = scripts::LEAVE_SLOT
+    ) -> Result<Option<bool>, StoreError> {
+        let left: String = scripts::LEAVE_SLOT
             .call(&[&self.keys.campaign(&slot.campaign)])
             .arg(&slot.run)
             .arg(slot.slot)
             .arg(fence)
             .arg(incarnation)
-            .arg(u8::from(goes_on))
+            .arg(if goes_on { "1" } else { "?" })
             .run(&self.connection)
             .await?;
-        Ok(left == 1)
+        Ok((left != "lost").then_some(left == "on"))
     }
 
     /// Renews a slot's lease. `false`: it has another owner.
@@ -438,7 +437,7 @@ impl Store {
         let mut range = cmd("ZRANGE");
         range.arg(self.keys.retry(campaign, run)).arg(0).arg(0).arg("WITHSCORES");
         let found: Vec<String> = self.connection.query(&range).await?;
-        Ok(found.get(1).and_then(|score| score.parse::<f64>().ok()).map(|score| score as i64))
+        Ok(found.get(1).and_then(|score| score.parse().ok()))
     }
 
     /// Runs in progress as `C/R` (or `C/` for events not yet published), oldest progress first.

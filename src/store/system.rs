@@ -12,7 +12,7 @@ pub const LAYOUT: u32 = 1;
 
 /// How long a daemon counts as seen after its last beat (its hash); jobs for its channels are taken
 /// for ten minutes.
-pub const SEEN: Duration = Duration::from_secs(600);
+pub const SEEN: Duration = Duration::from_mins(10);
 
 /// What Redis says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Store {
 
     /// What Redis says of itself.
     pub async fn server_info(&self) -> Result<ServerInfo, StoreError> {
-        let text: String = self.connection.query(cmd("INFO").arg("everything")).await?;
+        let text: String = self.connection.query(cmd("INFO").arg("server").arg("memory").arg("persistence")).await?;
         let fields: HashMap<&str, &str> = text.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
         let number = |name: &str| fields.get(name).and_then(|v| v.parse().ok()).unwrap_or(0);
         let word = |name: &str| fields.get(name).copied().unwrap_or("").to_owned();

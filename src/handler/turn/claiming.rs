@@ -32,7 +32,7 @@ const WAIT_IN_TURN: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Ready {
     /// The message, or why there is none.
-    pub letter: Result<Letter, (Who, Unsent)>,
+    pub letter: Result<Letter, Box<(Who, Unsent)>>,
     /// Not before this instant.
     pub at: Option<Instant>,
     /// Nothing leaves after this instant.

@@ -211,7 +211,11 @@ pub async fn recover(turn: &Turn, in_doubt: Vec<InDoubt>) -> Result<(), StoreErr
             key_attempt: cell.provider_id.parse().unwrap_or(cell.attempt),
             key: order.as_ref().map(|o| o.key.clone()).unwrap_or_default(),
             reference: order.as_ref().map(|o| o.reference.clone()).unwrap_or_default(),
-            masked: order.as_ref().and_then(|o| o.contact.as_ref()).map(|c| c.masked()).unwrap_or_default(),
+            masked: order
+                .as_ref()
+                .and_then(|o| o.contact.as_ref())
+                .map(crate::domain::contact::Phone::masked)
+                .unwrap_or_default(),
             expires_at: order.as_ref().map_or(EpochMs(0), |o| o.expires_at),
             parts: 0,
         };

@@ -31,7 +31,7 @@ use crate::{
     },
 };
 
-use super::{Context, trouble};
+use super::Context;
 use landing::recover;
 use plan::RunPlan;
 use work::{End, Turn};
@@ -48,7 +48,8 @@ pub async fn run(ctx: &Arc<Context>, slot: SlotRef, lease: Arc<Lease>) -> Outcom
         Ok(outcome) => outcome,
         Err(error) => {
             tracing::warn!(%slot, %error, "a turn waits for redis");
-            trouble::outcome(&error)
+            // Its slot may still be ours: the same entry takes it again.
+            Outcome::Retry { failure_code: "redis".into(), sentence: error.to_string(), at: EpochMs(0) }
         }
     }
 }
@@ -103,7 +104,10 @@ impl Turn {
                 (false, Outcome::Done { result: serde_json::Value::Null, next: next.into_iter().collect() })
             }
         };
-        self.ctx.store.leave_slot(&self.slot, self.fence, &self.ctx.incarnation, goes_on).await?;
-        Ok(outcome)
+        let left = self.ctx.store.leave_slot(&self.slot, self.fence, &self.ctx.incarnation, goes_on).await?;
+        Ok(match left {
+            Some(true) if !goes_on => Outcome::Again,
+            _ => outcome,
+        })
     }
 }

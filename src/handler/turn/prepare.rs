@@ -60,7 +60,12 @@ pub enum Unsent {
 }
 
 /// Makes the message of one recipient.
-pub fn prepare(plan: &RunPlan, secret: &[u8], slot: &SlotRef, recipient: &Recipient) -> Result<Letter, (Who, Unsent)> {
+pub fn prepare(
+    plan: &RunPlan,
+    secret: &[u8],
+    slot: &SlotRef,
+    recipient: &Recipient,
+) -> Result<Letter, Box<(Who, Unsent)>> {
     let mut who = Who {
         ordinal: recipient.ordinal,
         attempt: recipient.attempt,
@@ -73,25 +78,25 @@ pub fn prepare(plan: &RunPlan, secret: &[u8], slot: &SlotRef, recipient: &Recipi
     };
     let Ok(order) = Order::from_json(&recipient.order) else {
         let reason = if recipient.skip.is_empty() { "order_unreadable" } else { &recipient.skip };
-        return Err((who, Unsent::Skipped(reason.to_owned())));
+        return Err(Box::new((who, Unsent::Skipped(reason.to_owned()))));
     };
     who.key.clone_from(&order.key);
     who.reference.clone_from(&order.reference);
     who.expires_at = order.expires_at;
     if !recipient.skip.is_empty() {
-        return Err((who, Unsent::Skipped(recipient.skip.clone())));
+        return Err(Box::new((who, Unsent::Skipped(recipient.skip.clone()))));
     }
     let Some(to) = order.contact.clone() else {
-        return Err((who, Unsent::Skipped("no_valid_contact".to_owned())));
+        return Err(Box::new((who, Unsent::Skipped("no_valid_contact".to_owned()))));
     };
     who.masked = to.masked();
     let text = match render(plan, &order) {
         Ok(text) => text,
-        Err(error) => return Err((who, Unsent::Failed(error.reason()))),
+        Err(error) => return Err(Box::new((who, Unsent::Failed(error.reason())))),
     };
     who.parts = sms::parts(&text);
     if who.parts > plan.max_parts {
-        return Err((who, Unsent::Failed("text_too_long".to_owned())));
+        return Err(Box::new((who, Unsent::Failed("text_too_long".to_owned()))));
     }
     let attempt = Attempt::new(recipient.attempt).unwrap_or(Attempt::FIRST);
     Ok(Letter {

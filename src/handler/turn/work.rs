@@ -149,6 +149,7 @@ impl Turn {
                 }
                 recorded = under_way(way.record.as_mut()), if way.record.is_some() => {
                     way.record = None;
+                    me.count_in_flight(-1, recorded.len());
                     for (ordinal, again) in recorded {
                         way.ordinals.remove(&ordinal);
                         if again && matches!(way.end, Some(End::Exhausted { .. })) {
@@ -213,6 +214,7 @@ impl Turn {
         match brought {
             Ok(Brought::Recipients { ready, now }) => {
                 way.clock = Clock { redis: now, read_at: Instant::now() };
+                self.count_in_flight(1, ready.len());
                 for ready in ready {
                     let Ready { letter, at, deadline, permit } = ready;
                     match letter {
@@ -221,7 +223,8 @@ impl Turn {
                             let me = Arc::clone(self);
                             way.messages.push(Box::pin(me.send(letter, at, deadline, permit, now)));
                         }
-                        Err((who, unsent)) => {
+                        Err(unsent) => {
+                            let (who, unsent) = *unsent;
                             way.ordinals.insert(who.ordinal);
                             way.land(Landed { who, landing: Landing::Unsent(unsent), _permit: permit });
                         }
@@ -238,6 +241,11 @@ impl Turn {
                 way.end = Some(End::Held { after: Duration::from_secs(1) });
             }
         }
+    }
+
+    fn count_in_flight(&self, sign: i64, recipients: usize) {
+        let by = sign * i64::try_from(recipients).unwrap_or(0);
+        self.ctx.metrics.in_flight(&self.plan.channel.settings().name, by);
     }
 
     /// Sends one message: at its time, before its deadline, only while the slot is ours.

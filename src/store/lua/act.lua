@@ -2,7 +2,7 @@
 -- is queued, held or waiting for a retry in a cancelled run reads as `skipped: cancelled`.
 -- KEYS[1] campaign; ARGV[1] 'pause' | 'resume' | 'cancel', ARGV[2] run or '' for the campaign,
 -- ARGV[3] who asks (a reason), ARGV[4] runs looked at most
--- Returns {'done', then the runs to wake}, {'same', state} when it was so already, {'gone'}, or
+-- Returns {'done', outbox entry, then the runs to wake}, {'same', state} when it was so already, {'gone'}, or
 -- {'wrong', the state}.
 local action, only = ARGV[1], ARGV[2]
 local state = redis.call('HGET', campaign_key, 'state')
@@ -31,7 +31,7 @@ local function cancel_run(run)
   redis.call('HINCRBY', campaign_key, 'running_runs', -1)
   say('run', run, 'cancelled')
 end
-local answer = { 'done' }
+local answer = { 'done', '' }
 if only ~= '' then
   local run_key = base .. 'run:' .. only
   local r = redis.call('HMGET', run_key, 'state', 'paused_by')
@@ -102,6 +102,6 @@ else
   end
 end
 if #events > 0 then
-  redis.call('XADD', base .. 'outbox', '*', 'run', only, 'events', '[' .. table.concat(events, ',') .. ']')
+  answer[2] = redis.call('XADD', base .. 'outbox', '*', 'run', only, 'events', '[' .. table.concat(events, ',') .. ']')
 end
 return answer

@@ -1,8 +1,8 @@
 -- Changes orders that still read as they did when the change was planned, with their events.
 -- KEYS[1] campaign; ARGV[1] expiry cursor field or '', ARGV[2] its new value, then sixes: number, old
 -- JSON, new JSON, state before, state after, event JSON
--- Returns the numbers of those that read otherwise by now and were left alone.
-local missed, events, deltas = {}, {}, {}
+-- Returns the outbox entry or '', then the numbers of those that read otherwise by now and were left alone.
+local missed, events, deltas = { '' }, {}, {}
 for i = 3, #ARGV, 6 do
   local key = base .. 'order:' .. ARGV[i]
   if redis.call('GET', key) == ARGV[i + 1] then
@@ -19,10 +19,10 @@ for state, delta in pairs(deltas) do
     redis.call('HINCRBY', campaign_key, 'orders:' .. state, int(delta))
   end
 end
-if ARGV[1] ~= '' and #missed == 0 then
+if ARGV[1] ~= '' and #missed == 1 then
   redis.call('HSET', campaign_key, ARGV[1], ARGV[2])
 end
 if #events > 0 then
-  redis.call('XADD', base .. 'outbox', '*', 'run', '', 'events', '[' .. table.concat(events, ',') .. ']')
+  missed[1] = redis.call('XADD', base .. 'outbox', '*', 'run', '', 'events', '[' .. table.concat(events, ',') .. ']')
 end
 return missed

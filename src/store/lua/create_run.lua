@@ -1,7 +1,7 @@
 -- Creates a run over the ordinals first..last, or finds it there.
 -- KEYS[1] campaign; ARGV[1] run, ARGV[2] first, ARGV[3] last, ARGV[4] number of slots,
 -- then field, value ... (channel, text, url_place, job, ...)
--- Returns {'created' | 'exists' | 'gone' | 'cancelled', the run's state, its job}.
+-- Returns {'created' | 'exists' | 'gone' | 'cancelled', the run's state, its job, or the outbox entry when created}.
 local state = redis.call('HGET', campaign_key, 'state')
 if not state then
   return { 'gone', '', '' }
@@ -42,5 +42,5 @@ if total == 0 then
     events = events .. ',' .. done
   end
 end
-redis.call('XADD', base .. 'outbox', '*', 'run', ARGV[1], 'events', '[' .. events .. ']')
-return { 'created', redis.call('HGET', run_key, 'state'), '' }
+local outbox = redis.call('XADD', base .. 'outbox', '*', 'run', ARGV[1], 'events', '[' .. events .. ']')
+return { 'created', redis.call('HGET', run_key, 'state'), outbox }

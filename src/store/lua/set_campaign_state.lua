@@ -1,13 +1,13 @@
 -- Moves a campaign from one state to another, with its event; leaves it alone in any other state.
 -- KEYS[1] campaign; ARGV[1] states it may come from, comma-separated, ARGV[2] state it goes to,
 -- then field, value ...
--- Returns the state it has now.
+-- Returns the state it has now, and the outbox entry or ''.
 local state = redis.call('HGET', campaign_key, 'state')
 if not state then
-  return 'gone'
+  return { 'gone', '' }
 end
 if not (',' .. ARGV[1] .. ','):find(',' .. state .. ',', 1, true) then
-  return state
+  return { state, '' }
 end
 local now = now_ms()
 local fields = {}
@@ -16,7 +16,7 @@ for i = 3, #ARGV do
 end
 redis.call('HSET', campaign_key, 'state', ARGV[2], ARGV[2] .. '_at', int(now), unpack(fields))
 local name = base:match('{(.*)}')
-redis.call('XADD', base .. 'outbox', '*', 'run', '', 'events', string.format(
+local outbox = redis.call('XADD', base .. 'outbox', '*', 'run', '', 'events', string.format(
   '[{"event":"%s/%s/%s","type":"campaign","campaign":"%s","state":"%s","at":%s}]',
   name, ARGV[2], int(now), name, ARGV[2], int(now)))
-return ARGV[2]
+return { ARGV[2], outbox }
