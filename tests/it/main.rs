@@ -11,5 +11,6 @@
 mod contract;
 mod demo_files;
 mod layers;
+mod queue;
 mod support;
 mod support_works;
