@@ -169,6 +169,9 @@ impl Store {
 
     /// Writes short codes; returns, for each, the order that holds it.
     pub async fn link_orders(&self, links: &[(String, String, String)]) -> Result<Vec<String>, StoreError> {
+        if links.is_empty() {
+            return Ok(Vec::new());
+        }
         // HSETNX and HGET side by side: one round trip tells whose each code is.
         let mut pipeline = redis::pipe();
         for (first3, rest, target) in links {
