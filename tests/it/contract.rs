@@ -18,7 +18,6 @@ const WITHOUT_EXAMPLE: [RejectionCode; 4] = [
     RejectionCode::CurrencyNotAllowed,
     RejectionCode::SourceUnreadable,
     RejectionCode::SourceChanged,
-    RejectionCode::StoreFull,
 ];
 
 fn jobs() -> PathBuf {
