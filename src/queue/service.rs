@@ -194,6 +194,7 @@ impl<H: Handle> Parts<H> {
             store: self.store.clone(),
             registry: Arc::clone(&self.registry),
             incarnation: incarnation.clone(),
+            look_after: self.settings.lease / 2,
             settles,
         };
         self.settlers.spawn(settler.run());

@@ -3,7 +3,7 @@
 use redis::AsyncCommands as _;
 use serde_json::json;
 
-use super::{Pending, Stage, endless, generate, incarnation, named, with};
+use super::{Pending, Stage, endless, from_file, generate, incarnation, named, with};
 use crate::support::daemon::Daemon;
 
 #[tokio::test]
@@ -78,28 +78,36 @@ async fn a_job_without_an_id_is_called_by_its_entry_and_never_deduplicated() {
 }
 
 #[tokio::test]
-async fn a_dead_job_holds_its_id_until_it_is_replayed_and_runs_again() {
-    let mut stage = Stage::set(&[("jobs.max_attempts", "2"), ("jobs.retry_base", "10ms")]).await;
-    // Not a campaign: whoever works on it fails.
-    let () = stage.connection.set("remesa:{c}:campaign", "in the way").await.unwrap();
-    let _daemon = Daemon::start(&stage.settings).await;
-    stage.add_json("generate", &named("a", "c")).await;
+async fn a_dead_job_holds_its_id_until_it_is_replayed_and_goes_on_where_it_was() {
+    const ROWS: usize = 3_000;
+    let keys = [("jobs.max_attempts", "2"), ("jobs.retry_base", "10ms"), ("sources.slice_rows", "5")];
+    let mut stage = Stage::set(&keys).await;
+    stage.spool_rows("dues.csv", ROWS);
+    let job = from_file("a", "c", "dues.csv");
+    let mut first = Daemon::start(&stage.settings).await;
+    stage.add_json("generate", &job).await;
+    stage.orders_from("c", 1).await;
+    first.kill();
+    let made = stage.orders("c").await;
+    assert!(made < ROWS, "it was over too early");
+    std::fs::remove_file(stage.settings.spool_dir().join("dues.csv")).unwrap();
+
+    let _second = Daemon::start(&stage.settings).await;
     let dead = stage.job("a", &["dead"]).await;
     assert_eq!((dead["error_code"].as_str(), dead["attempt"].as_str()), ("attempts_exhausted", "2"));
-    let () = stage.connection.del("remesa:{c}:campaign").await.unwrap();
-    stage.add_json("generate", &named("a", "c")).await;
+    stage.spool_rows("dues.csv", ROWS);
+    stage.add_json("generate", &job).await;
     stage.drained("generate").await;
     assert_eq!(stage.job("a", &["dead"]).await, dead, "the outcome of the first is the answer");
 
     let letter = stage.letters("dead").await.remove(0);
     assert_eq!((letter["id"].as_str(), letter["code"].as_str()), ("a", "attempts_exhausted"));
-    assert_eq!(letter["job"], named("a", "c").to_string());
+    assert_eq!(letter["job"], job.to_string());
     let store = stage.store();
     store.forget_job("a").await.unwrap();
     store.add_job("generate", letter["job"].as_bytes()).await.unwrap();
-    let done = stage.job("a", &["done"]).await;
-    assert_eq!(done["attempt"], "1");
-    assert_eq!(stage.orders("c").await, 1);
+    assert_eq!(stage.job("a", &["done"]).await["attempt"], "1");
+    stage.has_orders_once("c", ROWS).await;
 }
 
 #[tokio::test]

@@ -94,6 +94,12 @@ impl Stage {
         self.settings.spool("endless.csv", "amount\n".to_owned() + &"1\n".repeat(ENDLESS_ROWS));
     }
 
+    /// Puts a CSV of so many good rows into the spool folder. With `sources.slice_rows` of 5, a thousand rows take a
+    /// while, each slice of them recorded progress.
+    fn spool_rows(&self, file: &str, rows: usize) {
+        self.settings.spool(file, "amount\n".to_owned() + &"1250\n".repeat(rows));
+    }
+
     /// The status of a job, once its state is one of `states`.
     async fn job(&mut self, id: &str, states: &[&str]) -> HashMap<String, String> {
         let key = format!("remesa:job:{id}");
@@ -163,6 +169,34 @@ impl Stage {
         })
     }
 
+    /// Waits until a campaign has at least so many orders, and returns how many.
+    async fn orders_from(&mut self, campaign: &str, least: usize) -> usize {
+        wait::until(&format!("{least} orders of {campaign}"), async || {
+            Some(self.orders(campaign).await).filter(|orders| *orders >= least)
+        })
+        .await
+    }
+
+    /// Checks that a campaign has these orders, numbered from 1, each of them once.
+    async fn has_orders_once(&mut self, campaign: &str, orders: usize) {
+        assert_eq!(self.orders(campaign).await, orders);
+        let key = |n: usize| format!("remesa:{{{campaign}}}:order:{n}");
+        let mut found = redis::pipe();
+        for n in 1..=orders + 1 {
+            found.exists(key(n));
+        }
+        let found: Vec<bool> = found.query_async(&mut self.connection).await.unwrap();
+        let there = found.iter().filter(|there| **there).count();
+        assert_eq!((there, found[orders]), (orders, false), "orders of {campaign}");
+    }
+
+    /// The consumers of a queue's group.
+    async fn consumers(&mut self, queue: &str) -> Vec<String> {
+        let reply: redis::streams::StreamInfoConsumersReply =
+            self.connection.xinfo_consumers(format!("remesa:jobs:{queue}"), GROUP).await.unwrap();
+        reply.consumers.into_iter().map(|consumer| consumer.name).collect()
+    }
+
     /// Orders of a campaign by its total.
     async fn orders(&mut self, campaign: &str) -> usize {
         let total: Option<usize> =
@@ -183,7 +217,12 @@ fn named(id: &str, campaign: &str) -> Value {
 
 /// A job that looks through [`Stage::spool_endless`].
 fn endless(id: &str, campaign: &str) -> Value {
-    json!({"id": id, "campaign": campaign, "currency": "EUR", "rows_from": {"file": "endless.csv"}})
+    from_file(id, campaign, "endless.csv")
+}
+
+/// A job that generates the orders of a file.
+fn from_file(id: &str, campaign: &str, file: &str) -> Value {
+    json!({"id": id, "campaign": campaign, "currency": "EUR", "rows_from": {"file": file}})
 }
 
 /// A job with one more field.
