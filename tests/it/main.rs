@@ -13,3 +13,4 @@ mod demo_files;
 mod layers;
 mod support;
 mod support_works;
+mod generate;
