@@ -14,3 +14,4 @@ mod layers;
 mod queue;
 mod support;
 mod support_works;
+mod generate;
