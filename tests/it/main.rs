@@ -10,6 +10,8 @@
 
 mod contract;
 mod demo_files;
+mod generate;
 mod layers;
+mod queue;
 mod support;
 mod support_works;
