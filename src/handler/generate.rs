@@ -79,6 +79,15 @@ pub async fn run(ctx: &Arc<Context>, id: &JobId, job: GenerateJob, lease: &Lease
     }
 }
 
+/// The captured settings of a campaign that a job of it goes by, whatever the configuration says now (PO-16).
+#[derive(Debug, Default)]
+struct Captured {
+    /// The batch of the job in the campaign, when it was here before.
+    batch: Option<u32>,
+    payment_point: Option<String>,
+    link_base: Option<String>,
+}
+
 /// One generate job under way.
 struct Generation<'a> {
     ctx: &'a Arc<Context>,
@@ -94,6 +103,40 @@ impl<'a> Generation<'a> {
     }
 
     async fn run(&self) -> Result<Outcome, Stop> {
+        match self.work().await {
+            Err(Stop::With(outcome)) => {
+                self.give_up(&outcome).await?;
+                Err(Stop::With(outcome))
+            }
+            other => other,
+        }
+    }
+
+    /// A campaign whose own job cannot go on has failed (PO-6); the job, mended, takes it up again.
+    async fn give_up(&self, outcome: &Outcome) -> Result<(), StoreError> {
+        let why = match outcome {
+            Outcome::Rejected { rejection } => rejection.code.as_str(),
+            Outcome::Dead { code, .. } => code.as_str(),
+            Outcome::Done { .. } | Outcome::Again | Outcome::Retry { .. } | Outcome::Snooze { .. } => return Ok(()),
+        };
+        let Some(batch) = self.captured().await?.batch else { return Ok(()) };
+        self.ctx.store.end_batch(self.campaign, self.id.as_str()).await?;
+        if batch == 1 {
+            let (from, why) = (["scheduled", "running", "paused"], [("failed_reason", why.to_owned())]);
+            self.ctx.store.set_campaign_state(self.campaign, &from, "failed", &why).await?;
+        }
+        Ok(())
+    }
+
+    async fn captured(&self) -> Result<Captured, StoreError> {
+        let batch = format!("batch:{}", self.id);
+        let found = self.ctx.store.campaign_fields(self.campaign, &[&batch, "payment_point", "link_base"]).await?;
+        let mut found = found.into_iter();
+        let mut next = || found.next().flatten();
+        Ok(Captured { batch: next().and_then(|n| n.parse().ok()), payment_point: next(), link_base: next() })
+    }
+
+    async fn work(&self) -> Result<Outcome, Stop> {
         let now = EpochMs(self.ctx.store.now_ms().await?);
         let resolved = self.resolve(now).await?;
         let source_digest = self.gates(&resolved).await?;
@@ -115,8 +158,13 @@ impl<'a> Generation<'a> {
     /// What the job names, or why it is refused.
     async fn resolve(&self, now: EpochMs) -> Result<Resolved, Stop> {
         let (config, job) = (&self.ctx.config, self.job);
-        let payment_point =
-            job.payment_point.as_ref().map_or(config.orders.default_payment_point.as_str(), |n| n.as_str());
+        let captured = self.captured().await?;
+        let (mut captured_point, mut captured_base) = (None, None);
+        if captured.batch == Some(1) {
+            (captured_point, captured_base) = (captured.payment_point, captured.link_base);
+        }
+        let default_point = captured_point.as_deref().unwrap_or(config.orders.default_payment_point.as_str());
+        let payment_point = job.payment_point.as_ref().map_or(default_point, |n| n.as_str());
         let Some(point) = config.payment_point(payment_point) else {
             let known: Vec<&str> = config.payment_points.keys().map(String::as_str).collect();
             let rule = format!("\"{payment_point}\" is not configured; there are: {}", known.join(", "));
@@ -135,7 +183,9 @@ impl<'a> Generation<'a> {
             Delivery::At(at, _) => (*at).max(now),
             Delivery::None | Delivery::Now(_) => now,
         };
-        if let Err(error) = expiry.check(counted_from) {
+        // Once begun, a row whose bound is crossed is refused by itself (PO-7).
+        let begun = captured.batch.is_some() && self.progress().await?.is_some();
+        if !begun && let Err(error) = expiry.check(counted_from) {
             return Err(Rejection::of_code(error.code(), Some(expiry_field(&expiry)), error).into());
         }
         if let Some(dispatch) = job.delivery.dispatch() {
@@ -143,7 +193,7 @@ impl<'a> Generation<'a> {
         }
         Ok(Resolved {
             payment_point: payment_point.to_owned(),
-            link_base: point.link_base.clone(),
+            link_base: captured_base.unwrap_or_else(|| point.link_base.clone()),
             expiry,
             rules: RowRules {
                 country: job.country,
@@ -247,6 +297,9 @@ impl<'a> Generation<'a> {
             Delivery::None | Delivery::Now(_) => "running",
         };
         fields.retain(|(_, value)| !value.is_empty());
+        if job.append {
+            self.check_match(resolved).await?;
+        }
         match self.ctx.store.create_campaign(self.campaign, self.id.as_str(), job.append, state, &fields).await? {
             Creation::Created { batch } | Creation::Joined { batch } | Creation::Resumed { batch } => Ok(batch),
             Creation::Exists { job } => {
@@ -259,11 +312,27 @@ impl<'a> Generation<'a> {
         }
     }
 
+    /// What all orders of a campaign share is not changed by an append: the orders name it by the campaign.
+    async fn check_match(&self, resolved: &Resolved) -> Result<(), Stop> {
+        let theirs = self.ctx.store.campaign_fields(self.campaign, &["state", "currency", "payment_point"]).await?;
+        let [Some(_), currency, payment_point] = theirs.as_slice() else { return Ok(()) };
+        let ours = self.job.currency.map(|c| c.code().to_owned());
+        let point = Some(resolved.payment_point.clone());
+        for (field, theirs, ours) in [("currency", currency, ours), ("payment_point", payment_point, point)] {
+            if *theirs != ours {
+                let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
+                let rule = format!("\"{}\" has {}, this job has {}", self.campaign, shown(theirs), shown(&ours));
+                return Err(Rejection::of_field(RejectionCode::CampaignMismatch, field, rule).into());
+            }
+        }
+        Ok(())
+    }
+
     /// Waits for its turn in the campaign; a paused campaign generates nothing, a cancelled one ends.
     async fn begin(&self) -> Result<u64, Stop> {
         let store = &self.ctx.store;
         let again = || async { Ok::<_, StoreError>(EpochMs(store.now_ms().await?).plus(LOOK_AGAIN)) };
-        let state = store.set_campaign_state(self.campaign, &["scheduled"], "running", &[]).await?;
+        let state = store.set_campaign_state(self.campaign, &["scheduled", "failed"], "running", &[]).await?;
         match state.as_str() {
             "cancelled" => return Err(self.cancelled().await?.into()),
             "paused" => return Err(Outcome::Snooze { until: again().await? }.into()),
@@ -313,6 +382,7 @@ impl<'a> Generation<'a> {
             job: self.id.as_str(),
             expiry: &resolved.expiry,
             currency: self.job.currency,
+            errors_kept: self.ctx.config.sources.kept_errors,
         };
         let mut armed = false;
         while let Some(stretch) = stretches.recv().await {
@@ -341,6 +411,10 @@ impl<'a> Generation<'a> {
         drop(stretches);
         // The reader has nothing left to say: it has ended or is about to.
         let _ = reading.await;
+        if !armed && progress.orders > 0 {
+            // All was written before a crash, perhaps all but the alarm.
+            self.arm_expiry().await?;
+        }
         Ok(progress)
     }
 
@@ -376,7 +450,11 @@ impl<'a> Generation<'a> {
         let Some(dispatch) = self.job.delivery.dispatch().filter(|_| !matches!(self.job.delivery, Delivery::None))
         else {
             if batch == 1 {
-                store.set_campaign_state(self.campaign, &["running"], "generated", &[]).await?;
+                let state = store.set_campaign_state(self.campaign, &["running"], "generated", &[]).await?;
+                if state == "paused" {
+                    let until = EpochMs(store.now_ms().await?).plus(LOOK_AGAIN);
+                    return Ok(Outcome::Snooze { until });
+                }
             }
             return Ok(Outcome::done(self.result(progress, None)));
         };

@@ -199,7 +199,8 @@ impl Stage {
 
     /// Orders of a campaign by its total.
     async fn orders(&mut self, campaign: &str) -> usize {
-        let total: Option<usize> = self.connection.hget(format!("remesa:{{{campaign}}}:campaign"), "orders").await.unwrap();
+        let total: Option<usize> =
+            self.connection.hget(format!("remesa:{{{campaign}}}:campaign"), "orders").await.unwrap();
         total.unwrap_or(0)
     }
 }
