@@ -94,10 +94,8 @@ pub struct Delivery {
     pub entry: Entry,
     /// Renewed until it is settled.
     pub lease: Arc<Lease>,
-    /// One of the queue's permits.
+    /// One of the queue's permits, or the one that its adopted entries share.
     pub permit: OwnedSemaphorePermit,
-    /// Held by an adopted entry: one suspect runs at a time.
-    pub suspect: Option<OwnedSemaphorePermit>,
 }
 
 /// A job ready to run.

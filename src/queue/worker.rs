@@ -278,8 +278,8 @@ impl<H: Handle> Worker<H> {
 
     /// Keeps an entry in hand, without a permit, and lets it run again later.
     fn snooze(&self, delivery: Delivery, rest: Duration) {
-        let Delivery { queue, entry, lease, permit, suspect } = delivery;
-        drop((permit, suspect));
+        let Delivery { queue, entry, lease, permit } = delivery;
+        drop(permit);
         lease.rest();
         let (deliveries, drain) = (self.deliveries.clone(), self.drain.clone());
         self.tracker.spawn(async move {
@@ -292,7 +292,7 @@ impl<H: Handle> Worker<H> {
                 permit = Arc::clone(&queue.permits).acquire_owned() => permit,
             };
             if let Ok(permit) = permit {
-                let _ = deliveries.send(Delivery { queue, entry, lease, permit, suspect: None });
+                let _ = deliveries.send(Delivery { queue, entry, lease, permit });
             }
         });
     }
