@@ -14,3 +14,4 @@ mod layers;
 mod support;
 mod support_works;
 mod generate;
+mod sending;
