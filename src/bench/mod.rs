@@ -1,1 +1,148 @@
-//! (being written)
+//! `remesa bench`: how fast this machine does what Remesa does.
+//!
+//! Each run sets a [`stage`] of its own (a private Redis, the provider simulator, daemons, all separate
+//! processes) and strikes it again; what is printed is the median and the best of several runs, with
+//! what we aim at on two cores that also run Redis and the provider. Nothing outside the temporary
+//! folder is touched. Nothing is timed in a test: a slow machine is not a failure.
+//!
+//! Reading order: `stage` and `process`, `figures`, then the measurements `queue`, `generate`, `send`
+//! (with `bare`, its yardstick, and `pace`, the accuracy of the rate).
+
+mod bare;
+mod campaign;
+mod figures;
+mod generate;
+mod meter;
+mod pace;
+mod process;
+mod queue;
+mod results;
+mod send;
+mod stage;
+
+use std::io::Write as _;
+
+use clap::{Args, Subcommand};
+
+use figures::Report;
+use stage::Setting;
+
+/// What to measure.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+/// The measurements.
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Jobs and slot turns a second, pick-up, lateness of delayed jobs, start
+    Queue(Common),
+    /// Payment orders a second from a CSV file, memory
+    Generate(Common),
+    /// Messages a second against a bare client, CPU time, Redis load, accuracy of the rate
+    Send(Common),
+}
+
+/// What all measurements take.
+#[derive(Debug, Clone, Args)]
+struct Common {
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Jobs, orders or messages of one run
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1000..=5_000_000))]
+    count: Option<u64>,
+    /// Runs, each on a fresh Redis; the median and the best are shown
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]
+    runs: u32,
+    /// Daemons beside each other
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
+    daemons: u8,
+    /// Messages at the provider at once, of each daemon and of the bare client
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    in_flight: u32,
+    /// Control jobs and slot turns in hand at once
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    permits: u16,
+    /// Redis keeps an append-only file (appendfsync everysec)
+    #[arg(long)]
+    durable: bool,
+    /// Seconds that the accuracy of the rate is measured for; 0 = not at all
+    #[arg(long, value_name = "SECONDS", default_value_t = 12, value_parser = clap::value_parser!(u8).range(0..=120))]
+    rate_seconds: u8,
+}
+
+impl Common {
+    fn setting(&self) -> Setting {
+        Setting {
+            daemons: usize::from(self.daemons),
+            permits: self.permits,
+            in_flight: self.in_flight,
+            rate_per_second: 0,
+            durable: self.durable,
+        }
+    }
+}
+
+/// Measures and prints. An interrupt ends the processes that were started.
+pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
+    let (What::Queue(common) | What::Generate(common) | What::Send(common)) = &args.what;
+    let json = common.json;
+    let report = tokio::select! {
+        report = measure(&args.what) => report?,
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted?;
+            anyhow::bail!("interrupted")
+        }
+    };
+    let text = if json { serde_json::to_string_pretty(&report.json())? } else { report.table() };
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}")?;
+    Ok(())
+}
+
+async fn measure(what: &What) -> anyhow::Result<Report> {
+    let (What::Queue(common) | What::Generate(common) | What::Send(common)) = what;
+    let mut report = Report::default();
+    for run in 1..=common.runs {
+        if !common.json {
+            // Progress, not data.
+            let _ = writeln!(std::io::stderr(), "run {run} of {} ...", common.runs);
+        }
+        report.add(match what {
+            What::Queue(_) => queue::run(common).await?,
+            What::Generate(_) => generate::run(common).await?,
+            What::Send(_) => send::run(common).await?,
+        });
+    }
+    report.notes = notes(common, what);
+    Ok(report)
+}
+
+fn notes(common: &Common, what: &What) -> Vec<String> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut notes = vec![format!(
+        "{} run(s), {} daemon(s), Redis {} an append-only file, all on the {cores} core(s) of this machine.",
+        common.runs,
+        common.daemons,
+        if common.durable { "with" } else { "without" },
+    )];
+    notes.push(match what {
+        What::Queue(_) => format!(
+            "A no-op job resumes a channel that is not paused: decoded, judged, run, its status and event written, \
+             settled. {} jobs in hand.",
+            common.permits
+        ),
+        What::Generate(_) => "Orders from a CSV file in the spool folder, without delivery.".to_owned(),
+        What::Send(_) => format!(
+            "{} messages in flight; the bare client POSTs the same JSON and writes each result to Redis in pipelines.",
+            common.in_flight
+        ),
+    });
+    if cfg!(debug_assertions) {
+        notes.push("This is a debug build: the figures say nothing.".to_owned());
+    }
+    notes
+}

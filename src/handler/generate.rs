@@ -297,6 +297,9 @@ impl<'a> Generation<'a> {
             Delivery::None | Delivery::Now(_) => "running",
         };
         fields.retain(|(_, value)| !value.is_empty());
+        if job.append {
+            self.check_match(resolved).await?;
+        }
         match self.ctx.store.create_campaign(self.campaign, self.id.as_str(), job.append, state, &fields).await? {
             Creation::Created { batch } | Creation::Joined { batch } | Creation::Resumed { batch } => Ok(batch),
             Creation::Exists { job } => {
@@ -307,6 +310,22 @@ impl<'a> Generation<'a> {
                 Err(Rejection::of_field(RejectionCode::CampaignExists, "campaign", rule).into())
             }
         }
+    }
+
+    /// What all orders of a campaign share is not changed by an append: the orders name it by the campaign.
+    async fn check_match(&self, resolved: &Resolved) -> Result<(), Stop> {
+        let theirs = self.ctx.store.campaign_fields(self.campaign, &["state", "currency", "payment_point"]).await?;
+        let [Some(_), currency, payment_point] = theirs.as_slice() else { return Ok(()) };
+        let ours = self.job.currency.map(|c| c.code().to_owned());
+        let point = Some(resolved.payment_point.clone());
+        for (field, theirs, ours) in [("currency", currency, ours), ("payment_point", payment_point, point)] {
+            if *theirs != ours {
+                let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
+                let rule = format!("\"{}\" has {}, this job has {}", self.campaign, shown(theirs), shown(&ours));
+                return Err(Rejection::of_field(RejectionCode::CampaignMismatch, field, rule).into());
+            }
+        }
+        Ok(())
     }
 
     /// Waits for its turn in the campaign; a paused campaign generates nothing, a cancelled one ends.

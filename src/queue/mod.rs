@@ -24,7 +24,10 @@ pub mod suspects;
 pub mod sweeper;
 pub mod worker;
 
-use std::{future::Future, sync::Arc};
+use std::{
+    future::Future,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -64,12 +67,20 @@ pub struct Queue {
     pub permits: Arc<Semaphore>,
     /// How many that is.
     pub capacity: usize,
+    /// Entries read so far.
+    pub claimed: Arc<AtomicU64>,
 }
 
 impl Queue {
     /// A queue with so many permits.
     pub fn new(id: QueueId, capacity: usize) -> Self {
-        Self { name: id.name().into(), id, permits: Arc::new(Semaphore::new(capacity)), capacity }
+        Self {
+            name: id.name().into(),
+            id,
+            permits: Arc::new(Semaphore::new(capacity)),
+            capacity,
+            claimed: Arc::default(),
+        }
     }
 }
 

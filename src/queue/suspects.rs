@@ -66,6 +66,7 @@ impl Suspects {
                 self.registry.remove(&self.queue.name, &suspect.entry.id);
                 continue;
             };
+            suspect.lease.count();
             let delivery = Delivery {
                 queue: self.queue.clone(),
                 entry: Entry { deliveries, ..suspect.entry },

@@ -20,7 +20,7 @@ use crate::{
     store::{
         Store, StoreError,
         entries::EntryBody,
-        leases::{Lease, Registry},
+        leases::{Lease, Registry, Stage},
         letters::{Letter, Letters},
         outbox::Event,
         runs::SlotRef,
@@ -85,13 +85,16 @@ pub struct Worker<H> {
 impl<H: Handle> Worker<H> {
     /// Runs one entry to its end.
     pub async fn run(self: Arc<Self>, delivery: Delivery) {
-        delivery.lease.start();
+        let before = delivery.lease.start();
+        if before == Stage::GivenBack {
+            return;
+        }
         match delivery.queue.id.clone() {
             QueueId::Batch(_) => self.run_slot(delivery).await,
             QueueId::Jobs(queue) => {
                 let lease = Arc::clone(&delivery.lease);
                 let ending = tokio::select! {
-                    ending = self.run_job(queue, &delivery) => ending,
+                    ending = self.run_job(queue, &delivery, before == Stage::Resting) => ending,
                     () = lease.lost() => Ok(Ending::Leave),
                 };
                 match ending {
@@ -146,14 +149,25 @@ impl<H: Handle> Worker<H> {
         }
     }
 
-    async fn run_job(&self, queue: QueueName, delivery: &Delivery) -> Result<Ending, StoreError> {
+    async fn run_job(&self, queue: QueueName, delivery: &Delivery, rested: bool) -> Result<Ending, StoreError> {
         let porter = Porter { store: self.store.clone(), max_bytes: self.policy.max_bytes };
         let entry = &delivery.entry;
-        let admission = porter.admit(queue, &entry.id, entry.deliveries, entry.body.clone()).await?;
-        if let Admission::Run { accepted, .. } = &admission
-            && entry.deliveries > self.policy.max_deliveries
-        {
-            let sentence = format!("the job ended its daemon {} times", self.policy.max_deliveries);
+        let poisoned = entry.deliveries > self.policy.max_deliveries;
+        let sentence = format!("the job ended its daemon {} times", self.policy.max_deliveries);
+        if entry.deliveries > self.policy.max_deliveries + 1 {
+            // Already judging it ends the daemon: it dies unread, under its entry's name.
+            let unread = Accepted::unread(queue, &entry.id, &entry.body);
+            return self.end_dead(queue, &unread, DeadCode::Poisoned, &sentence).await;
+        }
+        let again = rested || entry.deliveries > 1;
+        let judged = AssertUnwindSafe(porter.admit(queue, &entry.id, again, entry.body.clone())).catch_unwind().await;
+        let Ok(admission) = judged else {
+            tracing::error!(%queue, entry = %entry.id, "judging a job panicked");
+            let unread = Accepted::unread(queue, &entry.id, &entry.body);
+            return self.end_dead(queue, &unread, DeadCode::Panicked, "judging the job panicked; see the log").await;
+        };
+        let admission = admission?;
+        if poisoned && let Admission::Run { accepted, .. } = &admission {
             return self.end_dead(queue, accepted, DeadCode::Poisoned, &sentence).await;
         }
         match admission {
@@ -347,6 +361,7 @@ impl<H: Handle> Worker<H> {
         all.extend(fields);
         self.store.refuse_job(accepted.id.as_str(), self.retention(accepted), &all).await?;
         self.tell(accepted, queue, "rejected", code.as_str(), now).await?;
+        self.metrics.job_ended(queue, "rejected");
         Ok(Ending::Settle)
     }
 
@@ -449,8 +464,8 @@ impl<H: Handle> Worker<H> {
     }
 
     async fn give_back(&self, delivery: &Delivery) {
-        let ids = [delivery.entry.id.clone()];
-        if let Err(error) = self.store.give_back_entries(&delivery.queue.name, &self.incarnation, &ids).await {
+        let entry = [(delivery.entry.id.clone(), true)];
+        if let Err(error) = self.store.give_back_entries(&delivery.queue.name, &self.incarnation, &entry).await {
             tracing::warn!(queue = %delivery.queue.name, %error, "not given back: its lease will end");
         }
         self.forget(delivery);

@@ -11,6 +11,7 @@
 mod contract;
 mod demo_files;
 mod layers;
+mod queue;
 mod support;
 mod support_works;
 mod generate;
