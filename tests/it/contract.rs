@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 /// Codes that no job alone brings about: they need a full or restarted store, another configuration, or a file that
 /// changes or cannot be read.
-const WITHOUT_EXAMPLE: [RejectionCode; 4] =
+const WITHOUT_EXAMPLE: [RejectionCode; 3] =
     [RejectionCode::CurrencyNotAllowed, RejectionCode::SourceUnreadable, RejectionCode::SourceChanged];
 
 fn jobs() -> PathBuf {

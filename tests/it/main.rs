@@ -10,6 +10,7 @@
 
 mod contract;
 mod demo_files;
+mod generate;
 mod layers;
 mod queue;
 mod support;

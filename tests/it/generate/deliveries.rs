@@ -145,7 +145,8 @@ async fn po_16_a_payment_point_that_is_gone_at_the_time_fails_the_campaign_and_g
     wait::field(&mut scene.db, "remesa:job:gen-c", "state", &["scheduled"]).await;
     before.kill();
     // The default is another one by now: the campaign keeps to what it was created with.
-    let _after = Daemon::start(&with_points("[payment_points.pp-new]\n[orders]\ndefault_payment_point = \"pp-new\"\n")).await;
+    let _after =
+        Daemon::start(&with_points("[payment_points.pp-new]\n[orders]\ndefault_payment_point = \"pp-new\"\n")).await;
     let (code, sentence) = scene.refused("gen-c").await;
     assert_eq!(code, "unknown_payment_point");
     assert!(sentence.contains("pp-old"), "{sentence}");

@@ -96,7 +96,8 @@ async fn all_keys_of_a_campaign_are_in_one_cluster_slot() {
     scene.run("generate", &send_job("c", people(20))).await;
     scene.campaign_is("c", "delivered").await;
     let keys: Vec<String> = scene.db.keys("*").await.unwrap();
-    let of_campaign: Vec<&String> = keys.iter().filter(|key| key.contains("delivery@1") || key.contains(":order:")).collect();
+    let of_campaign: Vec<&String> =
+        keys.iter().filter(|key| key.contains("delivery@1") || key.contains(":order:")).collect();
     assert!(of_campaign.len() >= 22, "{of_campaign:?}");
     assert!(of_campaign.iter().all(|key| key.starts_with("remesa:{c}:")), "{of_campaign:?}");
     assert!(keys.iter().all(|key| key.starts_with("remesa:")), "{keys:?}");

@@ -35,7 +35,10 @@ async fn the_sweeper_writes_expired_in_row_order_and_leaves_what_is_paid() {
     scene.expire_at("c", 1..=700, past).await;
     ring(&mut scene, "c").await;
     orders_are(&mut scene, "c", "expired", 698).await;
-    assert_eq!((scene.order("c", 7).await["state"].as_str(), scene.order("c", 8).await["state"].as_str()), (Some("paid"), Some("cancelled")));
+    assert_eq!(
+        (scene.order("c", 7).await["state"].as_str(), scene.order("c", 8).await["state"].as_str()),
+        (Some("paid"), Some("cancelled"))
+    );
     assert_eq!(scene.order("c", 701).await["state"], "available");
     // The sweep goes on when the next order is due, more than the ten seconds that an alarm hides.
     let next = scene.order("c", 701).await["expires_at"].as_i64().unwrap();
@@ -152,7 +155,11 @@ async fn an_order_event_takes_a_legal_edge_once_and_is_refused_on_any_other() {
     let (wrong, sentence) = event(&mut scene, second, "paid").await.unwrap_err();
     assert_eq!(wrong, "wrong_state");
     assert!(sentence.contains("nothing"), "{sentence}");
-    for missing in [json!({"campaign": "c", "order": 7}), json!({"campaign": "c", "key": "k-9"}), json!({"short_code": "AAAAAAAAAA"})] {
+    for missing in [
+        json!({"campaign": "c", "order": 7}),
+        json!({"campaign": "c", "key": "k-9"}),
+        json!({"short_code": "AAAAAAAAAA"}),
+    ] {
         assert_eq!(event(&mut scene, missing, "paid").await.unwrap_err().0, "unknown_order");
     }
     // Payable is judged by the clock, not by the sweeper; a payment made in time may be told late.
@@ -166,8 +173,12 @@ async fn an_order_event_takes_a_legal_edge_once_and_is_refused_on_any_other() {
     campaign_audit(&mut scene.db, "c").await;
     // One event for each edge that was taken, none for the repetition.
     let results: redis::streams::StreamRangeReply = scene.db.xrange_all("remesa:results").await.unwrap();
-    let told: Vec<String> =
-        results.ids.iter().filter(|entry| entry.get::<String>("type").unwrap() == "order").map(|entry| entry.get("event").unwrap()).collect();
+    let told: Vec<String> = results
+        .ids
+        .iter()
+        .filter(|entry| entry.get::<String>("type").unwrap() == "order")
+        .map(|entry| entry.get("event").unwrap())
+        .collect();
     assert_eq!(told, ["c/1/paid", "c/2/cancelled", "c/3/paid", "c/5/paid"]);
 }
 
@@ -188,6 +199,9 @@ async fn da_7_an_action_in_the_wrong_state_is_refused_with_the_state_and_what_is
         assert!(sentence.contains(state) && sentence.contains("allowed"), "{sentence}");
     }
     assert_eq!(scene.command_refused(json!({"action": "pause", "campaign": "other"})).await.0, "unknown_campaign");
-    assert_eq!(scene.command_refused(json!({"action": "retry", "campaign": "c", "run": "x", "states": "all"})).await.0, "unknown_run");
+    assert_eq!(
+        scene.command_refused(json!({"action": "retry", "campaign": "c", "run": "x", "states": "all"})).await.0,
+        "unknown_run"
+    );
     assert_eq!(scene.command_refused(json!({"action": "pause", "channel": "fax"})).await.0, "unknown_channel");
 }

@@ -28,7 +28,10 @@ async fn inline_rows_become_orders_in_their_order() {
     let mut job = generate_job("c", rows);
     job["country"] = "ES".into();
     let result = scene.run("generate", &job).await;
-    assert_eq!((&result["orders"], &result["refused"], &result["without_valid_contact"]), (&2.into(), &0.into(), &0.into()));
+    assert_eq!(
+        (&result["orders"], &result["refused"], &result["without_valid_contact"]),
+        (&2.into(), &0.into(), &0.into())
+    );
     let (first, second) = (scene.order("c", 1).await, scene.order("c", 2).await);
     assert_eq!((first["key"].as_str(), first["reference"].as_str()), (Some("first"), Some("A-1")));
     assert_eq!((&first["amount"], &first["contact"]), (&1250.into(), &"+34600123456".into()));
@@ -56,13 +59,25 @@ async fn a_csv_file_is_read_from_the_spool_folder_and_its_bad_rows_are_listed() 
     job.as_object_mut().unwrap().remove("rows");
     job["rows_from"] = json!({"file": "nov.csv"});
     let result = scene.run("generate", &job).await;
-    assert_eq!((&result["orders"], &result["refused"], &result["without_valid_contact"]), (&2.into(), &5.into(), &1.into()));
+    assert_eq!(
+        (&result["orders"], &result["refused"], &result["without_valid_contact"]),
+        (&2.into(), &5.into(), &1.into())
+    );
     let errors = errors(&mut scene, "c").await;
-    let expected = [(3, "amount_not_an_integer"), (4, "amount_out_of_range"), (5, "unknown_currency"), (6, "duplicate_key"), (7, "missing_amount")];
+    let expected = [
+        (3, "amount_not_an_integer"),
+        (4, "amount_out_of_range"),
+        (5, "unknown_currency"),
+        (6, "duplicate_key"),
+        (7, "missing_amount"),
+    ];
     assert_eq!(codes(&errors), expected);
     assert!(errors[0]["error"].as_str().unwrap().contains("12.50"), "{}", errors[0]);
     assert!(errors[0]["input"].as_str().unwrap().contains("Luis"), "{}", errors[0]);
-    assert_eq!((scene.order("c", 2).await["key"].as_str(), scene.order("c", 2).await.get("contact")), (Some("k-7"), None));
+    assert_eq!(
+        (scene.order("c", 2).await["key"].as_str(), scene.order("c", 2).await.get("contact")),
+        (Some("k-7"), None)
+    );
     let campaign = scene.campaign("c").await;
     assert_eq!((campaign["refused"].as_str(), campaign["refused:duplicate_key"].as_str()), ("5", "1"));
     campaign_audit(&mut scene.db, "c").await;
@@ -118,7 +133,10 @@ async fn po_21_a_second_job_for_a_campaign_is_refused_unless_it_appends() {
     let result: Value = serde_json::from_str(&job["result"]).unwrap();
     assert_eq!((&result["orders"], &result["refused"]), (&1.into(), &2.into()));
     assert_eq!(scene.order("c", 3).await["key"], "k-3");
-    assert_eq!(codes(&errors(&mut scene, "c").await).iter().map(|(_, code)| *code).collect::<Vec<_>>(), ["duplicate_key"; 2]);
+    assert_eq!(
+        codes(&errors(&mut scene, "c").await).iter().map(|(_, code)| *code).collect::<Vec<_>>(),
+        ["duplicate_key"; 2]
+    );
     campaign_audit(&mut scene.db, "c").await;
 }
 

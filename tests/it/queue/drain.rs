@@ -57,7 +57,8 @@ async fn adopted_entries_that_wait_for_their_turn_are_given_back_as_often_counte
     daemon.term();
     assert_eq!(daemon.exit_code().await, Some(0));
     assert!(stage.orders("a").await < ROWS, "it was over too early");
-    let counts: Vec<_> = stage.pending("generate").await.into_iter().map(|e| (e.entry, e.consumer, e.deliveries)).collect();
+    let counts: Vec<_> =
+        stage.pending("generate").await.into_iter().map(|e| (e.entry, e.consumer, e.deliveries)).collect();
     assert_eq!(counts, [first, second, third].map(|entry| (entry, "released".to_owned(), 1)));
 }
 

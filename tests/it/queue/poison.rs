@@ -17,7 +17,8 @@ fn counts(pending: &[Pending]) -> Vec<(&str, u64)> {
 async fn a_job_that_killed_five_daemons_is_dead_and_those_beside_it_are_not_counted() {
     let mut stage = Stage::set(&[("queues.permits_generate", "3")]).await;
     stage.spool_endless();
-    std::fs::copy(stage.settings.spool_dir().join("endless.csv"), stage.settings.spool_dir().join("other.csv")).unwrap();
+    std::fs::copy(stage.settings.spool_dir().join("endless.csv"), stage.settings.spool_dir().join("other.csv"))
+        .unwrap();
     let culprit = stage.add_json("generate", &endless("culprit", "culprit")).await;
     let one = stage.add_json("generate", &from_file("one", "one", "other.csv")).await;
     let two = stage.add_json("generate", &from_file("two", "two", "other.csv")).await;

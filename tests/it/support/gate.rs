@@ -72,8 +72,7 @@ impl Gate {
         let mut digests = Vec::new();
         for source in sources(name) {
             // Redis is to know it, so that the call caught is not the one that is answered NOSCRIPT.
-            let loaded: Result<String, _> =
-                redis::cmd("SCRIPT").arg("LOAD").arg(source).query_async(db).await;
+            let loaded: Result<String, _> = redis::cmd("SCRIPT").arg("LOAD").arg(source).query_async(db).await;
             digests.extend(loaded);
         }
         assert!(!digests.is_empty(), "there is no script {name}");

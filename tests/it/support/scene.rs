@@ -49,8 +49,7 @@ impl Scene {
 
     /// Writes a job, as any producer does.
     pub(crate) async fn enqueue(&mut self, queue: &str, job: &Value) {
-        let _: String =
-            self.db.xadd(format!("remesa:jobs:{queue}"), "*", &[("job", job.to_string())]).await.unwrap();
+        let _: String = self.db.xadd(format!("remesa:jobs:{queue}"), "*", &[("job", job.to_string())]).await.unwrap();
     }
 
     /// The job's hash, once it has ended.
@@ -195,8 +194,10 @@ pub(crate) fn phone(number: usize) -> String {
 /// Rows `1..=count`, each with its own telephone and name.
 pub(crate) fn people(count: usize) -> Vec<Value> {
     (1..=count)
-        .map(|n| json!({"key": format!("k-{n}"), "reference": format!("A-{n}"), "amount": 1000 + n,
-                        "SMScontact": phone(n), "name": format!("Ana {n}")}))
+        .map(|n| {
+            json!({"key": format!("k-{n}"), "reference": format!("A-{n}"), "amount": 1000 + n,
+                        "SMScontact": phone(n), "name": format!("Ana {n}")})
+        })
         .collect()
 }
 
