@@ -12,6 +12,7 @@
 pub mod acceptance;
 pub mod backend;
 pub mod depth;
+pub mod ending;
 pub mod incarnation;
 pub mod pressure;
 pub mod reader;

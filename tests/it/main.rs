@@ -15,3 +15,5 @@ mod layers;
 mod queue;
 mod support;
 mod support_works;
+mod generate;
+mod sending;
