@@ -92,6 +92,19 @@ pub async fn run(ctx: &Arc<Context>, id: &JobId, job: GenerateJob, lease: &Lease
     }
 }
 
+/// A campaign whose own job cannot go on has failed (PO-6); the job, mended, takes it up again.
+pub async fn give_up(ctx: &Context, campaign: &str, id: &JobId, why: &str) -> Result<(), StoreError> {
+    let field = format!("batch:{id}");
+    let found = ctx.store.campaign_fields(campaign, &[&field]).await?;
+    let Some(batch) = found.into_iter().next().flatten() else { return Ok(()) };
+    ctx.store.end_batch(campaign, id.as_str()).await?;
+    if batch == "1" {
+        let why = [("failed_reason", why.to_owned())];
+        ctx.store.set_campaign_state(campaign, &["scheduled", "running", "paused"], "failed", &why).await?;
+    }
+    Ok(())
+}
+
 /// One generate job under way.
 struct Generation<'a> {
     ctx: &'a Arc<Context>,
@@ -116,20 +129,16 @@ impl<'a> Generation<'a> {
         }
     }
 
-    /// A campaign whose own job cannot go on has failed (PO-6); the job, mended, takes it up again.
+    /// Closes the campaign where this outcome ends its job; a dead one is closed when the queue ends it.
     async fn give_up(&self, outcome: &Outcome) -> Result<(), StoreError> {
-        let why = match outcome {
-            Outcome::Rejected { rejection } => rejection.code.as_str(),
-            Outcome::Dead { code, .. } => code.as_str(),
-            Outcome::Done { .. } | Outcome::Again | Outcome::Retry { .. } | Outcome::Snooze { .. } => return Ok(()),
-        };
-        let Some(batch) = self.captured().await?.batch else { return Ok(()) };
-        self.ctx.store.end_batch(self.campaign, self.id.as_str()).await?;
-        if batch == 1 {
-            let (from, why) = (["scheduled", "running", "paused"], [("failed_reason", why.to_owned())]);
-            self.ctx.store.set_campaign_state(self.campaign, &from, "failed", &why).await?;
+        match outcome {
+            Outcome::Rejected { rejection } => give_up(self.ctx, self.campaign, self.id, rejection.code.as_str()).await,
+            Outcome::Dead { .. }
+            | Outcome::Done { .. }
+            | Outcome::Again
+            | Outcome::Retry { .. }
+            | Outcome::Snooze { .. } => Ok(()),
         }
-        Ok(())
     }
 
     async fn work(&self) -> Result<Outcome, Stop> {
@@ -147,7 +156,7 @@ impl<'a> Generation<'a> {
         let progress = self.generate(&resolved, source_digest, batches.base).await?;
         self.ctx.store.end_batch(self.campaign, self.id.as_str()).await?;
         if progress.orders == 0 {
-            return self.nothing(&progress, batches.is_first()).await;
+            return Ok(self.nothing(&progress));
         }
         self.deliver(&resolved, &batches, &progress).await
     }
@@ -354,18 +363,14 @@ impl<'a> Generation<'a> {
         Ok(())
     }
 
-    async fn nothing(&self, progress: &Progress, is_first: bool) -> Result<Outcome, Stop> {
-        if is_first {
-            let why = [("failed_reason", "nothing_generated".to_owned())];
-            self.ctx.store.set_campaign_state(self.campaign, &["running", "scheduled"], "failed", &why).await?;
-        }
-        Ok(Outcome::Dead {
+    fn nothing(&self, progress: &Progress) -> Outcome {
+        Outcome::Dead {
             code: DeadCode::NothingGenerated,
             sentence: format!(
                 "all {} rows were refused: see `remesa campaign errors {}`",
                 progress.refused, self.campaign
             ),
-        })
+        }
     }
 
     /// Cancelled while it was at work: what is generated stays, and the job is done (PO-20).
