@@ -12,6 +12,7 @@
 pub mod acceptance;
 pub mod backend;
 pub mod depth;
+pub mod ending;
 pub mod incarnation;
 pub mod pressure;
 pub mod reader;
@@ -93,10 +94,8 @@ pub struct Delivery {
     pub entry: Entry,
     /// Renewed until it is settled.
     pub lease: Arc<Lease>,
-    /// One of the queue's permits.
+    /// One of the queue's permits, or the one that its adopted entries share.
     pub permit: OwnedSemaphorePermit,
-    /// Held by an adopted entry: one suspect runs at a time.
-    pub suspect: Option<OwnedSemaphorePermit>,
 }
 
 /// A job ready to run.

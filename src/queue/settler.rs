@@ -26,7 +26,6 @@ pub struct Settle {
     successor: Option<String>,
     lease: Arc<Lease>,
     _permit: OwnedSemaphorePermit,
-    _suspect: Option<OwnedSemaphorePermit>,
 }
 
 impl Settle {
@@ -37,7 +36,6 @@ impl Settle {
             successor,
             lease: delivery.lease,
             _permit: delivery.permit,
-            _suspect: delivery.suspect,
         }
     }
 

@@ -88,6 +88,8 @@ pub struct Recipient {
     pub attempt: u32,
     /// The attempt whose idempotency key is used.
     pub key_attempt: u32,
+    /// Whether an attempt under that key may have been accepted.
+    pub doubt: bool,
     /// Why it is not to be sent, or empty.
     pub skip: String,
     /// Its order as JSON.
@@ -140,6 +142,8 @@ pub struct Record {
     pub attempt: u32,
     /// The attempt whose idempotency key was used.
     pub key_attempt: u32,
+    /// Whether an attempt under that key may have been accepted.
+    pub doubt: bool,
     /// Reason or code, empty for none.
     pub reason: String,
     /// The provider's id, empty for none.
@@ -313,8 +317,9 @@ impl Store {
             let ordinal = answer.number()?;
             let attempt = answer.number()?;
             let key_attempt = answer.number()?;
-            answer.text()?;
-            recipients.push(Recipient { ordinal, attempt, key_attempt, skip: answer.text()?, order: answer.text()? });
+            let doubt = answer.text()? == "?";
+            let (skip, order) = (answer.text()?, answer.text()?);
+            recipients.push(Recipient { ordinal, attempt, key_attempt, doubt, skip, order });
         }
         Ok(Claimed::Recipients { now_ms, next_retry_ms: due.parse().ok(), more, recipients })
     }
@@ -337,7 +342,11 @@ impl Store {
             call.push(record.ordinal);
             call.push(&*record.letter.encode_utf8(&mut letter));
             call.push(record.attempt);
-            call.push(record.key_attempt);
+            if record.doubt {
+                call.push(format!("{}?", record.key_attempt));
+            } else {
+                call.push(record.key_attempt);
+            }
             call.push(&record.reason);
             call.push(&record.provider_id);
             match record.due_in {

@@ -5,7 +5,8 @@
 -- life of an order in ms, ARGV[10] batch size
 -- Returns one of {'lost'}, {'stop', why} (paused, cancelled, ended), or
 -- {'claimed', now, next retry due or '', '1' if ordinals remain, then sixes: ordinal, attempt, attempt of
---  its idempotency key, '' or 'z' when it came from the retry set, reason to skip it or '', order JSON}
+--  its idempotency key, '?' when an attempt under that key may have been accepted or '', reason to skip it
+--  or '', order JSON}
 -- The same nonce again (its reply was lost) returns the same recipients.
 local run, k, fence, me = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local run_key = base .. 'run:' .. run
@@ -96,11 +97,12 @@ local answer = { 'claimed', int(now), '', '' }
 local min_life = tonumber(ARGV[9])
 for i, n in ipairs(picked) do
   local cell = cells[i]
-  local letter, attempt, key_attempt = 'q', 0, 0
+  local letter, attempt, key_attempt, doubt = 'q', 0, 0, ''
   if cell then
     local l, a, _, rest = cell:match('^(%a),(%d+),(%d+),(.*)$')
     letter, attempt = l, tonumber(a)
-    key_attempt = tonumber((rest or ''):match(',(%d+)$') or '0')
+    local key, mark = (rest or ''):match(',(%d+)(%??)$')
+    key_attempt, doubt = tonumber(key or '0'), mark or ''
   end
   local mine = again and letter == 'c'
   if mine or letter == 'q' or letter == 'r' then
@@ -113,7 +115,7 @@ for i, n in ipairs(picked) do
       deltas.sending = deltas.sending + 1
       local p = pages[page_of(run_key, n)]
       p.sets[#p.sets + 1] = int(n % PAGE)
-      p.sets[#p.sets + 1] = 'c,' .. attempt .. ',' .. int(now) .. ',' .. fence .. ',' .. key_attempt
+      p.sets[#p.sets + 1] = 'c,' .. attempt .. ',' .. int(now) .. ',' .. fence .. ',' .. key_attempt .. doubt
       if from_retry[n] then
         redis.call('ZADD', retry_key, int(IN_FLIGHT + tonumber(k)), int(n))
       end
@@ -137,7 +139,7 @@ for i, n in ipairs(picked) do
     answer[#answer + 1] = int(n)
     answer[#answer + 1] = int(attempt)
     answer[#answer + 1] = int(key_attempt)
-    answer[#answer + 1] = from_retry[n] and 'z' or ''
+    answer[#answer + 1] = doubt
     answer[#answer + 1] = skip
     answer[#answer + 1] = order
   elseif from_retry[n] then
