@@ -9,7 +9,9 @@ use std::{collections::HashMap, time::Duration};
 
 use redis::cmd;
 
-use super::{Answer, Store, StoreError, entries::millis, scripts};
+use crate::domain::delivery::DeliveryState;
+
+use super::{Answer, Store, StoreError, entries::millis, outbox::Event, scripts};
 
 /// Ordinals a slot takes from the cursor at once. A dead owner's batches are scanned by the next one.
 const BATCH: u64 = 200;
@@ -88,10 +90,27 @@ pub struct Recipient {
     pub attempt: u32,
     /// The attempt whose idempotency key is used.
     pub key_attempt: u32,
+    /// When it was claimed (epoch ms), as its cell says.
+    pub claimed_at_ms: i64,
     /// Why it is not to be sent, or empty.
     pub skip: String,
     /// Its order as JSON.
     pub order: String,
+}
+
+impl Recipient {
+    /// Reads `<ordinal>,<attempt>,<attempt of its key>,<reason to skip it>`.
+    fn read(head: &str, claimed_at_ms: i64, order: String) -> Option<Self> {
+        let mut parts = head.splitn(4, ',');
+        Some(Self {
+            ordinal: parts.next()?.parse().ok()?,
+            attempt: parts.next()?.parse().ok()?,
+            key_attempt: parts.next()?.parse().ok()?,
+            claimed_at_ms,
+            skip: parts.next()?.to_owned(),
+            order,
+        })
+    }
 }
 
 /// The answer to a claim.
@@ -134,20 +153,24 @@ pub struct ClaimRequest {
 pub struct Record {
     /// The recipient.
     pub ordinal: u64,
-    /// Letter of its state.
-    pub letter: char,
+    /// Its state now.
+    pub state: DeliveryState,
     /// The attempt that was claimed.
     pub attempt: u32,
     /// The attempt whose idempotency key was used.
     pub key_attempt: u32,
+    /// When it was claimed (epoch ms).
+    pub claimed_at_ms: i64,
+    /// When it came to its state (epoch ms).
+    pub at_ms: i64,
     /// Reason or code, empty for none.
     pub reason: String,
     /// The provider's id, empty for none.
     pub provider_id: String,
     /// How long until it is due again, for a retry or a release.
     pub due_in: Option<Duration>,
-    /// Its event as JSON, where other systems are told.
-    pub event: Option<String>,
+    /// Its event, where other systems are told.
+    pub event: Option<Event>,
 }
 
 /// What recording did.
@@ -306,15 +329,16 @@ impl Store {
             _ => {}
         }
         let now_ms = answer.number()?;
+        let claimed_at_ms = answer.number()?;
         let due = answer.text()?;
         let more = answer.text()? == "1";
         let mut recipients = Vec::with_capacity(request.count);
         while !answer.is_done() {
-            let ordinal = answer.number()?;
-            let attempt = answer.number()?;
-            let key_attempt = answer.number()?;
-            answer.text()?;
-            recipients.push(Recipient { ordinal, attempt, key_attempt, skip: answer.text()?, order: answer.text()? });
+            let head = answer.text()?;
+            recipients.push(
+                Recipient::read(&head, claimed_at_ms, answer.text()?)
+                    .ok_or_else(|| StoreError::Refused(format!("a claim answered {head:?}")))?,
+            );
         }
         Ok(Claimed::Recipients { now_ms, next_retry_ms: due.parse().ok(), more, recipients })
     }
@@ -335,7 +359,7 @@ impl Store {
         let mut letter = [0; 4];
         for record in records {
             call.push(record.ordinal);
-            call.push(&*record.letter.encode_utf8(&mut letter));
+            call.push(&*record.state.letter().encode_utf8(&mut letter));
             call.push(record.attempt);
             call.push(record.key_attempt);
             call.push(&record.reason);
@@ -344,12 +368,11 @@ impl Store {
                 Some(wait) => call.push(millis(wait)),
                 None => call.push(""),
             }
-            call.push(record.event.as_deref().unwrap_or(""));
+            call.push(record.event.as_ref().map_or("", |event| event.json.as_str()));
         }
         let mut answer = Answer::new(call.run(&self.connection).await?);
-        let non_empty = |text: String| (!text.is_empty()).then_some(text);
-        let outbox_id = non_empty(answer.text()?);
-        let added = non_empty(answer.text()?);
+        let outbox_id = answer.some_text()?;
+        let added = answer.some_text()?;
         let stale = answer.rest().filter_map(|index| index.parse().ok()).collect();
         Ok(Recorded { outbox_id, added, stale })
     }

@@ -23,6 +23,8 @@ pub struct Who {
     pub attempt: u32,
     /// The attempt whose idempotency key is used.
     pub key_attempt: u32,
+    /// When it was claimed (epoch ms).
+    pub claimed_at_ms: i64,
     /// The row's key.
     pub key: String,
     /// The order's reference.
@@ -70,6 +72,7 @@ pub fn prepare(
         ordinal: recipient.ordinal,
         attempt: recipient.attempt,
         key_attempt: recipient.key_attempt,
+        claimed_at_ms: recipient.claimed_at_ms,
         key: String::new(),
         reference: String::new(),
         masked: String::new(),
