@@ -6,11 +6,12 @@
 
 use std::{
     collections::HashMap,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
+use tokio::{net::TcpListener, time::MissedTickBehavior};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -18,12 +19,15 @@ use crate::{
     config::{Config, RedisTarget},
     domain::retry::RetryPolicy,
     handler::{self, Context, ServedChannel, context::Plans},
+    http::{self, HttpState, Liveness, QueueLook},
     job::{Job, Outcome, QueueName},
     lifecycle,
     metrics::Metrics,
     queue::{
-        Handle, JobTask, Queue, QueueId, depth,
+        Handle, JobTask, Queue, QueueId,
+        depth::{self, Depth},
         incarnation::Instance,
+        pressure::Pressure,
         service::{QueueService, Settings},
         worker::JobPolicy,
     },
@@ -146,13 +150,26 @@ impl Daemon {
         // The first beat before the first job: a job is refused when nobody serves its channel.
         beat(&ctx, &names).await?;
         roles.spawn(heartbeat(Arc::clone(&ctx), names.clone(), end.clone()));
-        roles.spawn(depth::run(store.separate(), names, Arc::clone(&ctx.metrics), end.clone()));
         roles.spawn(janitor::run(store.clone(), limits(config), end.clone()));
-        let handle = Arc::new(Handlers(Arc::clone(&ctx)));
         let settings = settings(config, instance);
+        let liveness = Arc::new(Liveness::new(Instant::now()));
+        let look = look_at(Arc::clone(&liveness), settings.queues.clone(), settings.pressure.clone());
+        roles.spawn(depth::run(store.separate(), names, Arc::clone(&ctx.metrics), look, end.clone()));
+        roles.spawn(tick(Arc::clone(&liveness), end.clone()));
+        let alive = Arc::clone(&liveness);
+        roles.spawn(lifecycle::watchdog(move || alive.check(Instant::now()).is_ok(), end.clone()));
+        let listener = listen(config).await?;
+        let address = listener.as_ref().and_then(|l| l.local_addr().ok());
+        if let Some(listener) = listener {
+            let metrics = Arc::clone(&ctx.metrics);
+            let state = HttpState { store: store.separate(), metrics, liveness, drain: drain.clone() };
+            roles.spawn(http::serve(listener, state, end.clone()));
+        }
+        let handle = Arc::new(Handlers(Arc::clone(&ctx)));
         let queue = QueueService::start(settings, &store, &handle, &registry, &ctx.metrics, drain.clone())?;
         tracing::info!(
             incarnation = %instance.incarnation,
+            http = %address.map_or_else(|| "none".to_owned(), |a| a.to_string()),
             channels = config.channels.len(),
             took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
             "ready"
@@ -191,6 +208,41 @@ impl Daemon {
         match failed {
             Some(queue) => bail!("the worker of the queue {queue} ended by itself"),
             None => Ok(()),
+        }
+    }
+}
+
+/// The listener of health and metrics, if there is to be one.
+async fn listen(config: &Config) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = config.http_listen else { return Ok(None) };
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}: set http.listen to a free port, or to \"\" for none"))?;
+    Ok(Some(listener))
+}
+
+/// Tells the signs of life how the queues of this daemon stand.
+fn look_at(liveness: Arc<Liveness>, queues: Vec<Queue>, pressure: Pressure) -> impl Fn(Option<&Depth>) + Send {
+    move |depth| {
+        let Some(depth) = depth else { return liveness.redis_is_away() };
+        let looks = queues.iter().filter(|queue| !pressure.holds(&queue.id)).map(|queue| QueueLook {
+            queue: &queue.name,
+            waiting: depth.queues.get(&*queue.name).map_or(0, |q| q.waiting),
+            permits_free: queue.permits.available_permits(),
+            claimed: queue.claimed.load(Ordering::Relaxed),
+        });
+        liveness.look(Instant::now(), looks);
+    }
+}
+
+/// Shows each second that the event loop moves.
+async fn tick(liveness: Arc<Liveness>, end: CancellationToken) {
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = end.cancelled() => return,
+            _ = tick.tick() => liveness.beat(Instant::now()),
         }
     }
 }
@@ -243,6 +295,7 @@ fn settings(config: &Config, instance: &Instance) -> Settings {
         renew: config.leases.renew,
         lease: config.leases.lease,
         sweep: config.leases.sweep,
+        pressure: Pressure::default(),
         incarnation: instance.incarnation.clone(),
         dead: instance.dead.clone(),
     }
@@ -272,7 +325,7 @@ async fn beat(ctx: &Context, channels: &[String]) -> Result<(), StoreError> {
 
 async fn heartbeat(ctx: Arc<Context>, channels: Vec<String>, end: CancellationToken) {
     let mut tick = tokio::time::interval(Duration::from_secs(5));
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = end.cancelled() => return,

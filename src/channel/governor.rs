@@ -9,7 +9,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -100,6 +100,8 @@ pub struct Governor {
     /// Counts what ends a grant early.
     troubles: AtomicU64,
     capacity: usize,
+    /// The next answer is the probe's: it closes the breaker or lengthens its pause, whoever opened it.
+    probing: AtomicBool,
     /// Permits for recipients in flight.
     pub in_flight: Arc<Semaphore>,
 }
@@ -118,6 +120,7 @@ impl Governor {
             failures_in_row: AtomicU32::new(0),
             troubles: AtomicU64::new(0),
             capacity: usize::try_from(settings.in_flight).unwrap_or(usize::MAX),
+            probing: AtomicBool::new(false),
             in_flight: Arc::new(Semaphore::new(usize::try_from(settings.in_flight).unwrap_or(usize::MAX))),
         }
     }
@@ -147,6 +150,9 @@ impl Governor {
         match self.store.reserve(&self.channel, parts, self.gap, AHEAD, self.probe_lasts).await? {
             Reservation::Wait { after, why } => Ok(Grant::Wait { after, why }),
             Reservation::Granted { parts, first_in, probe } => {
+                if probe {
+                    self.probing.store(true, Ordering::Relaxed);
+                }
                 if self.is_paced() {
                     let first = Instant::now() + first_in;
                     pace.slots.extend((0..parts).map(|i| first + self.gap * i));
@@ -187,29 +193,23 @@ impl Governor {
 
     /// Notes what the provider did with one message.
     pub async fn note(&self, outcome: Result<(), &Failure>) -> Result<(), StoreError> {
+        let probe = self.probing.swap(false, Ordering::Relaxed);
         let failure = match outcome {
-            Ok(()) => {
-                if self.failures_in_row.swap(0, Ordering::Relaxed) >= self.threshold.min(1) {
-                    self.store.report(&self.channel, &Report::Ok).await?;
-                }
-                return Ok(());
-            }
+            Ok(()) => return self.works(probe).await,
             Err(failure) => failure,
         };
-        let told = self.tell(failure).await;
+        let told = self.tell(failure, probe).await;
         if failure.class() != FailureClass::Permanent {
             self.troubles.fetch_add(1, Ordering::Relaxed);
         }
         told
     }
 
-    async fn tell(&self, failure: &Failure) -> Result<(), StoreError> {
+    async fn tell(&self, failure: &Failure, probe: bool) -> Result<(), StoreError> {
         let code = failure.code();
         match failure.class() {
-            FailureClass::Permanent => {
-                // The provider works; it is this message it does not want.
-                self.failures_in_row.store(0, Ordering::Relaxed);
-            }
+            // The provider works; it is this message it does not want.
+            FailureClass::Permanent => self.works(probe).await?,
             FailureClass::Throttled => {
                 let asked = if let Failure::Throttled { after, .. } = failure { *after } else { None };
                 let wait = asked.unwrap_or(THROTTLED_WITHOUT_TIME);
@@ -222,7 +222,8 @@ impl Governor {
             FailureClass::Transient | FailureClass::Ambiguous => {
                 let failures = self.failures_in_row.fetch_add(1, Ordering::Relaxed) + 1;
                 let report = Report::Trouble {
-                    failures,
+                    // A failed probe counts whatever was in flight when the breaker opened.
+                    failures: if probe { 1 } else { failures },
                     threshold: self.threshold,
                     cooldown: self.cooldown,
                     cap: COOLDOWN_MAX,
@@ -233,6 +234,14 @@ impl Governor {
                     tracing::warn!(channel = %self.channel, code, "breaker open");
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// The provider answered as one that works.
+    async fn works(&self, probe: bool) -> Result<(), StoreError> {
+        if self.failures_in_row.swap(0, Ordering::Relaxed) > 0 || probe {
+            self.store.report(&self.channel, &Report::Ok).await?;
         }
         Ok(())
     }

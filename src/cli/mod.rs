@@ -1,1 +1,174 @@
-//! (being written)
+//! The commands: arguments in, output and an exit code out; one file a group.
+//!
+//! [`run`] is the daemon, [`demo`] shows everything at once, [`sandbox`] is the provider simulator; the
+//! others look at a daemon's work, or ask for something, through Redis alone, as any program can. Rules
+//! live elsewhere. Data is printed by [`output`], words for people go to standard error.
+
+pub mod campaign;
+pub mod channels;
+pub mod check;
+pub mod context;
+pub mod control;
+pub mod demo;
+pub mod enqueue;
+pub mod error;
+pub mod follow;
+pub mod format;
+pub mod job;
+pub mod letters;
+pub mod order;
+pub mod output;
+pub mod progress;
+pub mod published;
+pub mod run;
+pub mod sandbox;
+pub mod status;
+pub mod view;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{bench, store::letters::Letters};
+
+use self::context::Globals;
+
+const EXAMPLES: &str = "\
+Examples:
+  remesa demo                                  see it work: daemon, Redis, provider, a campaign
+  remesa check                                 is everything there that a daemon needs?
+  remesa run                                   the daemon, until SIGTERM or Ctrl-C
+  remesa enqueue generate job.json --wait      give it a job and follow it to its end
+  remesa status                                how deep the queues are, and what stands still
+  remesa campaign show nov-dues                what became of a campaign
+
+Exit codes: 0 done, 1 failed, 64 wrong arguments, 78 a configuration that cannot be used.";
+
+/// Payment-order campaigns and bulk messages from Redis jobs: never twice, never lost.
+#[derive(Debug, Parser)]
+#[command(name = "remesa", version, after_help = EXAMPLES, max_term_width = 110)]
+pub struct Arguments {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon until SIGTERM, SIGINT or SIGHUP.
+    Run(run::Args),
+    /// Run a whole campaign on this machine: embedded Redis, simulated provider, 600 rows.
+    Demo(demo::Args),
+    /// Simulate a provider on 127.0.0.1, with errors on demand.
+    Sandbox(Box<sandbox::Args>),
+    /// Put a job into a queue.
+    Enqueue(enqueue::Args),
+    /// Show a job's status and result.
+    Job(job::Args),
+    /// Show queues, channels and daemons on one screen.
+    Status(status::Args),
+    /// List, show and command campaigns.
+    #[command(subcommand, after_help = campaign::EXAMPLES)]
+    Campaign(campaign::Action),
+    /// List channels, pause and resume them.
+    #[command(args_conflicts_with_subcommands = true, after_help = channels::EXAMPLES)]
+    Channels(channels::Args),
+    /// Jobs that were refused: list, show, replay.
+    #[command(subcommand, after_help = letters::REJECTED_EXAMPLES)]
+    Rejected(letters::Action),
+    /// Jobs that were accepted and could not be finished: list, show, replay.
+    #[command(subcommand, after_help = letters::DEAD_EXAMPLES)]
+    Dead(letters::Action),
+    /// Check configuration, Redis, channels and folders.
+    Check(check::Args),
+    /// Print or write the JSON schemas of the jobs.
+    Schema(published::SchemaArgs),
+    /// Print the completions of a shell.
+    Completions(published::CompletionsArgs),
+    /// Measure jobs, generation and sending on this machine.
+    Bench(bench::BenchArgs),
+}
+
+/// The arguments of this process; else they are explained, and the exit code is given.
+pub fn arguments() -> Result<Arguments, ExitCode> {
+    Arguments::try_parse().map_err(|explained| {
+        // To standard output for --help and --version, else to standard error.
+        let _ = explained.print();
+        ExitCode::from(if explained.use_stderr() { error::USAGE } else { 0 })
+    })
+}
+
+/// Runs the command.
+pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let globals = arguments.globals;
+    match arguments.command {
+        Command::Run(args) => run::run(&globals, args).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Sandbox(args) => sandbox::run(*args).await,
+        Command::Enqueue(args) => enqueue::run(&globals, args).await,
+        Command::Job(args) => job::run(&globals, args).await,
+        Command::Status(args) => status::run(&globals, args).await,
+        Command::Campaign(action) => campaign::run(&globals, action).await,
+        Command::Channels(args) => channels::run(&globals, args).await,
+        Command::Rejected(action) => letters::run(&globals, Letters::Rejected, action).await,
+        Command::Dead(action) => letters::run(&globals, Letters::Dead, action).await,
+        Command::Check(args) => check::run(&globals, args).await,
+        Command::Schema(args) => published::schema(args),
+        Command::Completions(args) => published::completions::<Arguments>(&args),
+        Command::Bench(args) => bench::run(args).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_fit_together() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples_in_its_help() {
+        fn look(command: &clap::Command, path: &str, without: &mut Vec<String>) {
+            for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+                let path = format!("{path} {}", sub.get_name());
+                if !sub.get_after_help().is_some_and(|help| help.to_string().contains("Example")) {
+                    without.push(path.clone());
+                }
+                look(sub, &path, without);
+            }
+        }
+        let mut without = Vec::new();
+        look(&Arguments::command(), "remesa", &mut without);
+        without.retain(|path| !path.starts_with("remesa bench"));
+        assert!(without.is_empty(), "{without:?}");
+    }
+
+    #[test]
+    fn every_command_that_prints_data_takes_json() {
+        let arguments = [
+            "sandbox",
+            "enqueue generate",
+            "job x",
+            "status",
+            "campaign list",
+            "campaign show x",
+            "campaign order x 1",
+            "campaign errors x",
+            "campaign pause x",
+            "channels",
+            "channels pause x",
+            "rejected list",
+            "dead show 1-0",
+            "check",
+            "demo",
+        ];
+        for command in arguments {
+            let line = format!("remesa {command} --json");
+            assert!(Arguments::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+    }
+}

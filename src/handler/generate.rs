@@ -7,14 +7,14 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::{
-    domain::{clock::EpochMs, expiry::Expiry, message::Vars, money::Currency, name::JobId, short_code::ShortCode, sms},
-    job::{DeadCode, Delivery, Dispatch, GenerateJob, Next, Outcome, Rejection, RejectionCode, RowRules},
+    domain::{clock::EpochMs, contact::Country, expiry::Expiry, money::Currency, name::JobId},
+    job::{DeadCode, Delivery, GenerateJob, Next, Outcome, Rejection, RejectionCode},
     orders::local::Mint,
-    source::{SourceLimits, SourceSpec, digest},
+    source::digest,
     store::{
         StoreError,
         campaigns::{Begun, Creation},
@@ -23,13 +23,15 @@ use crate::{
     },
 };
 
-use super::{
-    Context,
-    gates::{self, Need},
-    slices::{self, Progress, Writer},
-    trouble,
-    turn::plan::link,
-};
+pub mod gates;
+mod resolve;
+pub mod slices;
+
+use gates::Need;
+use resolve::Resolved;
+use slices::{Progress, Writer};
+
+use super::{Context, trouble};
 
 /// A job that waits for another of its campaign, or for a paused campaign, looks again after this.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -60,16 +62,6 @@ impl From<Outcome> for Stop {
     }
 }
 
-/// What the job's names stand for.
-struct Resolved {
-    payment_point: String,
-    link_base: String,
-    expiry: Expiry,
-    rules: RowRules,
-    limits: SourceLimits,
-    source: SourceSpec,
-}
-
 /// Runs the job.
 pub async fn run(ctx: &Arc<Context>, id: &JobId, job: GenerateJob, lease: &Lease) -> Outcome {
     match Generation::new(ctx, id, &job, lease).run().await {
@@ -94,6 +86,32 @@ impl<'a> Generation<'a> {
     }
 
     async fn run(&self) -> Result<Outcome, Stop> {
+        match self.work().await {
+            Err(Stop::With(outcome)) => {
+                self.give_up(&outcome).await?;
+                Err(Stop::With(outcome))
+            }
+            other => other,
+        }
+    }
+
+    /// A campaign whose own job cannot go on has failed (PO-6); the job, mended, takes it up again.
+    async fn give_up(&self, outcome: &Outcome) -> Result<(), StoreError> {
+        let why = match outcome {
+            Outcome::Rejected { rejection } => rejection.code.as_str(),
+            Outcome::Dead { code, .. } => code.as_str(),
+            Outcome::Done { .. } | Outcome::Again | Outcome::Retry { .. } | Outcome::Snooze { .. } => return Ok(()),
+        };
+        let Some(batch) = self.captured().await?.batch else { return Ok(()) };
+        self.ctx.store.end_batch(self.campaign, self.id.as_str()).await?;
+        if batch == 1 {
+            let (from, why) = (["scheduled", "running", "paused"], [("failed_reason", why.to_owned())]);
+            self.ctx.store.set_campaign_state(self.campaign, &from, "failed", &why).await?;
+        }
+        Ok(())
+    }
+
+    async fn work(&self) -> Result<Outcome, Stop> {
         let now = EpochMs(self.ctx.store.now_ms().await?);
         let resolved = self.resolve(now).await?;
         let source_digest = self.gates(&resolved).await?;
@@ -110,82 +128,6 @@ impl<'a> Generation<'a> {
             return self.nothing(&progress, batch).await;
         }
         self.deliver(&resolved, batch, base, &progress).await
-    }
-
-    /// What the job names, or why it is refused.
-    async fn resolve(&self, now: EpochMs) -> Result<Resolved, Stop> {
-        let (config, job) = (&self.ctx.config, self.job);
-        let payment_point =
-            job.payment_point.as_ref().map_or(config.orders.default_payment_point.as_str(), |n| n.as_str());
-        let Some(point) = config.payment_point(payment_point) else {
-            let known: Vec<&str> = config.payment_points.keys().map(String::as_str).collect();
-            let rule = format!("\"{payment_point}\" is not configured; there are: {}", known.join(", "));
-            return Err(Rejection::of_field(RejectionCode::UnknownPaymentPoint, "payment_point", rule).into());
-        };
-        let currencies: Vec<Currency> = config.orders.currencies.clone();
-        if let Some(currency) = job.currency
-            && !currencies.is_empty()
-            && !currencies.contains(&currency)
-        {
-            let rule = format!("{} is not among orders.currencies", currency.code());
-            return Err(Rejection::of_field(RejectionCode::CurrencyNotAllowed, "currency", rule).into());
-        }
-        let expiry = job.expiry.unwrap_or(Expiry::In(config.orders.expires_in));
-        let counted_from = match &job.delivery {
-            Delivery::At(at, _) => (*at).max(now),
-            Delivery::None | Delivery::Now(_) => now,
-        };
-        if let Err(error) = expiry.check(counted_from) {
-            return Err(Rejection::of_code(error.code(), Some(expiry_field(&expiry)), error).into());
-        }
-        if let Some(dispatch) = job.delivery.dispatch() {
-            self.check_dispatch(dispatch, &point.link_base, now).await?;
-        }
-        Ok(Resolved {
-            payment_point: payment_point.to_owned(),
-            link_base: point.link_base.clone(),
-            expiry,
-            rules: RowRules {
-                country: job.country,
-                currency: job.currency,
-                currencies,
-                max_amount_minor: config.orders.max_amount_minor,
-            },
-            limits: SourceLimits {
-                spool_dir: config.sources.spool_dir.clone(),
-                max_rows: config.sources.max_rows,
-                max_line_bytes: config.sources.max_line_bytes,
-            },
-            source: gates::spec(&job.rows),
-        })
-    }
-
-    async fn check_dispatch(&self, dispatch: &Dispatch, link_base: &str, now: EpochMs) -> Result<(), Stop> {
-        let channel = dispatch.channel.as_str();
-        if !self.ctx.channels.contains_key(channel) && !self.ctx.store.is_channel_served(channel, now.0).await? {
-            let mut known: Vec<&str> = self.ctx.channels.keys().map(String::as_str).collect();
-            known.sort_unstable();
-            let rule = format!(
-                "no daemon seen in the last 10 minutes serves \"{channel}\"; this one serves: {}",
-                known.join(", ")
-            );
-            return Err(Rejection::of_field(RejectionCode::UnknownChannel, "channel", rule).into());
-        }
-        // The shortest the text can be: every variable one character, the link of its real length.
-        let vars: Map<String, Value> =
-            dispatch.message.variables().iter().map(|name| (name.clone(), Value::from("x"))).collect();
-        let code = ShortCode::sample(self.ctx.config.orders.short_code_length);
-        let url = link(link_base, code.as_str());
-        let max = self.ctx.config.max_parts;
-        if let Ok(text) = dispatch.message.render(&Vars::new(&vars, &[]), &url) {
-            let parts = sms::parts(&text);
-            if parts > max {
-                let rule =
-                    format!("the text takes {parts} parts with its link, the maximum is {max} (messages.max_parts)");
-                return Err(Rejection::of_field(RejectionCode::TextTooLong, "message.text", rule).into());
-            }
-        }
-        Ok(())
     }
 
     /// The first pass. On a repeat only the source's sameness is looked at.
@@ -231,8 +173,8 @@ impl<'a> Generation<'a> {
             ("payment_point", resolved.payment_point.clone()),
             ("link_base", resolved.link_base.clone()),
             ("delivery", job.delivery.as_str().to_owned()),
-            ("country", text(job.country.as_ref().map(super::super::domain::contact::Country::code))),
-            ("currency", text(job.currency.map(super::super::domain::money::Currency::code))),
+            ("country", text(job.country.as_ref().map(Country::code))),
+            ("currency", text(job.currency.map(Currency::code))),
             ("source_digest", source_digest.to_owned()),
         ];
         match &resolved.expiry {
@@ -247,6 +189,9 @@ impl<'a> Generation<'a> {
             Delivery::None | Delivery::Now(_) => "running",
         };
         fields.retain(|(_, value)| !value.is_empty());
+        if job.append {
+            self.check_match(resolved).await?;
+        }
         match self.ctx.store.create_campaign(self.campaign, self.id.as_str(), job.append, state, &fields).await? {
             Creation::Created { batch } | Creation::Joined { batch } | Creation::Resumed { batch } => Ok(batch),
             Creation::Exists { job } => {
@@ -263,7 +208,7 @@ impl<'a> Generation<'a> {
     async fn begin(&self) -> Result<u64, Stop> {
         let store = &self.ctx.store;
         let again = || async { Ok::<_, StoreError>(EpochMs(store.now_ms().await?).plus(LOOK_AGAIN)) };
-        let state = store.set_campaign_state(self.campaign, &["scheduled"], "running", &[]).await?;
+        let state = store.set_campaign_state(self.campaign, &["scheduled", "failed"], "running", &[]).await?;
         match state.as_str() {
             "cancelled" => return Err(self.cancelled().await?.into()),
             "paused" => return Err(Outcome::Snooze { until: again().await? }.into()),
@@ -313,6 +258,7 @@ impl<'a> Generation<'a> {
             job: self.id.as_str(),
             expiry: &resolved.expiry,
             currency: self.job.currency,
+            errors_kept: self.ctx.config.sources.kept_errors,
         };
         let mut armed = false;
         while let Some(stretch) = stretches.recv().await {
@@ -341,6 +287,10 @@ impl<'a> Generation<'a> {
         drop(stretches);
         // The reader has nothing left to say: it has ended or is about to.
         let _ = reading.await;
+        if !armed && progress.orders > 0 {
+            // All was written before a crash, perhaps all but the alarm.
+            self.arm_expiry().await?;
+        }
         Ok(progress)
     }
 
@@ -376,7 +326,11 @@ impl<'a> Generation<'a> {
         let Some(dispatch) = self.job.delivery.dispatch().filter(|_| !matches!(self.job.delivery, Delivery::None))
         else {
             if batch == 1 {
-                store.set_campaign_state(self.campaign, &["running"], "generated", &[]).await?;
+                let state = store.set_campaign_state(self.campaign, &["running"], "generated", &[]).await?;
+                if state == "paused" {
+                    let until = EpochMs(store.now_ms().await?).plus(LOOK_AGAIN);
+                    return Ok(Outcome::Snooze { until });
+                }
             }
             return Ok(Outcome::done(self.result(progress, None)));
         };
@@ -424,13 +378,6 @@ impl<'a> Generation<'a> {
             fields.insert("run".to_owned(), run.into());
         }
         result
-    }
-}
-
-fn expiry_field(expiry: &Expiry) -> &'static str {
-    match expiry {
-        Expiry::In(_) => "expires_in",
-        Expiry::At(_) => "expires_at",
     }
 }
 

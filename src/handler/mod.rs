@@ -7,10 +7,8 @@
 pub mod context;
 pub mod control;
 pub mod expire;
-pub mod gates;
 pub mod generate;
 pub mod order_event;
-pub mod slices;
 pub mod trouble;
 pub mod turn;
 

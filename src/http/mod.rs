@@ -1,1 +1,149 @@
-//! (being written)
+//! HTTP on loopback: `/livez`, `/readyz`, `/metrics`.
+//!
+//! `/livez` fails only when a restart would help (see [`liveness`]); `/readyz` fails also while Redis
+//! does not answer within a second, and during the drain. Nothing here writes anything. The address is
+//! the configured `http.listen`; there is no authentication, so it belongs on loopback.
+
+pub mod liveness;
+
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use redis::cmd;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{metrics::Metrics, store::Store};
+
+pub use liveness::{Liveness, QueueLook, Standstill};
+
+/// Redis must answer a PING within this to be ready.
+const REDIS_LIMIT: Duration = Duration::from_secs(1);
+
+/// The media type of the OpenMetrics text format.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+
+/// What the listener shows.
+#[derive(Debug, Clone)]
+pub struct HttpState {
+    /// Pinged for `/readyz`.
+    pub store: Store,
+    /// Shown at `/metrics`.
+    pub metrics: Arc<Metrics>,
+    /// Asked for `/livez`.
+    pub liveness: Arc<Liveness>,
+    /// From its cancellation on the daemon is alive and not ready.
+    pub drain: CancellationToken,
+}
+
+/// Serves until `stop`, then lets open requests end.
+pub async fn serve(listener: TcpListener, state: HttpState, stop: CancellationToken) -> io::Result<()> {
+    axum::serve(listener, router(state)).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+fn router(state: HttpState) -> Router {
+    Router::new()
+        .route("/", get(|| async { text(StatusCode::OK, "remesa: /livez /readyz /metrics\n".to_owned()) }))
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(state)
+}
+
+async fn livez(State(state): State<HttpState>) -> Response {
+    match state.liveness.check(Instant::now()) {
+        Ok(()) => text(StatusCode::OK, "alive\n".to_owned()),
+        Err(standstill) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{standstill}\n")),
+    }
+}
+
+async fn readyz(State(state): State<HttpState>) -> Response {
+    if state.drain.is_cancelled() {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned());
+    }
+    let ping = cmd("PING");
+    match tokio::time::timeout(REDIS_LIMIT, state.store.connection.query::<String>(&ping)).await {
+        Ok(Ok(_)) => text(StatusCode::OK, "ready\n".to_owned()),
+        // The sentence of the error may name the address; who asks on loopback need not know it.
+        Ok(Err(_)) => text(StatusCode::SERVICE_UNAVAILABLE, "redis is unavailable\n".to_owned()),
+        Err(_) => text(StatusCode::SERVICE_UNAVAILABLE, "redis does not answer within 1 s\n".to_owned()),
+    }
+}
+
+async fn metrics(State(state): State<HttpState>) -> Response {
+    (StatusCode::OK, [(CONTENT_TYPE, OPENMETRICS)], state.metrics.encode()).into_response()
+}
+
+fn text(status: StatusCode, body: String) -> Response {
+    (status, [(CONTENT_TYPE, PLAIN)], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Connection, Timeouts};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio_util::task::TaskTracker;
+
+    /// A state whose Redis is a closed port.
+    fn state() -> HttpState {
+        let timeouts = Timeouts { connect: Duration::from_millis(200), response: Duration::from_millis(200) };
+        let connection = Connection::new("redis://127.0.0.1:1/", timeouts).unwrap();
+        HttpState {
+            store: Store::new(connection, "test"),
+            metrics: Arc::new(Metrics::default()),
+            liveness: Arc::new(Liveness::new(Instant::now())),
+            drain: CancellationToken::new(),
+        }
+    }
+
+    /// Asks for each path over one listener, and drains it.
+    async fn ask(state: HttpState, paths: &[&str]) -> Vec<String> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let server = tasks.spawn(serve(listener, state, stop.clone()));
+        let mut answers = Vec::new();
+        for path in paths {
+            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            answers.push(answer);
+        }
+        stop.cancel();
+        server.await.unwrap().unwrap();
+        answers
+    }
+
+    #[tokio::test]
+    async fn a_daemon_without_redis_is_alive_and_not_ready() {
+        let answers = ask(state(), &["/livez", "/readyz", "/metrics", "/other"]).await;
+        let status = |n: usize| answers[n].split_whitespace().nth(1).unwrap();
+        assert_eq!([status(0), status(1), status(2), status(3)], ["200", "503", "200", "404"]);
+        assert!(answers[1].contains("redis is unavailable"), "{}", answers[1]);
+        assert!(answers[2].contains("content-type: application/openmetrics-text"), "{}", answers[2]);
+        assert!(answers[2].trim_end().ends_with("# EOF"), "{}", answers[2]);
+    }
+
+    #[tokio::test]
+    async fn a_draining_daemon_says_so() {
+        let draining = state();
+        draining.drain.cancel();
+        let answers = ask(draining, &["/readyz"]).await;
+        assert!(answers[0].starts_with("HTTP/1.1 503") && answers[0].ends_with("draining\n"), "{}", answers[0]);
+    }
+}

@@ -157,8 +157,6 @@ codes! {
         CampaignExists = "campaign_exists",
         /// An appended job differs from its campaign in a field that all orders share.
         CampaignMismatch = "campaign_mismatch",
-        /// Redis is nearly full; nothing is generated until memory is freed.
-        StoreFull = "store_full",
     }
 }
 

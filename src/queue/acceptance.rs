@@ -1,8 +1,9 @@
 //! Acceptance: from a raw entry to a job that may run now, or an ending.
 //!
-//! The envelope is judged here, once, in this order: size and shape, `not_after`, the `id` (who else
-//! has it), `at`, `after`. What an id protects is written before anything runs: two entries with the
-//! same id never run both.
+//! The envelope is judged here, once, in this order: size and shape, the `id` (who else has it),
+//! `not_after`, `at`, `after`. What an id protects is written before anything runs: two entries with
+//! the same id never run both. `not_after` is about the beginning: a job that was begun goes on, for
+//! half a campaign is worse than a late one.
 
 use std::time::Duration;
 
@@ -39,6 +40,21 @@ pub struct Accepted {
     pub payload: Vec<u8>,
     /// Its campaign, for the status.
     pub campaign: String,
+}
+
+impl Accepted {
+    /// An entry of which nothing is known but that it is there.
+    pub fn unread(queue: QueueName, entry_id: &str, body: &EntryBody) -> Self {
+        Self {
+            id: JobId::of_entry(queue.as_str(), entry_id),
+            entry: format!("{queue}:{entry_id}"),
+            named: false,
+            written: false,
+            attempt: Attempt::FIRST,
+            payload: body.bytes().to_vec(),
+            campaign: String::new(),
+        }
+    }
 }
 
 /// What acceptance decided.
@@ -82,6 +98,24 @@ pub enum Admission {
     },
 }
 
+/// How far an entry is that was in somebody's hands before.
+#[derive(Debug)]
+enum Standing {
+    /// Nothing is written about it.
+    Unknown,
+    /// It was begun, or put off without an alarm.
+    Begun {
+        /// Which attempt this is.
+        attempt: Attempt,
+    },
+    /// It has ended, or another entry stands for it.
+    Over,
+}
+
+fn attempt(text: &str) -> Attempt {
+    text.parse().ok().and_then(Attempt::new).unwrap_or(Attempt::FIRST)
+}
+
 /// Judges the entries of producers' queues.
 #[derive(Debug, Clone)]
 pub struct Porter {
@@ -92,45 +126,52 @@ pub struct Porter {
 }
 
 impl Porter {
-    /// Judges one entry.
+    /// Judges one entry; `again` when it was in somebody's hands before.
     pub async fn admit(
         &self,
         queue: QueueName,
         entry_id: &str,
-        deliveries: u32,
+        again: bool,
         body: EntryBody,
     ) -> Result<Admission, StoreError> {
-        let entry = format!("{queue}:{entry_id}");
-        let unnamed = |payload: Vec<u8>| Accepted {
-            id: JobId::of_entry(queue.as_str(), entry_id),
-            entry: entry.clone(),
-            named: false,
-            written: false,
-            attempt: Attempt::FIRST,
-            payload,
-            campaign: String::new(),
-        };
+        let mut accepted = Accepted::unread(queue, entry_id, &body);
         match body {
-            EntryBody::Job(payload) => {
-                let accepted = unnamed(payload);
-                if deliveries > 1 && self.has_ended(&accepted).await? {
-                    return Ok(Admission::Absorb);
+            EntryBody::Job(_) => {
+                let standing = if again { self.standing(&accepted).await? } else { Standing::Unknown };
+                match standing {
+                    Standing::Over => return Ok(Admission::Absorb),
+                    Standing::Begun { attempt } => {
+                        accepted.written = true;
+                        accepted.attempt = attempt;
+                    }
+                    Standing::Unknown => {}
                 }
                 self.judge(queue, accepted).await
             }
-            EntryBody::Ref(id) => self.wake(queue, &id, unnamed(Vec::new())).await,
+            EntryBody::Ref(id) => {
+                accepted.payload.clear();
+                self.wake(queue, &id, accepted).await
+            }
             EntryBody::Slot(_) | EntryBody::Unknown => {
                 let rejection =
                     Rejection::new(RejectionCode::NoJob, "the entry has no field \"job\": XADD <stream> * job '{...}'");
-                Ok(Admission::Refuse { accepted: unnamed(Vec::new()), rejection })
+                Ok(Admission::Refuse { accepted, rejection })
             }
         }
     }
 
-    /// A redelivered entry without an id may have ended just before it could be settled.
-    async fn has_ended(&self, accepted: &Accepted) -> Result<bool, StoreError> {
-        let state = self.store.job_field(accepted.id.as_str(), "state").await?;
-        Ok(state.is_some_and(|state| state != "running"))
+    /// How far an entry without an id had come when its daemon died, which may have been at any
+    /// instruction: before its alarm was armed, or before its end could be settled.
+    async fn standing(&self, accepted: &Accepted) -> Result<Standing, StoreError> {
+        let job = self.store.job(accepted.id.as_str()).await?;
+        let text = |field: &str| job.get(field).map_or("", String::as_str);
+        Ok(match text("state") {
+            "" => Standing::Unknown,
+            "done" | "dead" | "rejected" => Standing::Over,
+            // Its alarm's entry has taken it over.
+            _ if text("entry") != accepted.entry => Standing::Over,
+            _ => Standing::Begun { attempt: attempt(text("attempt")) },
+        })
     }
 
     async fn judge(&self, queue: QueueName, mut accepted: Accepted) -> Result<Admission, StoreError> {
@@ -153,9 +194,7 @@ impl Porter {
             }
         };
         accepted.campaign = job.campaign().map(ToString::to_string).unwrap_or_default();
-        if let Some(refused) = self.check_expiry(&envelope, &accepted).await? {
-            return Ok(refused);
-        }
+        let mut begun = accepted.written;
         if let (Some(id), Some(digest)) = (&envelope.id, &envelope.digest) {
             let by_entry = accepted.id.clone();
             accepted.id = id.clone();
@@ -163,6 +202,7 @@ impl Porter {
             match self.accept(queue, &accepted, digest).await? {
                 Acceptance::Fresh => accepted.written = true,
                 Acceptance::Resume { attempt } => {
+                    begun = true;
                     accepted.written = true;
                     accepted.attempt = Attempt::new(attempt).unwrap_or(Attempt::FIRST);
                 }
@@ -179,6 +219,9 @@ impl Porter {
                     return Ok(Admission::Refuse { accepted, rejection });
                 }
             }
+        }
+        if !begun && let Some(refused) = self.check_expiry(&envelope, &accepted).await? {
+            return Ok(refused);
         }
         self.timing(accepted, envelope, job).await
     }
@@ -198,7 +241,10 @@ impl Porter {
         match decode(queue, &accepted.payload) {
             Ok((envelope, job)) => {
                 accepted.campaign = job.campaign().map(ToString::to_string).unwrap_or_default();
-                if let Some(refused) = self.check_expiry(&envelope, &accepted).await? {
+                // Tried again, it was begun before.
+                if accepted.attempt == Attempt::FIRST
+                    && let Some(refused) = self.check_expiry(&envelope, &accepted).await?
+                {
                     return Ok(refused);
                 }
                 self.timing(accepted, envelope, job).await

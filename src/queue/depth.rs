@@ -113,8 +113,15 @@ impl Depth {
     }
 }
 
-/// Measures and writes the depth each second until `stop`.
-pub async fn run(store: Store, channels: Vec<String>, metrics: Arc<Metrics>, stop: CancellationToken) {
+/// Measures and writes the depth each second until `stop`; `look` is told what was found, or that Redis
+/// did not answer.
+pub async fn run(
+    store: Store,
+    channels: Vec<String>,
+    metrics: Arc<Metrics>,
+    look: impl Fn(Option<&Depth>) + Send,
+    stop: CancellationToken,
+) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -131,9 +138,11 @@ pub async fn run(store: Store, channels: Vec<String>, metrics: Arc<Metrics>, sto
         };
         let Ok(depth) = measuring.await else {
             metrics.redis_up(false);
+            look(None);
             continue;
         };
         metrics.redis_up(true);
+        look(Some(&depth));
         for (name, queue) in &depth.queues {
             metrics.depth(name, queue.waiting, queue.running, queue.oldest);
         }

@@ -12,6 +12,7 @@
 pub mod acceptance;
 pub mod backend;
 pub mod depth;
+pub mod ending;
 pub mod incarnation;
 pub mod pressure;
 pub mod reader;
@@ -24,7 +25,10 @@ pub mod suspects;
 pub mod sweeper;
 pub mod worker;
 
-use std::{future::Future, sync::Arc};
+use std::{
+    future::Future,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -64,12 +68,20 @@ pub struct Queue {
     pub permits: Arc<Semaphore>,
     /// How many that is.
     pub capacity: usize,
+    /// Entries read so far.
+    pub claimed: Arc<AtomicU64>,
 }
 
 impl Queue {
     /// A queue with so many permits.
     pub fn new(id: QueueId, capacity: usize) -> Self {
-        Self { name: id.name().into(), id, permits: Arc::new(Semaphore::new(capacity)), capacity }
+        Self {
+            name: id.name().into(),
+            id,
+            permits: Arc::new(Semaphore::new(capacity)),
+            capacity,
+            claimed: Arc::default(),
+        }
     }
 }
 
@@ -82,10 +94,8 @@ pub struct Delivery {
     pub entry: Entry,
     /// Renewed until it is settled.
     pub lease: Arc<Lease>,
-    /// One of the queue's permits.
+    /// One of the queue's permits, or the one that its adopted entries share.
     pub permit: OwnedSemaphorePermit,
-    /// Held by an adopted entry: one suspect runs at a time.
-    pub suspect: Option<OwnedSemaphorePermit>,
 }
 
 /// A job ready to run.

@@ -5,7 +5,7 @@
 //! on, and never reaches apalis.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -108,10 +108,11 @@ impl Reader {
         if asked.elapsed() > BLOCK + LATE {
             entries = self.confirm(entries).await?;
         }
+        self.queue.claimed.fetch_add(entries.len() as u64, Ordering::Relaxed);
         for entry in entries {
             let Some(permit) = held.split(1) else { break };
             let lease = self.registry.add(&self.queue.name, &entry.id);
-            let delivery = Delivery { queue: self.queue.clone(), entry, lease, permit, suspect: None };
+            let delivery = Delivery { queue: self.queue.clone(), entry, lease, permit };
             if self.deliveries.send(delivery).is_err() {
                 tracing::error!(queue = %self.queue.name, "the worker of this queue is gone");
                 drain.cancel();

@@ -42,6 +42,8 @@ pub struct Settings {
     pub lease: Duration,
     /// Sweep interval.
     pub sweep: Duration,
+    /// Whether Redis has room for more.
+    pub pressure: Pressure,
     /// Our consumer name.
     pub incarnation: String,
     /// Earlier incarnations of this instance, known to be dead.
@@ -91,12 +93,12 @@ impl QueueService {
     ) -> std::io::Result<Self> {
         let (tell_ended, ended) = mpsc::unbounded_channel();
         let parts = Parts {
+            pressure: settings.pressure.clone(),
             settings,
             store: store.clone(),
             handle: Arc::clone(handle),
             registry: Arc::clone(registry),
             metrics: Arc::clone(metrics),
-            pressure: Pressure::default(),
             drain,
             bringers: TaskTracker::new(),
             workers: TaskTracker::new(),
@@ -192,6 +194,7 @@ impl<H: Handle> Parts<H> {
             store: self.store.clone(),
             registry: Arc::clone(&self.registry),
             incarnation: incarnation.clone(),
+            look_after: self.settings.lease / 2,
             settles,
         };
         self.settlers.spawn(settler.run());

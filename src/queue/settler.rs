@@ -8,35 +8,38 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use crate::store::{Store, entries::Settlement, leases::Registry};
+use crate::store::{
+    Store,
+    entries::Settlement,
+    leases::{Lease, Registry},
+};
 
 use super::Delivery;
 
 /// Entries settled by one script.
 const BATCH: usize = 256;
 
-/// An entry held longer than this may have been taken from us.
-const LOOK_AFTER: Duration = Duration::from_secs(5);
-
 /// An entry to settle, with what it holds until then.
 #[derive(Debug)]
 pub struct Settle {
-    settlement: Settlement,
+    id: String,
+    successor: Option<String>,
+    lease: Arc<Lease>,
     _permit: OwnedSemaphorePermit,
-    _suspect: Option<OwnedSemaphorePermit>,
 }
 
 impl Settle {
     /// Settles a delivery; `successor` is the slot text of the entry that follows it.
     pub fn new(delivery: Delivery, successor: Option<String>) -> Self {
-        Self {
-            settlement: Settlement {
-                look: successor.is_some() || delivery.lease.since.elapsed() > LOOK_AFTER,
-                id: delivery.entry.id,
-                successor,
-            },
-            _permit: delivery.permit,
-            _suspect: delivery.suspect,
+        Self { id: delivery.entry.id, successor, lease: delivery.lease, _permit: delivery.permit }
+    }
+
+    /// What to ask of Redis now. An entry held for longer than `look_after` may have been taken from us.
+    fn settlement(&self, look_after: Duration) -> Settlement {
+        Settlement {
+            id: self.id.clone(),
+            look: self.successor.is_some() || self.lease.since.elapsed() > look_after,
+            successor: self.successor.clone(),
         }
     }
 }
@@ -52,6 +55,8 @@ pub struct Settler {
     pub registry: Arc<Registry>,
     /// Our consumer name.
     pub incarnation: String,
+    /// For how long an entry is surely ours: half a lease.
+    pub look_after: Duration,
     /// Entries to settle.
     pub settles: mpsc::UnboundedReceiver<Settle>,
 }
@@ -63,16 +68,17 @@ impl Settler {
         while self.settles.recv_many(&mut batch, BATCH).await > 0 {
             self.settle(&batch).await;
             for done in &batch {
-                self.registry.remove(&self.queue, &done.settlement.id);
+                self.registry.remove(&self.queue, &done.id);
             }
             batch.clear();
         }
     }
 
     async fn settle(&self, batch: &[Settle]) {
-        let settlements: Vec<Settlement> = batch.iter().map(|s| s.settlement.clone()).collect();
         let mut back_off = Duration::from_millis(20);
         loop {
+            // Judged at each try: while Redis was away an entry may have become another's.
+            let settlements: Vec<Settlement> = batch.iter().map(|s| s.settlement(self.look_after)).collect();
             match self.store.settle_entries(&self.queue, &self.incarnation, &settlements).await {
                 Ok(lost) => {
                     for id in lost {

@@ -61,21 +61,22 @@ impl Sweeper {
         dead: &mut Vec<String>,
     ) -> Result<(), crate::store::StoreError> {
         let adopted = self.store.adopt_entries(&queue.name, &self.incarnation, self.lease, LIMIT, dead).await?;
-        let all_found = adopted.len() < LIMIT;
         for entry in adopted {
             if self.registry.has(&queue.name, &entry.id) {
                 continue;
             }
             tracing::info!(queue = %queue.name, entry = %entry.id, deliveries = entry.deliveries, "adopted");
-            let lease = self.registry.add(&queue.name, &entry.id);
+            let lease = self.registry.adopt(&queue.name, &entry.id);
             if suspects.send(Suspect { entry, lease }).is_err() {
                 return Ok(());
             }
         }
-        if all_found {
-            for consumer in dead.drain(..) {
-                self.store.remove_consumer(&queue.name, &consumer).await?;
+        // One that still has something pending is looked at again by the next sweep.
+        while let Some(consumer) = dead.last() {
+            if !self.store.remove_consumer(&queue.name, consumer).await? {
+                break;
             }
+            dead.pop();
         }
         Ok(())
     }

@@ -15,14 +15,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     domain::{clock::EpochMs, retry::RetryPolicy},
-    job::{DeadCode, Envelope, Job, Next, Outcome, QueueName, RejectionCode},
+    job::{DeadCode, Envelope, Job, Next, Outcome, QueueName},
     metrics::Metrics,
     store::{
         Store, StoreError,
         entries::EntryBody,
-        leases::{Lease, Registry},
-        letters::{Letter, Letters},
-        outbox::Event,
+        leases::{Lease, Registry, Stage},
         runs::SlotRef,
     },
 };
@@ -30,6 +28,7 @@ use crate::{
 use super::{
     Delivery, Handle, JobTask, QueueId,
     acceptance::{Accepted, Admission, Porter},
+    ending::Ending,
     settler::Settle,
 };
 
@@ -85,13 +84,16 @@ pub struct Worker<H> {
 impl<H: Handle> Worker<H> {
     /// Runs one entry to its end.
     pub async fn run(self: Arc<Self>, delivery: Delivery) {
-        delivery.lease.start();
+        let before = delivery.lease.start();
+        if before == Stage::GivenBack {
+            return;
+        }
         match delivery.queue.id.clone() {
             QueueId::Batch(_) => self.run_slot(delivery).await,
             QueueId::Jobs(queue) => {
                 let lease = Arc::clone(&delivery.lease);
                 let ending = tokio::select! {
-                    ending = self.run_job(queue, &delivery) => ending,
+                    ending = self.run_job(queue, &delivery, before == Stage::Resting) => ending,
                     () = lease.lost() => Ok(Ending::Leave),
                 };
                 match ending {
@@ -146,14 +148,25 @@ impl<H: Handle> Worker<H> {
         }
     }
 
-    async fn run_job(&self, queue: QueueName, delivery: &Delivery) -> Result<Ending, StoreError> {
+    async fn run_job(&self, queue: QueueName, delivery: &Delivery, rested: bool) -> Result<Ending, StoreError> {
         let porter = Porter { store: self.store.clone(), max_bytes: self.policy.max_bytes };
         let entry = &delivery.entry;
-        let admission = porter.admit(queue, &entry.id, entry.deliveries, entry.body.clone()).await?;
-        if let Admission::Run { accepted, .. } = &admission
-            && entry.deliveries > self.policy.max_deliveries
-        {
-            let sentence = format!("the job ended its daemon {} times", self.policy.max_deliveries);
+        let poisoned = entry.deliveries > self.policy.max_deliveries;
+        let sentence = format!("the job ended its daemon {} times", self.policy.max_deliveries);
+        if entry.deliveries > self.policy.max_deliveries + 1 {
+            // Already judging it ends the daemon: it dies unread, under its entry's name.
+            let unread = Accepted::unread(queue, &entry.id, &entry.body);
+            return self.end_dead(queue, &unread, DeadCode::Poisoned, &sentence).await;
+        }
+        let again = rested || entry.deliveries > 1;
+        let judged = AssertUnwindSafe(porter.admit(queue, &entry.id, again, entry.body.clone())).catch_unwind().await;
+        let Ok(admission) = judged else {
+            tracing::error!(%queue, entry = %entry.id, "judging a job panicked");
+            let unread = Accepted::unread(queue, &entry.id, &entry.body);
+            return self.end_dead(queue, &unread, DeadCode::Panicked, "judging the job panicked; see the log").await;
+        };
+        let admission = admission?;
+        if poisoned && let Admission::Run { accepted, .. } = &admission {
             return self.end_dead(queue, accepted, DeadCode::Poisoned, &sentence).await;
         }
         match admission {
@@ -246,199 +259,6 @@ impl<H: Handle> Worker<H> {
         Ok(())
     }
 
-    async fn retry(
-        &self,
-        queue: QueueName,
-        accepted: &Accepted,
-        code: &str,
-        sentence: &str,
-        at: Option<EpochMs>,
-    ) -> Result<Ending, StoreError> {
-        let Some(delay) = self.policy.retry.delay(accepted.attempt, rand::random()) else {
-            let sentence = format!("{sentence} (attempt {} of {})", accepted.attempt, self.policy.retry.max_attempts);
-            return self.end_dead(queue, accepted, DeadCode::AttemptsExhausted, &sentence).await;
-        };
-        let now = EpochMs(self.store.now_ms().await?);
-        let at = at.filter(|at| *at > now).unwrap_or_else(|| now.plus(delay));
-        let fields = [
-            ("attempt", accepted.attempt.next().to_string()),
-            ("error_code", code.to_owned()),
-            ("error", sentence.to_owned()),
-        ];
-        tracing::warn!(job = %accepted.id, attempt = %accepted.attempt, code, "job will be tried again");
-        self.delay(queue, accepted, "scheduled", at, &fields).await
-    }
-
-    /// Puts a job off: its payload moves into its hash, the alarm clock brings it back.
-    async fn delay(
-        &self,
-        queue: QueueName,
-        accepted: &Accepted,
-        state: &str,
-        at: EpochMs,
-        more: &[(&str, String)],
-    ) -> Result<Ending, StoreError> {
-        let now = self.store.now_ms().await?;
-        let mut fields = vec![
-            ("state", state.to_owned()),
-            ("queue", queue.to_string()),
-            ("campaign", accepted.campaign.clone()),
-            ("at", at.0.to_string()),
-            ("payload", String::from_utf8_lossy(&accepted.payload).into_owned()),
-            ("attempt", accepted.attempt.to_string()),
-        ];
-        if state == "parked" && self.store.job_field(accepted.id.as_str(), "parked_at").await?.is_none() {
-            fields.push(("parked_at", now.to_string()));
-        }
-        fields.extend(more.iter().map(|(f, v)| (*f, v.clone())));
-        if !self.store.write_job(accepted.id.as_str(), &accepted.entry, None, &[], &fields).await? {
-            return Ok(Ending::Leave);
-        }
-        self.store.arm(&format!("job|{queue}|{}", accepted.id), at.0).await?;
-        Ok(Ending::Settle)
-    }
-
-    async fn end_done(
-        &self,
-        queue: QueueName,
-        accepted: &Accepted,
-        result: &serde_json::Value,
-    ) -> Result<Ending, StoreError> {
-        let mut fields = vec![("result", result.to_string())];
-        if let Some(run) = result.get("run").and_then(serde_json::Value::as_str) {
-            fields.push(("run", run.to_owned()));
-        }
-        self.write_end(queue, accepted, "done", &fields).await
-    }
-
-    async fn end_dead(
-        &self,
-        queue: QueueName,
-        accepted: &Accepted,
-        code: DeadCode,
-        sentence: &str,
-    ) -> Result<Ending, StoreError> {
-        tracing::warn!(job = %accepted.id, code = code.as_str(), "job ended dead");
-        self.write_letter(Letters::Dead, queue, accepted, code.as_str(), sentence).await?;
-        let fields = [("error_code", code.as_str().to_owned()), ("error", sentence.to_owned())];
-        self.write_end(queue, accepted, "dead", &fields).await
-    }
-
-    async fn end_rejected(
-        &self,
-        queue: QueueName,
-        accepted: &Accepted,
-        code: RejectionCode,
-        sentence: &str,
-    ) -> Result<Ending, StoreError> {
-        tracing::info!(job = %accepted.id, code = code.as_str(), "job rejected");
-        self.write_letter(Letters::Rejected, queue, accepted, code.as_str(), sentence).await?;
-        let fields = [("error_code", code.as_str().to_owned()), ("error", sentence.to_owned())];
-        if accepted.written {
-            return self.write_end(queue, accepted, "rejected", &fields).await;
-        }
-        let now = self.store.now_ms().await?;
-        let mut all = vec![
-            ("state", "rejected".to_owned()),
-            ("queue", queue.to_string()),
-            ("campaign", accepted.campaign.clone()),
-            ("finished_at", now.to_string()),
-        ];
-        all.extend(fields);
-        self.store.refuse_job(accepted.id.as_str(), self.retention(accepted), &all).await?;
-        self.tell(accepted, queue, "rejected", code.as_str(), now).await?;
-        Ok(Ending::Settle)
-    }
-
-    async fn write_letter(
-        &self,
-        which: Letters,
-        queue: QueueName,
-        accepted: &Accepted,
-        code: &str,
-        sentence: &str,
-    ) -> Result<(), StoreError> {
-        let mut letter = Letter::about(
-            queue.as_str(),
-            accepted.id.as_str(),
-            code,
-            sentence,
-            &accepted.payload,
-            self.policy.max_bytes,
-        );
-        letter.at = self.store.now_ms().await?;
-        self.store.write_letters(which, &[letter]).await
-    }
-
-    async fn write_end(
-        &self,
-        queue: QueueName,
-        accepted: &Accepted,
-        state: &'static str,
-        more: &[(&str, String)],
-    ) -> Result<Ending, StoreError> {
-        let now = self.store.now_ms().await?;
-        let mut fields = vec![
-            ("state", state.to_owned()),
-            ("queue", queue.to_string()),
-            ("campaign", accepted.campaign.clone()),
-            ("attempt", accepted.attempt.to_string()),
-            ("finished_at", now.to_string()),
-        ];
-        fields.extend(more.iter().map(|(f, v)| (*f, v.clone())));
-        let ttl = Some(self.retention(accepted));
-        let delete: &[&str] = if accepted.written { &["payload", "at"] } else { &[] };
-        if !self.store.write_job(accepted.id.as_str(), &accepted.entry, ttl, delete, &fields).await? {
-            return Ok(Ending::Leave);
-        }
-        let code = more.iter().find(|(f, _)| *f == "error_code").map_or("", |(_, v)| v.as_str());
-        self.tell(accepted, queue, state, code, now).await?;
-        self.metrics.job_ended(queue, state);
-        if accepted.named && state != "rejected" {
-            self.wake_waiters(accepted, now).await?;
-        }
-        Ok(Ending::Settle)
-    }
-
-    async fn tell(
-        &self,
-        job: &Accepted,
-        queue: QueueName,
-        state: &str,
-        code: &str,
-        now: i64,
-    ) -> Result<(), StoreError> {
-        let mut event = serde_json::json!({
-            "event": format!("{}/{state}", job.entry), "type": "job", "job": job.id.as_str(),
-            "queue": queue.as_str(), "state": state, "at": now,
-        });
-        if let Some(fields) = event.as_object_mut() {
-            for (name, value) in [("campaign", job.campaign.as_str()), ("code", code)] {
-                if !value.is_empty() {
-                    fields.insert(name.to_owned(), value.into());
-                }
-            }
-        }
-        let events: Vec<Event> = Event::of(&event.to_string()).into_iter().collect();
-        self.store.publish(&events).await
-    }
-
-    async fn wake_waiters(&self, accepted: &Accepted, now: i64) -> Result<(), StoreError> {
-        loop {
-            let waiters = self.store.take_waiters(accepted.id.as_str()).await?;
-            if waiters.is_empty() {
-                return Ok(());
-            }
-            for waiter in waiters {
-                self.store.arm(&format!("job|{waiter}"), now).await?;
-            }
-        }
-    }
-
-    fn retention(&self, accepted: &Accepted) -> Duration {
-        if accepted.named { self.policy.retention_with_id } else { self.policy.retention }
-    }
-
     fn settle(&self, delivery: Delivery, successor: Option<String>) {
         // The settler outlives the workers; without it the entry stays pending, which is safe.
         let _ = self.settles.send(Settle::new(delivery, successor));
@@ -449,8 +269,8 @@ impl<H: Handle> Worker<H> {
     }
 
     async fn give_back(&self, delivery: &Delivery) {
-        let ids = [delivery.entry.id.clone()];
-        if let Err(error) = self.store.give_back_entries(&delivery.queue.name, &self.incarnation, &ids).await {
+        let entry = [(delivery.entry.id.clone(), true)];
+        if let Err(error) = self.store.give_back_entries(&delivery.queue.name, &self.incarnation, &entry).await {
             tracing::warn!(queue = %delivery.queue.name, %error, "not given back: its lease will end");
         }
         self.forget(delivery);
@@ -458,8 +278,8 @@ impl<H: Handle> Worker<H> {
 
     /// Keeps an entry in hand, without a permit, and lets it run again later.
     fn snooze(&self, delivery: Delivery, rest: Duration) {
-        let Delivery { queue, entry, lease, permit, suspect } = delivery;
-        drop((permit, suspect));
+        let Delivery { queue, entry, lease, permit } = delivery;
+        drop(permit);
         lease.rest();
         let (deliveries, drain) = (self.deliveries.clone(), self.drain.clone());
         self.tracker.spawn(async move {
@@ -472,7 +292,7 @@ impl<H: Handle> Worker<H> {
                 permit = Arc::clone(&queue.permits).acquire_owned() => permit,
             };
             if let Ok(permit) = permit {
-                let _ = deliveries.send(Delivery { queue, entry, lease, permit, suspect: None });
+                let _ = deliveries.send(Delivery { queue, entry, lease, permit });
             }
         });
     }
@@ -483,17 +303,4 @@ pub async fn wake_run(store: &Store, campaign: &str, run: &str) -> Result<(), St
     let (channel, slots) = store.arm_slots(campaign, run, None).await?;
     let texts: Vec<String> = slots.iter().map(ToString::to_string).collect();
     store.add_entries(&QueueId::Batch(channel).name(), "slot", &texts).await
-}
-
-/// How an entry in hand ends.
-#[derive(Debug, PartialEq, Eq)]
-enum Ending {
-    /// Acknowledge and delete it.
-    Settle,
-    /// Give it back uncounted.
-    GiveBack,
-    /// The same again, after a rest.
-    Rest,
-    /// It is another daemon's now.
-    Leave,
 }

@@ -9,9 +9,6 @@ use redis::cmd;
 
 use super::{Answer, Store, StoreError, keys::index_shard, scripts};
 
-/// Refused rows kept with their text; all are counted.
-pub const ERRORS_KEPT: u32 = 10_000;
-
 /// Runs of a campaign that one action looks at.
 const RUNS_LOOKED_AT: u32 = 10_000;
 
@@ -66,6 +63,8 @@ pub struct Slice {
     pub orders: Vec<(u64, String)>,
     /// Code and JSON of each refused row.
     pub refused: Vec<(&'static str, String)>,
+    /// Refused rows that the campaign keeps with their text; all are counted.
+    pub errors_kept: u64,
 }
 
 /// What came of an action.
@@ -170,6 +169,9 @@ impl Store {
 
     /// Writes short codes; returns, for each, the order that holds it.
     pub async fn link_orders(&self, links: &[(String, String, String)]) -> Result<Vec<String>, StoreError> {
+        if links.is_empty() {
+            return Ok(Vec::new());
+        }
         // HSETNX and HGET side by side: one round trip tells whose each code is.
         let mut pipeline = redis::pipe();
         for (first3, rest, target) in links {
@@ -195,7 +197,7 @@ impl Store {
             .arg(&slice.checkpoint)
             .arg(last)
             .arg(first)
-            .arg(ERRORS_KEPT)
+            .arg(slice.errors_kept)
             .arg(slice.orders.len());
         for (number, json) in &slice.orders {
             call.push(number);

@@ -176,6 +176,10 @@ impl Connection {
 
     /// Several commands in one go, not atomic: whoever needs atomicity writes a script.
     pub async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, StoreError> {
+        // Nothing asked is nothing answered; the client would call it an error.
+        if pipeline.is_empty() {
+            return Ok(redis::from_redis_value(redis::Value::Array(Vec::new())).map_err(RedisError::from)?);
+        }
         let (generation, mut connection) = self.open().await?;
         let answer = pipeline.query_async(&mut connection).await;
         self.check(generation, answer).await

@@ -181,9 +181,19 @@ impl Store {
         call.run(&self.connection).await
     }
 
-    /// Gives entries back uncounted, for any daemon to take at once.
-    pub async fn give_back_entries(&self, queue: &str, consumer: &str, ids: &[String]) -> Result<u64, StoreError> {
-        scripts::GIVE_BACK.call(&[&self.keys.jobs(queue)]).arg(GROUP).arg(consumer).arg(ids).run(&self.connection).await
+    /// Gives entries back for any daemon to take at once; of those marked `true` this delivery is taken off.
+    pub async fn give_back_entries(
+        &self,
+        queue: &str,
+        consumer: &str,
+        entries: &[(String, bool)],
+    ) -> Result<u64, StoreError> {
+        let mut call = scripts::GIVE_BACK.call(&[&self.keys.jobs(queue)]).arg(GROUP).arg(consumer);
+        for (id, counted) in entries {
+            call.push(id);
+            call.push(if *counted { "c" } else { "" });
+        }
+        call.run(&self.connection).await
     }
 
     /// Whether an entry is still in its stream.
@@ -232,18 +242,13 @@ impl Store {
         Ok((slots, next))
     }
 
-    /// Removes a consumer that has nothing pending (one that has would lose it for ever).
-    pub async fn remove_consumer(&self, queue: &str, consumer: &str) -> Result<(), StoreError> {
-        let key = self.keys.jobs(queue);
-        let mut pending = cmd("XPENDING");
-        pending.arg(&key).arg(GROUP).arg("-").arg("+").arg(1).arg(consumer);
-        let found: Vec<redis::Value> = self.connection.query(&pending).await?;
-        if found.is_empty() {
-            let mut delete = cmd("XGROUP");
-            delete.arg("DELCONSUMER").arg(&key).arg(GROUP).arg(consumer);
-            self.connection.query::<()>(&delete).await?;
+    /// Removes a consumer that has nothing pending (one that has would lose it for ever). Returns whether it is gone.
+    pub async fn remove_consumer(&self, queue: &str, consumer: &str) -> Result<bool, StoreError> {
+        let call = scripts::REMOVE_CONSUMER.call(&[&self.keys.jobs(queue)]).arg(GROUP).arg(consumer);
+        match call.run::<u8>(&self.connection).await {
+            Err(StoreError::Refused(reason)) if reason.contains("NOGROUP") => Ok(true),
+            gone => Ok(gone? == 1),
         }
-        Ok(())
     }
 
     /// Sets an alarm, or moves one that is later or is just being worked off.

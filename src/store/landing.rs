@@ -15,15 +15,11 @@ use super::{
     scripts,
 };
 
-/// The cell that a claim wrote.
-fn claimed_cell(record: &Record, fence: u64) -> String {
-    format!("c,{},{},{fence},{}", record.attempt, record.claimed_at_ms, record.key_attempt)
-}
-
-/// The cell of an outcome.
+/// The cell of an outcome. Where there is no provider's id, who asks again must know the key that was used.
 fn final_cell(record: &Record) -> String {
-    let Record { state, attempt, at_ms, reason, provider_id, .. } = record;
-    format!("{},{attempt},{at_ms},{reason},{provider_id}", state.letter())
+    let Record { state, attempt, at_ms, reason, .. } = record;
+    let id = if *state == DeliveryState::Unknown { record.key_mark() } else { record.provider_id.clone() };
+    format!("{},{attempt},{at_ms},{reason},{id}", state.letter())
 }
 
 /// Events as one JSON array; empty for none.
@@ -42,7 +38,7 @@ fn array<'a>(events: impl Iterator<Item = &'a Event>) -> String {
 impl Store {
     /// Records final outcomes of our own claims, all of them or none. `None`: one of the recipients does
     /// not read as it was claimed, and nothing was written.
-    pub async fn land(&self, slot: &SlotRef, fence: u64, records: &[Record]) -> Result<Option<Recorded>, StoreError> {
+    pub async fn land(&self, slot: &SlotRef, records: &[Record]) -> Result<Option<Recorded>, StoreError> {
         let mut states: BTreeMap<&str, usize> = BTreeMap::new();
         let mut pages: BTreeMap<u64, Vec<&Record>> = BTreeMap::new();
         for record in records {
@@ -65,7 +61,7 @@ impl Store {
                 call.push(record.ordinal % LEDGER_PAGE);
             }
             for record in &records {
-                call.push(claimed_cell(record, fence));
+                call.push(&record.cell);
             }
             for record in &records {
                 call.push(record.ordinal % LEDGER_PAGE);
@@ -82,6 +78,11 @@ impl Store {
 }
 
 impl Record {
+    /// The attempt of its idempotency key, with `?` when an attempt under it may have been accepted.
+    pub fn key_mark(&self) -> String {
+        format!("{}{}", self.key_attempt, if self.doubt { "?" } else { "" })
+    }
+
     /// Whether it is an end: nothing is due again.
     pub fn is_final(&self) -> bool {
         self.due_in.is_none() && self.state != DeliveryState::Queued && self.state != DeliveryState::Retry
@@ -93,22 +94,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cells_read_as_the_scripts_write_them() {
-        let record = Record {
+    fn a_cell_of_an_unknown_outcome_names_the_key_that_was_used() {
+        let sent = Record {
             ordinal: 130,
             state: DeliveryState::Sent,
             attempt: 2,
             key_attempt: 1,
-            claimed_at_ms: 1_763_719_200_000,
+            doubt: true,
+            cell: "c,2,1763719200000,7,1".to_owned(),
             at_ms: 1_763_719_200_123,
             reason: String::new(),
             provider_id: "sb-1".to_owned(),
             due_in: None,
             event: None,
         };
-        assert_eq!(claimed_cell(&record, 7), "c,2,1763719200000,7,1");
-        assert_eq!(final_cell(&record), "s,2,1763719200123,,sb-1");
-        assert!(record.is_final());
+        assert_eq!(final_cell(&sent), "s,2,1763719200123,,sb-1");
+        let unknown = Record { state: DeliveryState::Unknown, provider_id: String::new(), ..sent };
+        assert_eq!(final_cell(&unknown), "n,2,1763719200123,,1?");
+        assert!(unknown.is_final());
     }
 
     #[test]

@@ -16,6 +16,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::runs::SlotRef;
 
+/// How far the work on an entry in hand is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// No work on it began.
+    Waiting,
+    /// Work is under way.
+    Running,
+    /// It was begun, and rests until it is tried again.
+    Resting,
+    /// Any daemon may take it: no work may begin here any more.
+    GivenBack,
+}
+
 /// An entry in hand.
 #[derive(Debug)]
 pub struct Lease {
@@ -24,16 +37,18 @@ pub struct Lease {
     /// Set when the entry turned out to belong to another daemon.
     lost: CancellationToken,
     progress: AtomicBool,
-    started: AtomicBool,
+    counted: AtomicBool,
+    stage: Mutex<Stage>,
 }
 
 impl Lease {
-    fn new() -> Self {
+    fn new(counted: bool) -> Self {
         Self {
             since: Instant::now(),
             lost: CancellationToken::new(),
             progress: AtomicBool::new(false),
-            started: AtomicBool::new(false),
+            counted: AtomicBool::new(counted),
+            stage: Mutex::new(Stage::Waiting),
         }
     }
 
@@ -57,14 +72,34 @@ impl Lease {
         self.progress.store(true, Ordering::Relaxed);
     }
 
-    /// Notes that the entry rests: at a drain it is given back.
-    pub fn rest(&self) {
-        self.started.store(false, Ordering::Relaxed);
+    /// Notes that this delivery is counted in Redis: whoever gives the entry back takes one off.
+    pub fn count(&self) {
+        self.counted.store(true, Ordering::Relaxed);
     }
 
-    /// Notes that work began; an entry that never began is given back uncounted at a drain.
-    pub fn start(&self) {
-        self.started.store(true, Ordering::Relaxed);
+    /// Notes that the entry rests: at a drain it is given back.
+    pub fn rest(&self) {
+        *locked(&self.stage) = Stage::Resting;
+    }
+
+    /// Begins the work and returns the stage before. [`Stage::GivenBack`]: too late, leave it alone.
+    pub fn start(&self) -> Stage {
+        let mut stage = locked(&self.stage);
+        let before = *stage;
+        if before != Stage::GivenBack {
+            *stage = Stage::Running;
+        }
+        before
+    }
+
+    /// Gives the entry back unless work is under way.
+    fn give_back(&self) -> bool {
+        let mut stage = locked(&self.stage);
+        if *stage == Stage::Running {
+            return false;
+        }
+        *stage = Stage::GivenBack;
+        true
     }
 }
 
@@ -103,9 +138,18 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Registry {
-    /// Takes note of an entry that came into our hands.
+    /// Takes note of an entry that was read: Redis counted the delivery.
     pub fn add(&self, queue: &Arc<str>, id: &str) -> Arc<Lease> {
-        let lease = Arc::new(Lease::new());
+        self.insert(queue, id, Lease::new(true))
+    }
+
+    /// Takes note of an entry that was adopted: its delivery counts when it starts.
+    pub fn adopt(&self, queue: &Arc<str>, id: &str) -> Arc<Lease> {
+        self.insert(queue, id, Lease::new(false))
+    }
+
+    fn insert(&self, queue: &Arc<str>, id: &str, lease: Lease) -> Arc<Lease> {
+        let lease = Arc::new(lease);
         locked(&self.entries).insert((Arc::clone(queue), id.to_owned()), Arc::clone(&lease));
         lease
     }
@@ -130,15 +174,16 @@ impl Registry {
         self.len() == 0
     }
 
-    /// Takes out the entries on which no work began, by queue.
-    pub fn take_unstarted(&self) -> HashMap<Arc<str>, Vec<String>> {
-        let mut by_queue: HashMap<Arc<str>, Vec<String>> = HashMap::new();
+    /// Takes out the entries on which no work is under way, by queue, with whether their delivery is counted.
+    pub fn take_unstarted(&self) -> HashMap<Arc<str>, Vec<(String, bool)>> {
+        let mut by_queue: HashMap<Arc<str>, Vec<_>> = HashMap::new();
         locked(&self.entries).retain(|(queue, id), lease| {
-            let started = lease.started.load(Ordering::Relaxed);
-            if !started {
-                by_queue.entry(Arc::clone(queue)).or_default().push(id.clone());
+            let given = lease.give_back();
+            if given {
+                let item = (id.clone(), lease.counted.load(Ordering::Relaxed));
+                by_queue.entry(Arc::clone(queue)).or_default().push(item);
             }
-            started
+            !given
         });
         by_queue
     }
@@ -186,8 +231,41 @@ mod tests {
         registry.add(&queue, "1-0").start();
         registry.add(&queue, "2-0");
         let unstarted = registry.take_unstarted();
-        assert_eq!(unstarted.get(&queue), Some(&vec!["2-0".to_owned()]));
+        assert_eq!(unstarted.get(&queue), Some(&vec![("2-0".to_owned(), true)]));
         assert!(registry.has(&queue, "1-0"));
         assert!(!registry.has(&queue, "2-0"));
+    }
+
+    #[test]
+    fn work_does_not_begin_on_an_entry_that_was_given_back() {
+        let registry = Registry::default();
+        let queue: Arc<str> = "generate".into();
+        let lease = registry.add(&queue, "1-0");
+        registry.take_unstarted();
+        assert_eq!(lease.start(), Stage::GivenBack);
+    }
+
+    #[test]
+    fn an_entry_that_rests_is_given_back_and_knows_that_it_was_begun() {
+        let registry = Registry::default();
+        let queue: Arc<str> = "generate".into();
+        let lease = registry.add(&queue, "1-0");
+        assert_eq!(lease.start(), Stage::Waiting);
+        lease.rest();
+        assert_eq!(lease.start(), Stage::Resting);
+        assert!(registry.take_unstarted().is_empty());
+        lease.rest();
+        assert_eq!(registry.take_unstarted().len(), 1);
+    }
+
+    #[test]
+    fn an_adopted_entry_is_counted_when_it_starts() {
+        let registry = Registry::default();
+        let queue: Arc<str> = "generate".into();
+        registry.adopt(&queue, "1-0");
+        registry.adopt(&queue, "2-0").count();
+        let mut unstarted = registry.take_unstarted().remove(&queue).unwrap();
+        unstarted.sort();
+        assert_eq!(unstarted, [("1-0".to_owned(), false), ("2-0".to_owned(), true)]);
     }
 }

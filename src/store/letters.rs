@@ -58,7 +58,7 @@ impl Letter {
 
     /// Whether the whole payload was kept, so that it can be replayed.
     pub fn is_whole(&self) -> bool {
-        self.payload.len() as u64 == self.payload_bytes
+        digest(self.payload.as_bytes()) == self.digest
     }
 }
 

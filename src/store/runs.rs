@@ -90,8 +90,10 @@ pub struct Recipient {
     pub attempt: u32,
     /// The attempt whose idempotency key is used.
     pub key_attempt: u32,
-    /// When it was claimed (epoch ms), as its cell says.
-    pub claimed_at_ms: i64,
+    /// Whether an attempt under that key may have been accepted.
+    pub doubt: bool,
+    /// Its cell as the claim wrote it.
+    pub cell: String,
     /// Why it is not to be sent, or empty.
     pub skip: String,
     /// Its order as JSON.
@@ -99,15 +101,17 @@ pub struct Recipient {
 }
 
 impl Recipient {
-    /// Reads `<ordinal>,<attempt>,<attempt of its key>,<reason to skip it>`.
-    fn read(head: &str, claimed_at_ms: i64, order: String) -> Option<Self> {
+    /// Reads `<ordinal>,<attempt>,<attempt of its key>,<reason to skip it>` of a claim made with `fence`.
+    fn read(head: &str, claimed_at: &str, fence: u64, order: String) -> Option<Self> {
         let mut parts = head.splitn(4, ',');
+        let (ordinal, attempt, key, skip) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         Some(Self {
-            ordinal: parts.next()?.parse().ok()?,
-            attempt: parts.next()?.parse().ok()?,
-            key_attempt: parts.next()?.parse().ok()?,
-            claimed_at_ms,
-            skip: parts.next()?.to_owned(),
+            ordinal: ordinal.parse().ok()?,
+            attempt: attempt.parse().ok()?,
+            key_attempt: key.trim_end_matches('?').parse().ok()?,
+            doubt: key.ends_with('?'),
+            cell: format!("c,{attempt},{claimed_at},{fence},{key}"),
+            skip: skip.to_owned(),
             order,
         })
     }
@@ -159,8 +163,10 @@ pub struct Record {
     pub attempt: u32,
     /// The attempt whose idempotency key was used.
     pub key_attempt: u32,
-    /// When it was claimed (epoch ms).
-    pub claimed_at_ms: i64,
+    /// Whether an attempt under that key may have been accepted.
+    pub doubt: bool,
+    /// Its cell as it was claimed.
+    pub cell: String,
     /// When it came to its state (epoch ms).
     pub at_ms: i64,
     /// Reason or code, empty for none.
@@ -329,14 +335,14 @@ impl Store {
             _ => {}
         }
         let now_ms = answer.number()?;
-        let claimed_at_ms = answer.number()?;
+        let claimed_at = answer.text()?;
         let due = answer.text()?;
         let more = answer.text()? == "1";
         let mut recipients = Vec::with_capacity(request.count);
         while !answer.is_done() {
             let head = answer.text()?;
             recipients.push(
-                Recipient::read(&head, claimed_at_ms, answer.text()?)
+                Recipient::read(&head, &claimed_at, fence, answer.text()?)
                     .ok_or_else(|| StoreError::Refused(format!("a claim answered {head:?}")))?,
             );
         }
@@ -361,7 +367,7 @@ impl Store {
             call.push(record.ordinal);
             call.push(&*record.state.letter().encode_utf8(&mut letter));
             call.push(record.attempt);
-            call.push(record.key_attempt);
+            call.push(record.key_mark());
             call.push(&record.reason);
             call.push(&record.provider_id);
             match record.due_in {

@@ -27,6 +27,7 @@ plain!(RENEW, "allow-oom", "renew");
 plain!(ADOPT, "allow-oom", "adopt");
 plain!(COUNT_DELIVERY, "allow-oom", "count_delivery");
 plain!(GIVE_BACK, "allow-oom", "give_back");
+plain!(REMOVE_CONSUMER, "allow-oom", "remove_consumer");
 plain!(ARM, "allow-oom", "arm");
 plain!(FIRE_ALARMS, "allow-oom", "fire_alarms");
 plain!(DISARM, "allow-oom", "disarm");

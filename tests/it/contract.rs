@@ -14,12 +14,8 @@ use serde_json::{Value, json};
 
 /// Codes that no job alone brings about: they need a full or restarted store, another configuration, or a file that
 /// changes or cannot be read.
-const WITHOUT_EXAMPLE: [RejectionCode; 4] = [
-    RejectionCode::CurrencyNotAllowed,
-    RejectionCode::SourceUnreadable,
-    RejectionCode::SourceChanged,
-    RejectionCode::StoreFull,
-];
+const WITHOUT_EXAMPLE: [RejectionCode; 3] =
+    [RejectionCode::CurrencyNotAllowed, RejectionCode::SourceUnreadable, RejectionCode::SourceChanged];
 
 fn jobs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("jobs")

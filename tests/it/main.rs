@@ -10,6 +10,10 @@
 
 mod contract;
 mod demo_files;
+mod generate;
+mod generate;
 mod layers;
+mod queue;
+mod sending;
 mod support;
 mod support_works;

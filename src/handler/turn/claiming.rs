@@ -25,8 +25,8 @@ use super::{
 /// Recipients claimed by one script.
 const CLAIM_AT_ONCE: usize = 128;
 
-/// Company for a permit is waited for no longer than an outcome waits to be recorded.
-const COMPANY_WITHIN: Duration = Duration::from_millis(3);
+/// Company for a permit is waited for so long: a few times what recording a group takes.
+const COMPANY_WITHIN: Duration = Duration::from_millis(10);
 
 /// A claim that a full rate makes wait longer ends the turn instead.
 const WAIT_IN_TURN: Duration = Duration::from_millis(500);

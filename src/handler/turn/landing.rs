@@ -4,6 +4,7 @@
 //! with backoff while attempts and the order's life allow, else `failed`; throttled and denied are
 //! released, because they are about us and not about the recipient; permanent is `failed`; ambiguous
 //! is asked again under the same key by an idempotent channel, else `unknown` or as `on_unknown` says.
+//! Once an attempt may have been accepted, only an answer under its key ends the doubt.
 
 use std::time::Duration;
 
@@ -71,6 +72,8 @@ impl Rules<'_> {
         match landing {
             Landing::Sent { provider_id } => Verdict::end(DeliveryState::Sent, "", provider_id),
             Landing::Released => Verdict::wait(DeliveryState::Queued, "released", Duration::ZERO),
+            // Not tried this time; an earlier attempt may have been accepted all the same.
+            Landing::Unsent(Unsent::Skipped(reason) | Unsent::Failed(reason)) if who.doubt => self.unknown(reason),
             Landing::Unsent(Unsent::Skipped(reason)) => Verdict::end(DeliveryState::Skipped, reason, ""),
             Landing::Unsent(Unsent::Failed(reason)) => Verdict::end(DeliveryState::Failed, reason, ""),
             Landing::Failed(failure) => self.judge_failure(who, failure, jitter),
@@ -86,18 +89,33 @@ impl Rules<'_> {
                 Verdict::wait(DeliveryState::Queued, code, after.unwrap_or(Duration::from_secs(1)))
             }
             Failure::Denied { .. } => Verdict::wait(DeliveryState::Queued, code, Duration::ZERO),
-            Failure::Transient { .. } => {
-                self.again(who, failure, jitter).unwrap_or_else(|| Verdict::end(DeliveryState::Failed, code, ""))
-            }
+            Failure::Transient { .. } => self.again(who, failure, jitter).unwrap_or_else(|| {
+                if self.may_be_accepted(who, failure) {
+                    self.unknown(code)
+                } else {
+                    Verdict::end(DeliveryState::Failed, code, "")
+                }
+            }),
             Failure::Ambiguous { .. } => {
                 // The same key again: whatever the provider did the first time, it does not do twice.
                 let asked = Failure::transient(code.to_owned());
                 let again = if self.settings.idempotent { self.again(who, &asked, jitter) } else { None };
-                again.unwrap_or_else(|| match self.settings.on_unknown {
-                    OnUnknown::Fail => Verdict::end(DeliveryState::Failed, code, ""),
-                    OnUnknown::Keep | OnUnknown::Resend => Verdict::end(DeliveryState::Unknown, code, ""),
-                })
+                again.unwrap_or_else(|| self.unknown(code))
             }
+        }
+    }
+
+    /// Whether this attempt, or an earlier one under the same key, may have been accepted. A 5xx of an
+    /// idempotent provider is tried again, but it is no proof that nothing was sent.
+    fn may_be_accepted(&self, who: &Who, failure: &Failure) -> bool {
+        let server_error = self.settings.idempotent && failure.code().starts_with("server_error");
+        who.doubt || server_error || matches!(failure, Failure::Ambiguous { .. })
+    }
+
+    fn unknown(&self, code: &str) -> Verdict {
+        match self.settings.on_unknown {
+            OnUnknown::Fail => Verdict::end(DeliveryState::Failed, code, ""),
+            OnUnknown::Keep | OnUnknown::Resend => Verdict::end(DeliveryState::Unknown, code, ""),
         }
     }
 
@@ -181,12 +199,17 @@ pub fn record(campaign: &str, run: &str, who: &Who, landing: &Landing, rules: &R
         let json = serde_json::to_string(&event).unwrap_or_default();
         Event { id, kind: KIND.into(), json }
     });
+    let doubt = match landing {
+        Landing::Failed(failure) => rules.may_be_accepted(who, failure),
+        Landing::Sent { .. } | Landing::Released | Landing::Unsent(_) => who.doubt,
+    };
     Record {
         ordinal: who.ordinal,
         state: verdict.state,
         attempt: who.attempt,
         key_attempt: who.key_attempt,
-        claimed_at_ms: who.claimed_at_ms,
+        doubt,
+        cell: who.cell.clone(),
         at_ms: rules.now.0,
         reason: verdict.reason,
         provider_id: verdict.provider_id,
@@ -208,8 +231,9 @@ pub async fn recover(turn: &Turn, in_doubt: Vec<InDoubt>) -> Result<(), StoreErr
             ordinal: left.ordinal,
             attempt: cell.attempt,
             // While it was sending, the cell held the attempt of its key in the provider's place.
-            key_attempt: cell.provider_id.parse().unwrap_or(cell.attempt),
-            claimed_at_ms: cell.at.0,
+            key_attempt: cell.provider_id.trim_end_matches('?').parse().unwrap_or(cell.attempt),
+            doubt: true,
+            cell: left.cell.clone(),
             key: order.as_ref().map(|o| o.key.clone()).unwrap_or_default(),
             reference: order.as_ref().map(|o| o.reference.clone()).unwrap_or_default(),
             masked: order

@@ -27,7 +27,7 @@ use crate::{
     store::{
         StoreError,
         leases::Lease,
-        runs::{SlotRef, Take},
+        runs::{InDoubt, SlotRef, Take},
     },
 };
 
@@ -74,17 +74,22 @@ async fn turn(ctx: &Arc<Context>, slot: &SlotRef, lease: &Arc<Lease>) -> Result<
         lost,
         until: Instant::now() + CLAIMS_FOR,
     };
-    if !in_doubt.is_empty() {
-        tracing::warn!(%slot, recipients = in_doubt.len(), "a dead owner left recipients in flight");
-        recover(&turn, in_doubt).await?;
-    }
-    let end = turn.work().await;
-    let outcome = turn.leave(end).await;
+    let outcome = turn.run(in_doubt).await;
     ctx.registry.remove_slot(slot, fence);
     outcome
 }
 
 impl Turn {
+    /// What a dead owner left comes first.
+    async fn run(&self, in_doubt: Vec<InDoubt>) -> Result<Outcome, StoreError> {
+        if !in_doubt.is_empty() {
+            tracing::warn!(slot = %self.slot, recipients = in_doubt.len(), "a dead owner left recipients in flight");
+            recover(self, in_doubt).await?;
+        }
+        let end = self.work().await;
+        self.leave(end).await
+    }
+
     /// Frees the slot and says how its entry goes on.
     async fn leave(&self, end: End) -> Result<Outcome, StoreError> {
         let (goes_on, outcome) = match end {

@@ -23,8 +23,10 @@ pub struct Who {
     pub attempt: u32,
     /// The attempt whose idempotency key is used.
     pub key_attempt: u32,
-    /// When it was claimed (epoch ms).
-    pub claimed_at_ms: i64,
+    /// Whether an attempt under that key may have been accepted.
+    pub doubt: bool,
+    /// Its ledger cell as it was claimed.
+    pub cell: String,
     /// The row's key.
     pub key: String,
     /// The order's reference.
@@ -72,7 +74,8 @@ pub fn prepare(
         ordinal: recipient.ordinal,
         attempt: recipient.attempt,
         key_attempt: recipient.key_attempt,
-        claimed_at_ms: recipient.claimed_at_ms,
+        doubt: recipient.doubt,
+        cell: recipient.cell.clone(),
         key: String::new(),
         reference: String::new(),
         masked: String::new(),

@@ -36,7 +36,7 @@ impl Turn {
             if records.is_empty() {
                 return Ok(());
             }
-            if let Some(recorded) = self.ctx.store.land(&self.slot, self.fence, records).await? {
+            if let Some(recorded) = self.ctx.store.land(&self.slot, records).await? {
                 self.recorded(records, recorded);
                 return Ok(());
             }

@@ -73,7 +73,7 @@ else
       return { 'wrong', state }
     end
     redis.call('HSET', campaign_key, 'state', 'cancelled', 'cancelled_at', int(now))
-    redis.call('HDEL', campaign_key, 'paused_from')
+    redis.call('HDEL', campaign_key, 'paused_from', 'paused_by')
     for _, run in ipairs(runs) do
       cancel_run(run)
     end
@@ -91,6 +91,12 @@ else
       return { 'wrong', state }
     end
     local back = redis.call('HGET', campaign_key, 'paused_from') or 'running'
+    local c = redis.call('HMGET', campaign_key, 'running_runs', 'generating')
+    if back == 'running' and #runs > 0 and tonumber(c[1] or '0') <= 0 and not c[2] then
+      -- What was in flight when it was paused ended the last run meanwhile.
+      back = 'delivered'
+      redis.call('HSET', campaign_key, 'delivered_at', int(now))
+    end
     redis.call('HSET', campaign_key, 'state', back)
     redis.call('HDEL', campaign_key, 'paused_from', 'paused_by')
     say('campaign', '', back)

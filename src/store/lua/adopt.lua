@@ -22,7 +22,7 @@ local function take(pending)
         end
       end
       found[#found + 1] = id
-      found[#found + 1] = count
+      found[#found + 1] = tostring(count)
       found[#found + 1] = name
       found[#found + 1] = value
     end

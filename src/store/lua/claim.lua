@@ -5,7 +5,8 @@
 -- life of an order in ms, ARGV[10] batch size
 -- Returns one of {'lost'}, {'stop', why} (paused, cancelled, ended), or
 -- {'claimed', now, time of the claim, next retry due or '', '1' if ordinals remain, then pairs:
---  '<ordinal>,<attempt>,<attempt of its idempotency key>,<reason to skip it or nothing>', order JSON}
+--  '<ordinal>,<attempt>,<attempt of its idempotency key>,<reason to skip it or nothing>', order JSON};
+--  the key's attempt ends with '?' when an attempt under it may have been accepted
 -- The same nonce again (its reply was lost) returns the same recipients.
 local run, k, fence, me = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local run_key = base .. 'run:' .. run
@@ -41,7 +42,7 @@ local function claim_tried(n)
   local page, field = page_of(run_key, n), int(n % PAGE)
   local cell = redis.call('HGET', page, field) or ''
   local letter, attempt, rest = cell:match('^(%a),(%d+),%d+,(.*)$')
-  local key_attempt = (rest or ''):match(',(%d+)$')
+  local key_attempt = (rest or ''):match(',(%d+%??)$')
   if again and letter ~= 'c' then
     return
   elseif not again then

@@ -3,7 +3,7 @@
 -- KEYS[1] campaign
 -- ARGV[1] run, ARGV[2] fence of the claims, ARGV[3] 'h' (we hold the claims) or 't' (we took over the
 -- slot of a dead owner: claims below our fence), then eights: ordinal, letter, attempt, attempt of
--- the idempotency key, reason, provider id, wait in ms until
+-- the idempotency key (with '?' when an attempt under it may have been accepted), reason, provider id, wait in ms until
 -- it is due again or '', event JSON or ''
 -- Returns {outbox entry id or '', events the script added or '', then indexes (from 0) of outcomes
 -- that were not applied, because the recipient has moved on}.
@@ -58,13 +58,17 @@ for page, p in pairs(pages) do
       if letter == 'q' then
         -- Released: certainly not sent, so the attempt does not count.
         local kept = attempt - 1
-        local key = tonumber(key_attempt) <= kept and key_attempt or '0'
+        local key = tonumber(key_attempt:match('^%d+')) <= kept and key_attempt or '0'
         sets[#sets + 1] = p.fields[j]
         sets[#sets + 1] = 'q,' .. int(kept) .. ',' .. int(now) .. ',' .. reason .. ',' .. key
       elseif letter == 'r' then
         sets[#sets + 1] = p.fields[j]
         sets[#sets + 1] = 'r,' .. int(attempt) .. ',' .. int(now) .. ',' .. reason .. ',' .. key_attempt
       else
+        if letter == 'n' then
+          -- There is no provider's id; who asks again must know the key that was used.
+          provider_id = key_attempt
+        end
         sets[#sets + 1] = p.fields[j]
         sets[#sets + 1] = letter .. ',' .. int(attempt) .. ',' .. int(now) .. ',' .. reason .. ',' .. provider_id
       end

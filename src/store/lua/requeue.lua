@@ -23,12 +23,12 @@ for page = tonumber(ARGV[3]), tonumber(ARGV[4]) do
   local key = run_key .. ':ledger:' .. int(page)
   local cells = redis.call('HGETALL', key)
   for i = 1, #cells, 2 do
-    local letter, attempt = cells[i + 1]:match('^(%a),(%d+),')
+    local letter, attempt, rest = cells[i + 1]:match('^(%a),(%d+),%d+,(.*)$')
     if back[letter] then
       -- Asked again under the old key, an idempotent provider answers what it did the first time.
       local key_attempt = '0'
       if letter == 'n' and ARGV[5] == '1' then
-        key_attempt = attempt
+        key_attempt = (rest:match(',(%d+)%??$') or attempt) .. '?'
       end
       redis.call('HSET', key, cells[i], 'q,' .. attempt .. ',' .. int(now) .. ',operator,' .. key_attempt)
       redis.call('ZADD', run_key .. ':retry', int(now), int(page * PAGE + tonumber(cells[i])))

@@ -6,6 +6,9 @@
 #![allow(dead_code, reason = "each test uses the part it needs")]
 
 pub(crate) mod daemon;
+pub(crate) mod gate;
+pub(crate) mod ledger;
 pub(crate) mod provider;
 pub(crate) mod redis;
+pub(crate) mod scene;
 pub(crate) mod wait;

@@ -139,13 +139,15 @@ pub struct Writer<'a> {
     pub expiry: &'a Expiry,
     /// The campaign's currency.
     pub currency: Option<Currency>,
+    /// Refused rows kept with their text.
+    pub errors_kept: u64,
 }
 
 impl Writer<'_> {
     /// Writes one stretch and moves `progress` on. Returns the campaign's state.
     pub async fn write(&self, stretch: Stretch, progress: &mut Progress) -> Result<String, StoreError> {
         let now = EpochMs(self.store.now_ms().await?);
-        let mut slice = Slice::default();
+        let mut slice = Slice { errors_kept: self.errors_kept, ..Slice::default() };
         let mut good = Vec::with_capacity(stretch.rows.len());
         let mut keys = HashSet::with_capacity(stretch.rows.len());
         for judged in stretch.rows {

@@ -1,0 +1,200 @@
+//! `remesa channels`: which there are, whether they send, how much waits; pause and resume.
+//!
+//! Known are the channels of this configuration and those that daemons publish, which may have another.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clap::Subcommand;
+use redis::cmd;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::{
+    config::Config,
+    store::{Store, StoreError, system::SEEN},
+};
+
+use super::{
+    context::{Context, Globals},
+    control, format,
+    output::{self, Column, Rows},
+    view::ChannelState,
+};
+
+/// Examples of the group.
+pub const EXAMPLES: &str = "\
+Examples:
+  remesa channels
+  remesa channels pause sms-main
+  remesa channels resume sms-main";
+
+const PAUSE_EXAMPLES: &str = "Examples:\n  remesa channels pause sms-main";
+const RESUME_EXAMPLES: &str = "Examples:\n  remesa channels resume sms-main     also closes its breaker";
+
+/// Arguments of `remesa channels`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    format: output::Format,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Send nothing more over a channel, for all campaigns.
+    #[command(after_help = PAUSE_EXAMPLES)]
+    Pause(Named),
+    /// Take a pause back, the daemon's own included.
+    #[command(after_help = RESUME_EXAMPLES)]
+    Resume(Named),
+}
+
+#[derive(Debug, clap::Args)]
+struct Named {
+    /// The channel.
+    channel: String,
+    #[command(flatten)]
+    format: output::Format,
+}
+
+/// A channel as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChannelView {
+    /// Its name.
+    pub channel: String,
+    /// `open`, `paused`, `blocked`, `breaker`.
+    pub state: &'static str,
+    /// The same as a phrase.
+    pub shown: String,
+    /// Whether a daemon seen in the last ten minutes serves it.
+    pub served: bool,
+    /// Whether it is in this configuration.
+    pub configured: bool,
+    /// Its kind, where it is configured here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<&'static str>,
+    /// Message parts a second, where it is configured here; 0 = unlimited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_per_second: Option<u64>,
+}
+
+/// Runs the command.
+pub async fn run(globals: &Globals, args: Args) -> anyhow::Result<()> {
+    match args.action {
+        None => list(&globals.open().await?, args.format).await,
+        Some(Action::Pause(named)) => act(globals, "pause", "is paused", &named).await,
+        Some(Action::Resume(named)) => act(globals, "resume", "sends again", &named).await,
+    }
+}
+
+async fn act(globals: &Globals, action: &str, done: &str, named: &Named) -> anyhow::Result<()> {
+    let job = json!({ "action": action, "channel": named.channel });
+    control::run(globals, job, &format!("the channel {} {done}", named.channel), named.format).await
+}
+
+/// The channels of this configuration and those that daemons publish.
+pub async fn names(store: &Store, config: &Config) -> Result<Vec<String>, StoreError> {
+    let mut names: BTreeSet<String> = config.channels.keys().cloned().collect();
+    for (_, worker) in store.workers().await? {
+        names.extend(published(worker.get("channels").map_or("", String::as_str)));
+    }
+    // What daemons that are gone had waiting still waits.
+    let depth: Vec<String> = store.connection.query(cmd("HKEYS").arg(store.keys.depth())).await?;
+    names.extend(depth.iter().filter_map(|field| field.strip_suffix(":recipients")).map(str::to_owned));
+    Ok(names.into_iter().collect())
+}
+
+fn published(channels: &str) -> impl Iterator<Item = String> {
+    channels.split(',').filter(|name| !name.is_empty()).map(str::to_owned)
+}
+
+/// Each channel as it stands.
+pub async fn views(store: &Store, config: &Config, now_ms: i64) -> Result<Vec<ChannelView>, StoreError> {
+    let window_ms = i64::try_from(SEEN.as_millis()).unwrap_or(i64::MAX);
+    let mut views = Vec::new();
+    for channel in names(store, config).await? {
+        let hash = store.channel(&channel).await?;
+        let state = ChannelState::of(&hash, now_ms);
+        let seen_at = hash.get("seen_at").and_then(|at| at.parse::<i64>().ok());
+        let settings = config.channels.get(&channel);
+        views.push(ChannelView {
+            state: state.word(),
+            shown: state.to_string(),
+            served: seen_at.is_some_and(|at| now_ms.saturating_sub(at) < window_ms),
+            configured: settings.is_some(),
+            kind: settings.map(|settings| settings.kind.as_str()),
+            rate_per_second: settings.map(|settings| u64::from(settings.rate_per_second)),
+            channel,
+        });
+    }
+    Ok(views)
+}
+
+async fn list(context: &Context, shown: output::Format) -> anyhow::Result<()> {
+    let now_ms = context.store.now_ms().await?;
+    let views = views(&context.store, &context.config, now_ms).await?;
+    let depth = crate::queue::depth::measure(&context.store, &names(&context.store, &context.config).await?).await?;
+    if shown.json {
+        output::json(&with_waiting(&views, &depth.recipients)?)?;
+        return Ok(());
+    }
+    if views.is_empty() {
+        output::note("no channel is configured: define [channels.<name>] in the configuration");
+        return Ok(());
+    }
+    let mut rows = Rows::new(&[
+        Column::Text("CHANNEL"),
+        Column::Text("KIND"),
+        Column::Number("RATE"),
+        Column::Number("WAITING"),
+        Column::Text("SERVED"),
+        Column::Text("STATE"),
+    ]);
+    for view in views {
+        let rate = match view.rate_per_second {
+            None => "?".to_owned(),
+            Some(0) => "unlimited".to_owned(),
+            Some(rate) => format!("{}/s", format::count(rate)),
+        };
+        let waiting = depth.recipients.get(&view.channel).copied().unwrap_or(0);
+        let served = if view.served { "yes" } else { "no daemon" };
+        let kind = view.kind.unwrap_or("not in this configuration");
+        rows.add([view.channel, kind.to_owned(), rate, format::count(waiting), served.to_owned(), view.shown]);
+    }
+    rows.print()?;
+    Ok(())
+}
+
+fn with_waiting(
+    views: &[ChannelView],
+    waiting: &BTreeMap<String, u64>,
+) -> Result<Vec<serde_json::Value>, serde_json::Error> {
+    let each = views.iter().map(|view| {
+        let mut value = serde_json::to_value(view)?;
+        if let Some(fields) = value.as_object_mut() {
+            let waiting = waiting.get(&view.channel).copied().unwrap_or(0);
+            fields.insert("recipients_waiting".to_owned(), waiting.into());
+        }
+        Ok(value)
+    });
+    each.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cli::enqueue, job::QueueName};
+
+    #[test]
+    fn published_channels_are_a_list_that_may_be_empty() {
+        assert_eq!(published("a,b").collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(published("").count(), 0);
+    }
+
+    #[test]
+    fn pausing_a_channel_is_a_job_of_the_contract() {
+        let job = json!({ "action": "pause", "channel": "sms-main" });
+        assert!(enqueue::check(QueueName::Control, job.to_string().as_bytes()).is_ok());
+    }
+}

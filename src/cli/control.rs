@@ -1,0 +1,97 @@
+//! Commands to a daemon: a control job, and its answer.
+//!
+//! `remesa campaign pause` and the like are control jobs as any program writes them; the command waits
+//! for the end of its job and shows the refusal, if it is one. The job's id says who asked: it is what
+//! `paused_by` shows later.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use serde_json::{Value, json};
+
+use crate::{domain::name::JobId, job::QueueName};
+
+use super::{
+    context::Globals,
+    enqueue,
+    error::{Said, Usage},
+    follow::{self, JobEnd},
+    format, output,
+    progress::Progress,
+};
+
+/// A command that a daemon has not answered after this is left to its queue.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+/// Does `job` (a control job without its id) and prints `done`.
+pub async fn run(globals: &Globals, job: Value, done: &str, format: output::Format) -> anyhow::Result<()> {
+    let mut job = job;
+    let id = id(&who(), rand::random());
+    if let Some(fields) = job.as_object_mut() {
+        fields.insert("id".to_owned(), id.as_str().into());
+    }
+    let bytes = serde_json::to_vec(&job)?;
+    // A name that is none is an argument that is none.
+    let checked = enqueue::check(QueueName::Control, &bytes).map_err(|refused| Usage(refused.0.sentence))?;
+    let context = globals.open().await?;
+    context.need_daemon().await?;
+    let enqueued = enqueue::enqueue(&context, QueueName::Control, &bytes, checked.id).await?;
+    let mut progress = Progress::new(true);
+    let waited = tokio::time::timeout(ANSWER_WITHIN, follow::job(&context.store, &enqueued, &mut progress)).await;
+    let Ok(end) = waited else {
+        return Err(anyhow!(
+            "no answer yet: the command stays in the queue; follow it with `remesa job {}`",
+            enqueued.id
+        ));
+    };
+    print(&enqueued.id, &end.context("the command was enqueued")?, done, format)
+}
+
+fn print(id: &JobId, end: &JobEnd, done: &str, shown: output::Format) -> anyhow::Result<()> {
+    if shown.json {
+        output::json(&json!({ "id": id, "job": end }))?;
+        return if end.is_done() { Ok(()) } else { Err(Said.into()) };
+    }
+    if !end.is_done() {
+        let error = end.error.clone().unwrap_or_else(|| end.state.clone());
+        return Err(anyhow!("{}", error));
+    }
+    let result = end.result.as_ref();
+    let changed = result.and_then(|result| result.get("changed")).and_then(Value::as_bool);
+    output::line(if changed == Some(false) { format!("{done} (it was so already)") } else { done.to_owned() })?;
+    let count = |field: &str| result.and_then(|result| result.get(field)).and_then(Value::as_u64);
+    if let Some(queued) = count("queued") {
+        output::line(format_args!(" {} queued again", format::counted(queued, "message")))?;
+    }
+    if let Some(cancelled) = count("orders_cancelled") {
+        output::line(format_args!(" {} cancelled", format::counted(cancelled, "order")))?;
+    }
+    Ok(())
+}
+
+/// Who sits before this terminal.
+fn who() -> String {
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name);
+    let host = nix::unistd::gethostname().ok().and_then(|host| host.into_string().ok());
+    format!("{}@{}", user.unwrap_or_else(|| "someone".to_owned()), host.unwrap_or_else(|| "host".to_owned()))
+}
+
+/// `cli:ana@desk:9f3a...`: a job id that says who asked.
+fn id(who: &str, random: u64) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '@' | '-');
+    let who: String = who.chars().filter(|c| is_plain(*c)).take(80).collect();
+    format!("cli:{who}:{random:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_a_command_says_who_asked_and_is_a_job_id() {
+        assert_eq!(id("ana@desk.example", 255), "cli:ana@desk.example:00000000000000ff");
+        for who in ["", "ñandú pérez@x y", &"a".repeat(300)] {
+            assert!(JobId::parse(&id(who, u64::MAX)).is_ok(), "{who}");
+        }
+    }
+}

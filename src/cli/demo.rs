@@ -1,0 +1,171 @@
+//! `remesa demo`: a whole campaign on this machine, in under a minute.
+//!
+//! A state folder of its own with an embedded Redis, the provider simulator on a free port, the daemon in this
+//! process, and `config/demo/` (compiled in) for configuration, rows and job. What is shown at the end is read
+//! from the documented keys, as any other program would. Nothing is left behind unless `--keep` says so.
+
+mod report;
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use tempfile::TempDir;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    app,
+    config::{self, Config},
+    job::QueueName,
+    lifecycle::Signals,
+    sandbox::{Sandbox, SandboxHandle, SandboxSettings},
+    telemetry,
+};
+
+use super::{context::Context, enqueue, follow, output, progress::Progress};
+
+const CONFIGURATION: &str = include_str!("../../config/demo/remesa.toml");
+const CAMPAIGN: &str = include_str!("../../config/demo/campaign.csv");
+const JOB: &str = include_str!("../../config/demo/job.json");
+
+/// The file that the job names.
+const CAMPAIGN_FILE: &str = "campaign.csv";
+
+/// The daemon is up within this, or something is wrong.
+const READY_WITHIN: Duration = Duration::from_secs(20);
+
+/// A socket's path has at most 108 bytes (unix(7)); what we put below the folder takes fewer than 16.
+const LONGEST_FOLDER: usize = 90;
+
+const EXAMPLES: &str = "\
+Examples:
+  remesa demo
+  remesa demo --keep          leave its folder behind, and say how to look at it again
+  remesa demo --json
+  REMESA_LOG__LEVEL=info remesa demo";
+
+/// Arguments of `remesa demo`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Leave the demo's folder behind.
+    #[arg(long)]
+    keep: bool,
+    #[command(flatten)]
+    format: output::Format,
+}
+
+/// Runs the demo.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let folder = folder()?;
+    let sandbox = Sandbox::start(SandboxSettings { latency_min_ms: 20, latency_max_ms: 60, ..Default::default() });
+    let sandbox = sandbox.await.context("the provider simulator does not start")?;
+    let config = Arc::new(configuration(folder.path(), &sandbox.url())?);
+    telemetry::init(&config.log)?;
+    let stop = CancellationToken::new();
+    let mut signals = Signals::install()?;
+    let mut daemon = TaskTracker::new().spawn(app::run(Arc::clone(&config), stop.clone()));
+    let story = tokio::select! {
+        story = story(&config, &sandbox, args.format) => story,
+        ended = &mut daemon => return Err(too_early(ended)),
+        signal = signals.next() => Err(interrupted(signal)),
+    };
+    stop.cancel();
+    let ended = daemon.await;
+    sandbox.shutdown().await;
+    story?;
+    ended.context("the daemon panicked")?.context("the daemon did not end well")?;
+    if args.keep {
+        keep(folder, &config, args.format)?;
+    }
+    Ok(())
+}
+
+/// A folder whose path is short enough for a socket.
+fn folder() -> anyhow::Result<TempDir> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("remesa-demo-");
+    let folder = builder.tempdir().context("cannot make a temporary folder (TMPDIR)")?;
+    if folder.path().as_os_str().len() <= LONGEST_FOLDER {
+        return Ok(folder);
+    }
+    builder.tempdir_in("/tmp").context("TMPDIR is too long for a socket, and /tmp cannot be used")
+}
+
+/// The demo's configuration, with what only this run can know. Of the environment only the log is listened to,
+/// and where redis-server is: the demo must not touch another daemon's Redis.
+fn configuration(folder: &Path, sandbox_url: &str) -> anyhow::Result<Config> {
+    let ours = [
+        ("REMESA_STATE_DIR", folder.display().to_string()),
+        ("REMESA_CHANNELS__SMS_MAIN__URL", sandbox_url.to_owned()),
+    ];
+    let theirs = config::environment()
+        .filter(|(name, _)| name.starts_with("REMESA_LOG__") || name == "REMESA_REDIS__EMBEDDED_PROGRAM");
+    let all = theirs.chain(ours.map(|(name, value)| (name.to_owned(), value)));
+    Ok(Config::parse(CONFIGURATION, "config/demo/remesa.toml", all)?)
+}
+
+fn too_early(ended: Result<anyhow::Result<()>, tokio::task::JoinError>) -> anyhow::Error {
+    match ended {
+        Ok(Ok(())) => anyhow::anyhow!("the daemon ended before the demo"),
+        Ok(Err(error)) => error.context("the daemon does not start"),
+        Err(error) => anyhow::anyhow!(error).context("the daemon panicked"),
+    }
+}
+
+fn interrupted(signal: &str) -> anyhow::Error {
+    anyhow::anyhow!("the demo was interrupted by {signal}")
+}
+
+/// The campaign from its job to the last message, and what came of it.
+async fn story(config: &Arc<Config>, sandbox: &SandboxHandle, shown: output::Format) -> anyhow::Result<()> {
+    let mut progress = Progress::new(false);
+    progress.stage("starting", "the daemon, its Redis and the provider");
+    let context = ready(config).await?;
+    let spool = &config.sources.spool_dir;
+    std::fs::create_dir_all(spool)?;
+    std::fs::write(spool.join(CAMPAIGN_FILE), CAMPAIGN)?;
+    let checked = enqueue::check(QueueName::Generate, JOB.as_bytes())?;
+    let job = enqueue::enqueue(&context, QueueName::Generate, JOB.as_bytes(), checked.id).await?;
+    let end = follow::job(&context.store, &job, &mut progress).await?;
+    if !end.is_done() {
+        bail!("the demo's job ended {}", end.sentence());
+    }
+    let Some(run) = end.run() else { bail!("the demo's job started no run") };
+    let run = follow::run(&context.store, &end.campaign, run, &mut progress).await?;
+    progress.clear();
+    report::print(&context, sandbox, &run, shown).await
+}
+
+/// Waits for the daemon's first heartbeat.
+async fn ready(config: &Arc<Config>) -> anyhow::Result<Context> {
+    let store = app::store(config)?;
+    let up = async {
+        let mut looks = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            looks.tick().await;
+            if store.workers().await.is_ok_and(|workers| !workers.is_empty()) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(READY_WITHIN, up).await.context("the daemon is not ready after 20 s")?;
+    Ok(Context { config: Arc::clone(config), store })
+}
+
+/// Leaves the folder with a configuration beside it that finds it again.
+fn keep(folder: TempDir, config: &Config, shown: output::Format) -> anyhow::Result<()> {
+    let folder = folder.keep();
+    let file = folder.join("remesa.toml");
+    let text = format!(
+        "state_dir = {:?}\n{CONFIGURATION}# The simulator has ended: `remesa sandbox` starts another at this address.\nurl = \"\"\n",
+        folder.display().to_string()
+    );
+    std::fs::write(&file, text)?;
+    if !shown.json {
+        output::line("")?;
+        output::line(format_args!("kept in {}; look at it again with", config.state_dir.display()))?;
+        output::line(format_args!("  remesa run --config {} &", file.display()))?;
+        output::line(format_args!("  remesa campaign show demo-dues --config {}", file.display()))?;
+    }
+    Ok(())
+}

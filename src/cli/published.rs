@@ -1,0 +1,90 @@
+//! `remesa schema` and `remesa completions`: what the program says of itself for other programs.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::Context as _;
+use clap::CommandFactory;
+use clap_complete::Shell;
+use serde_json::{Map, Value};
+
+use crate::job::{self, QueueName, published_files};
+
+use super::{enqueue, output};
+
+const SCHEMA_EXAMPLES: &str = "\
+Examples:
+  remesa schema                       all queues, as one JSON object
+  remesa schema generate              the schema of one queue
+  remesa schema --write jobs          write <queue>/schema.json and the tables of README.md there";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  remesa completions bash > /etc/bash_completion.d/remesa
+  remesa completions zsh > ~/.zfunc/_remesa
+  remesa completions fish > ~/.config/fish/completions/remesa.fish";
+
+/// Arguments of `remesa schema`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = SCHEMA_EXAMPLES)]
+pub struct SchemaArgs {
+    /// One queue.
+    #[arg(conflicts_with = "write")]
+    queue: Option<String>,
+    /// Write the published files into this folder.
+    #[arg(long, value_name = "DIR")]
+    write: Option<PathBuf>,
+}
+
+/// Arguments of `remesa completions`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = COMPLETIONS_EXAMPLES)]
+pub struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+/// Prints or writes the schemas. Always JSON.
+pub fn schema(args: SchemaArgs) -> anyhow::Result<()> {
+    if let Some(folder) = args.write {
+        return write(&folder);
+    }
+    let shown = match args.queue {
+        Some(name) => job::schema(enqueue::queue(&name)?).unwrap_or_default(),
+        None => {
+            let each = QueueName::available().filter_map(|queue| Some((queue.to_string(), job::schema(queue)?)));
+            Value::Object(each.collect::<Map<_, _>>())
+        }
+    };
+    output::json(&shown)?;
+    Ok(())
+}
+
+fn write(folder: &std::path::Path) -> anyhow::Result<()> {
+    let readme = folder.join("README.md");
+    let page = fs::read_to_string(&readme)
+        .with_context(|| format!("cannot read {}: the folder is not `jobs` of the repository", readme.display()))?;
+    for file in published_files(&page) {
+        let path = folder.join(&file.path);
+        let before = fs::read_to_string(&path).unwrap_or_default();
+        if before == file.content {
+            output::line(format_args!("{} is fresh", path.display()))?;
+            continue;
+        }
+        let cannot = || format!("cannot write {}", path.display());
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).with_context(cannot)?;
+        }
+        fs::write(&path, &file.content).with_context(cannot)?;
+        output::line(format_args!("{} is written", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Prints the completions of a shell for the commands of `C`.
+pub fn completions<C: CommandFactory>(args: &CompletionsArgs) -> anyhow::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut C::command(), "remesa", &mut script);
+    output::raw(&String::from_utf8(script)?)?;
+    Ok(())
+}

@@ -1,0 +1,6 @@
+//! `generate`, from the job to what other systems read: rows, deliveries and their gates, orders and their lives.
+
+mod deliveries;
+mod layout;
+mod lives;
+mod rows;

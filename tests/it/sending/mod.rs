@@ -1,0 +1,7 @@
+//! Sending, with everything alive: counters, commands, the failure table, the governor, the events.
+
+mod commands;
+mod counters;
+mod failures;
+mod governor;
+mod results;
