@@ -11,6 +11,7 @@
 mod contract;
 mod demo_files;
 mod generate;
+mod generate;
 mod layers;
 mod queue;
 mod sending;
