@@ -9,6 +9,7 @@
 )]
 
 mod contract;
+mod crash;
 mod demo_files;
 mod generate;
 mod generate;

@@ -68,15 +68,15 @@ pub enum Brought {
     Stopped,
     /// The slot is another's.
     Lost,
-    /// The daemon drains.
-    Drained,
+    /// No permit: the turn's time is up, or the daemon drains.
+    TimeUp,
 }
 
 impl Turn {
     /// One claim, from permit to message. `floor` is the lowest ordinal not yet recorded.
     pub async fn claim(self: Arc<Self>, floor: u64, pace: &mut Pace) -> Result<Brought, StoreError> {
         let governor = &self.plan.channel.governor;
-        let Some(mut permits) = self.permits().await else { return Ok(Brought::Drained) };
+        let Some(mut permits) = self.permits().await else { return Ok(Brought::TimeUp) };
         let hint = self.plan.parts_hint.load(Ordering::Relaxed).max(1);
         let wanted = u32::try_from(permits.len()).unwrap_or(1).saturating_mul(hint);
         let parts = loop {
@@ -114,6 +114,8 @@ impl Turn {
             tokio::select! {
                 () = self.ctx.drain.cancelled() => return None,
                 () = self.lost.cancelled() => return None,
+                // Another daemon may have permits to spare.
+                () = tokio::time::sleep_until(self.until.into()) => return None,
                 permit = Arc::clone(in_flight).acquire_owned() => permit.ok()?,
             }
         };

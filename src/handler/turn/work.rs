@@ -236,7 +236,7 @@ impl Turn {
             Ok(Brought::Held { after }) => way.end = Some(End::Held { after }),
             Ok(Brought::Stopped) => way.end = Some(End::Stopped),
             Ok(Brought::Lost) => way.end = Some(End::Lost),
-            Ok(Brought::Drained) => way.end = Some(End::TimeUp),
+            Ok(Brought::TimeUp) => way.end = Some(End::TimeUp),
             Err(error) => {
                 tracing::warn!(slot = %self.slot, %error, "claiming stopped");
                 way.end = Some(End::Held { after: Duration::from_secs(1) });

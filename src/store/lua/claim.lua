@@ -2,7 +2,7 @@
 -- KEYS[1] campaign
 -- ARGV[1] run, ARGV[2] slot, ARGV[3] fence, ARGV[4] our incarnation, ARGV[5] nonce, ARGV[6] how many,
 -- ARGV[7] lowest ordinal of this slot not yet recorded, ARGV[8] lease in ms, ARGV[9] least remaining
--- life of an order in ms, ARGV[10] batch size
+-- life of an order in ms, ARGV[10] largest batch
 -- Returns one of {'lost'}, {'stop', why} (paused, cancelled, ended), or
 -- {'claimed', now, time of the claim, next retry due or '', '1' if ordinals remain, then pairs:
 --  '<ordinal>,<attempt>,<attempt of its idempotency key>,<reason to skip it or nothing>', order JSON};
@@ -16,7 +16,7 @@ local slot = redis.call('HMGET', slots_key, k .. ':owner', k .. ':fence', k .. '
 if slot[1] ~= me or slot[2] ~= fence then
   return { 'lost' }
 end
-local flags = redis.call('HMGET', run_key, 'state', 'paused_by', 'cursor', 'end')
+local flags = redis.call('HMGET', run_key, 'state', 'paused_by', 'cursor', 'end', 'slots')
 local campaign_state = redis.call('HGET', campaign_key, 'state')
 local now = now_ms()
 local retry_key = run_key .. ':retry'
@@ -108,7 +108,9 @@ else
       if cursor > last or #batches >= 64 then
         break
       end
-      open = { cursor, math.min(cursor + tonumber(ARGV[10]) - 1, last), cursor }
+      -- Towards the end the batches shrink, so that what is left is shared by all slots.
+      local share = math.max(want - #picked, math.ceil((last - cursor + 1) / tonumber(flags[5])))
+      open = { cursor, math.min(cursor + math.min(share, tonumber(ARGV[10])) - 1, last), cursor }
       cursor = open[2] + 1
       batches[#batches + 1] = open
     end
