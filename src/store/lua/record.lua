@@ -28,7 +28,7 @@ for i = 4, #ARGV, 8 do
   p.fields[#p.fields + 1] = int(n % PAGE)
   p.at[#p.at + 1] = i
 end
-local deltas, events, answer = {}, {}, { '', '' }
+local deltas, events, answer, applied = {}, {}, { '', '' }, {}
 for page, p in pairs(pages) do
   local cells = redis.call('HMGET', page, unpack(p.fields))
   local sets = {}
@@ -51,7 +51,10 @@ for page, p in pairs(pages) do
       -- The holder of the claim comes back late and knows what became of it.
       apply = old_attempt == attempt and (rank[letter] > rank.n)
     end
+    -- The cells were read before any of these outcomes: a second one of a recipient comes too late.
+    apply = apply and not applied[n]
     if apply then
+      applied[n] = true
       if cancelled and (letter == 'q' or letter == 'r') then
         letter, reason, due = 'k', 'cancelled', ''
       end
