@@ -10,7 +10,7 @@ use super::{
     context::{Context, Globals},
     control, format, order,
     output::{self, Column, Rows},
-    view::{CampaignView, RunView, summary},
+    view::{CampaignView, RunView},
 };
 
 /// Examples of the group.
@@ -224,7 +224,7 @@ async fn list(context: &Context, limit: usize, shown: output::Format) -> anyhow:
             view.state,
             format::count(view.orders),
             format::count(view.refused),
-            format::or_dash(&summary(&view.deliveries_by_state)),
+            format::or_dash(&format::summary(&view.deliveries_by_state)),
             created,
         ]);
     }
@@ -277,9 +277,9 @@ fn print(view: &CampaignView, runs: &[RunView], now_ms: i64) -> std::io::Result<
         _ => format!("{}: {counts}", format::count(total)),
     };
     output::pairs([
-        ("orders", totals(view.orders, summary(&view.orders_by_state))),
-        ("deliveries", totals(view.deliveries, summary(&view.deliveries_by_state))),
-        ("refused rows", totals(view.refused, summary(&view.refused_by_code))),
+        ("orders", totals(view.orders, format::summary(&view.orders_by_state))),
+        ("deliveries", totals(view.deliveries, format::summary(&view.deliveries_by_state))),
+        ("refused rows", totals(view.refused, format::summary(&view.refused_by_code))),
     ])?;
     if runs.is_empty() {
         return Ok(());
@@ -300,7 +300,7 @@ fn print(view: &CampaignView, runs: &[RunView], now_ms: i64) -> std::io::Result<
             run.shown.clone(),
             run.channel.clone(),
             format::count(run.total),
-            summary(&run.deliveries_by_state),
+            format::summary(&run.deliveries_by_state),
             format::duration(run.took(now_ms)),
             run.reason.clone().unwrap_or_default(),
         ]);
@@ -337,7 +337,7 @@ async fn errors(
     output::note(format_args!(
         "{} of {total} refused: {}",
         format::count(refused.len() as u64),
-        summary(&view.refused_by_code)
+        format::summary(&view.refused_by_code)
     ));
     Ok(())
 }

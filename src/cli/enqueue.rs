@@ -24,7 +24,7 @@ use super::{
     follow::{self, Enqueued, JobEnd},
     format, output,
     progress::Progress,
-    view::{RunView, summary},
+    view::RunView,
 };
 
 const EXAMPLES: &str = "\
@@ -63,16 +63,11 @@ pub struct Checked {
 
 /// Runs the command.
 pub async fn run(globals: &Globals, args: Args) -> anyhow::Result<()> {
-    let queue = queue(&args.queue)?;
     let config = globals.config()?;
     let max_bytes = config.jobs.max_bytes.min(JOB_MAX_BYTES);
-    let checked = read(&args.file, max_bytes).and_then(|bytes| {
-        let checked = check(queue, &bytes)?;
-        Ok((bytes, checked))
-    });
-    let (bytes, checked) = match checked {
+    let (queue, bytes, checked) = match judge(&args, max_bytes) {
         Err(error) if args.format.json => return Err(refused_as_json(error)),
-        checked => checked?,
+        judged => judged?,
     };
     super::context::quiet_logs()?;
     let context = Context::open(config).await?;
@@ -93,6 +88,13 @@ pub async fn run(globals: &Globals, args: Args) -> anyhow::Result<()> {
     progress.clear();
     print_end(&enqueued, &end, run.as_ref(), args.format)?;
     if end.is_done() { Ok(()) } else { Err(Said.into()) }
+}
+
+fn judge(args: &Args, max_bytes: usize) -> anyhow::Result<(QueueName, Vec<u8>, Checked)> {
+    let queue = queue(&args.queue)?;
+    let bytes = read(&args.file, max_bytes)?;
+    let checked = check(queue, &bytes)?;
+    Ok((queue, bytes, checked))
 }
 
 /// Whether the run that a job names in its result is one that it set in motion.
@@ -124,18 +126,23 @@ fn read(path: &Path, max_bytes: usize) -> anyhow::Result<Vec<u8>> {
         let cannot = || format!("cannot read {}", path.display());
         let file = File::open(path).with_context(cannot)?;
         let length = file.metadata().with_context(cannot)?.len();
-        return read_from(file, max_bytes, usize::try_from(length).ok()).with_context(cannot);
+        return read_from(file, max_bytes, usize::try_from(length).ok(), cannot);
     }
     let input = io::stdin();
     if input.is_terminal() {
         return Err(Usage("name a file, or give the job on standard input".to_owned()).into());
     }
-    read_from(input.lock(), max_bytes, None).context("cannot read standard input")
+    read_from(input.lock(), max_bytes, None, || "cannot read standard input".to_owned())
 }
 
-fn read_from(source: impl Read, max_bytes: usize, length_bytes: Option<usize>) -> anyhow::Result<Vec<u8>> {
+fn read_from(
+    source: impl Read,
+    max_bytes: usize,
+    length_bytes: Option<usize>,
+    cannot: impl FnOnce() -> String,
+) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    source.take(max_bytes as u64 + 1).read_to_end(&mut bytes)?;
+    source.take(max_bytes as u64 + 1).read_to_end(&mut bytes).with_context(cannot)?;
     if bytes.len() > max_bytes {
         // Of a pipe only so much is known.
         let length_bytes = length_bytes.unwrap_or(0).max(bytes.len());
@@ -200,11 +207,15 @@ fn print_end(job: &Enqueued, end: &JobEnd, run: Option<&RunView>, format: output
     }
     output::line(format_args!("{} is done", job.id))?;
     if let Some(result) = end.result.as_ref().and_then(|result| result.as_object()) {
-        let shown = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        output::pairs(result.iter().map(|(name, value)| (name.as_str(), shown(value))))?;
+        output::pairs(result.iter().map(|(name, value)| (name.as_str(), format::value(value))))?;
     }
     if let Some(run) = run {
-        output::line(format_args!("the run {} is {}: {}", run.run, run.shown, summary(&run.deliveries_by_state)))?;
+        output::line(format_args!(
+            "the run {} is {}: {}",
+            run.run,
+            run.shown,
+            format::summary(&run.deliveries_by_state)
+        ))?;
         output::note(format_args!("look further: remesa campaign show {}", run.campaign));
     }
     Ok(())
@@ -232,10 +243,10 @@ mod tests {
 
     #[test]
     fn a_job_over_the_limit_is_refused_before_it_is_read_whole() {
-        let big = read_from(io::repeat(b' '), 100, Some(1_572_864));
+        let big = read_from(io::repeat(b' '), 100, Some(1_572_864), String::new);
         assert!(sentence(big).starts_with("not enqueued: job_too_big: the job has 1572864 bytes, the maximum is 100"));
-        assert!(sentence(read_from(io::repeat(b' '), 100, None)).contains("the job has 101 bytes"));
-        assert_eq!(read_from(&b"{}"[..], 2, Some(2)).unwrap(), b"{}");
+        assert!(sentence(read_from(io::repeat(b' '), 100, None, String::new)).contains("the job has 101 bytes"));
+        assert_eq!(read_from(&b"{}"[..], 2, Some(2), String::new).unwrap(), b"{}");
     }
 
     #[test]

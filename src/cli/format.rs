@@ -1,6 +1,6 @@
 //! Numbers, times, sizes and names as people read them.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::domain::clock::EpochMs;
 
@@ -65,6 +65,29 @@ pub fn rate(number: u64, in_time: Duration) -> String {
     }
 }
 
+/// A JSON value as a phrase: texts without quotes, counts by name as `7 sent, 1 failed`.
+pub fn value(value: &serde_json::Value) -> String {
+    if let Some(text) = value.as_str() {
+        return text.to_owned();
+    }
+    let counts = value.as_object().map(|fields| {
+        let each = fields.iter().map(|(name, count)| Some((name.clone(), count.as_u64()?)));
+        each.collect::<Option<BTreeMap<_, _>>>()
+    });
+    match counts.flatten() {
+        Some(counts) => summary(&counts),
+        None => value.to_string(),
+    }
+}
+
+/// Counts by name as a phrase, the largest first: `540 sent, 12 failed`.
+pub fn summary(counts: &BTreeMap<String, u64>) -> String {
+    let mut counts: Vec<_> = counts.iter().collect();
+    counts.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+    let words = counts.into_iter().map(|(name, number)| format!("{} {name}", count(*number)));
+    words.collect::<Vec<_>>().join(", ")
+}
+
 /// A text of at most `max` characters, cut with an ellipsis.
 pub fn cut(text: &str, max: usize) -> String {
     if text.chars().count() <= max {
@@ -117,6 +140,13 @@ mod tests {
         let second = Duration::from_secs(1);
         assert_eq!([rate(0, second), rate(997, second), rate(25, 2 * second)], ["0", "997/s", "12.5/s"]);
         assert_eq!(rate(1_234_567, second), "1,234,567/s");
+    }
+
+    #[test]
+    fn counts_in_a_result_are_a_phrase_and_other_values_are_json() {
+        let result = serde_json::json!({ "run": "delivery@1", "by": { "a": 1, "b": 20 }, "x": { "y": "z" }, "n": 3 });
+        let shown = ["run", "by", "x", "n"].map(|name| value(&result[name]));
+        assert_eq!(shown, ["delivery@1", "20 b, 1 a", r#"{"y":"z"}"#, "3"]);
     }
 
     #[test]

@@ -100,6 +100,13 @@ fn fields(hash: &HashMap<String, String>) -> Vec<(&str, &str)> {
 fn shown(name: &str, value: &str) -> String {
     match name {
         "payload" => format::cut(value, 200),
+        "result" => serde_json::from_str::<Value>(value).ok().as_ref().and_then(Value::as_object).map_or_else(
+            || value.to_owned(),
+            |fields| {
+                let each = fields.iter().map(|(name, value)| format!("{name}: {}", format::value(value)));
+                each.collect::<Vec<_>>().join("; ")
+            },
+        ),
         _ if is_time(name) => format::time(value),
         _ => value.to_owned(),
     }

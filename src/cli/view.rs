@@ -287,17 +287,10 @@ fn times(hash: &Hash, except: &[&str]) -> BTreeMap<String, i64> {
         .collect()
 }
 
-/// The counts of one kind as words, the largest first: `540 sent, 12 failed`.
-pub fn summary(counts: &BTreeMap<String, u64>) -> String {
-    let mut counts: Vec<_> = counts.iter().collect();
-    counts.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
-    let words = counts.into_iter().map(|(state, count)| format!("{} {state}", super::format::count(*count)));
-    words.collect::<Vec<_>>().join(", ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::format::summary;
 
     fn hash(fields: &[(&str, &str)]) -> Hash {
         fields.iter().map(|(field, value)| ((*field).to_owned(), (*value).to_owned())).collect()

@@ -112,7 +112,7 @@ impl Reader {
         for entry in entries {
             let Some(permit) = held.split(1) else { break };
             let lease = self.registry.add(&self.queue.name, &entry.id);
-            let delivery = Delivery { queue: self.queue.clone(), entry, lease, permit, suspect: None };
+            let delivery = Delivery { queue: self.queue.clone(), entry, lease, permit };
             if self.deliveries.send(delivery).is_err() {
                 tracing::error!(queue = %self.queue.name, "the worker of this queue is gone");
                 drain.cancel();

@@ -3,6 +3,9 @@
 //! An entry that comes back may be the one that killed its daemon. So it runs alone among the
 //! adopted ones of its queue, and only when it starts is a delivery counted: those that wait behind
 //! the culprit keep their count. At the limit an entry is not run again; it is dead.
+//!
+//! It has a permit of its own, beside the queue's: an idle reader holds all of those while it waits
+//! for fresh entries, and the work of the dead should not wait for that.
 
 use std::{sync::Arc, time::Duration};
 
@@ -57,11 +60,7 @@ impl Suspects {
                 () = drain.cancelled() => return,
                 permit = Arc::clone(&one).acquire_owned() => permit,
             };
-            let permit = tokio::select! {
-                () = drain.cancelled() => return,
-                permit = Arc::clone(&self.queue.permits).acquire_owned() => permit,
-            };
-            let (Ok(alone), Ok(permit)) = (alone, permit) else { return };
+            let Ok(alone) = alone else { return };
             let Some(deliveries) = self.count(&suspect.entry.id).await else {
                 self.registry.remove(&self.queue.name, &suspect.entry.id);
                 continue;
@@ -71,8 +70,7 @@ impl Suspects {
                 queue: self.queue.clone(),
                 entry: Entry { deliveries, ..suspect.entry },
                 lease: suspect.lease,
-                permit,
-                suspect: Some(alone),
+                permit: alone,
             };
             if self.deliveries.send(delivery).is_err() {
                 return;

@@ -15,14 +15,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     domain::{clock::EpochMs, retry::RetryPolicy},
-    job::{DeadCode, Envelope, Job, Next, Outcome, QueueName, RejectionCode},
+    job::{DeadCode, Envelope, Job, Next, Outcome, QueueName},
     metrics::Metrics,
     store::{
         Store, StoreError,
         entries::EntryBody,
         leases::{Lease, Registry, Stage},
-        letters::{Letter, Letters},
-        outbox::Event,
         runs::SlotRef,
     },
 };
@@ -30,6 +28,7 @@ use crate::{
 use super::{
     Delivery, Handle, JobTask, QueueId,
     acceptance::{Accepted, Admission, Porter},
+    ending::Ending,
     settler::Settle,
 };
 
@@ -223,7 +222,9 @@ impl<H: Handle> Worker<H> {
             Ok(Outcome::Retry { failure_code, sentence, at }) => {
                 self.retry(queue, &accepted, &failure_code, &sentence, Some(at)).await
             }
-            Ok(Outcome::Snooze { until }) => self.delay(queue, &accepted, "scheduled", until, &[]).await,
+            Ok(Outcome::Snooze { until }) => {
+                self.delay(queue, &accepted, "scheduled", until, &[("begun", "1".to_owned())]).await
+            }
             Ok(Outcome::Rejected { rejection }) => {
                 self.end_rejected(queue, &accepted, rejection.code, &rejection.sentence).await
             }
@@ -260,200 +261,6 @@ impl<H: Handle> Worker<H> {
         Ok(())
     }
 
-    async fn retry(
-        &self,
-        queue: QueueName,
-        accepted: &Accepted,
-        code: &str,
-        sentence: &str,
-        at: Option<EpochMs>,
-    ) -> Result<Ending, StoreError> {
-        let Some(delay) = self.policy.retry.delay(accepted.attempt, rand::random()) else {
-            let sentence = format!("{sentence} (attempt {} of {})", accepted.attempt, self.policy.retry.max_attempts);
-            return self.end_dead(queue, accepted, DeadCode::AttemptsExhausted, &sentence).await;
-        };
-        let now = EpochMs(self.store.now_ms().await?);
-        let at = at.filter(|at| *at > now).unwrap_or_else(|| now.plus(delay));
-        let fields = [
-            ("attempt", accepted.attempt.next().to_string()),
-            ("error_code", code.to_owned()),
-            ("error", sentence.to_owned()),
-        ];
-        tracing::warn!(job = %accepted.id, attempt = %accepted.attempt, code, "job will be tried again");
-        self.delay(queue, accepted, "scheduled", at, &fields).await
-    }
-
-    /// Puts a job off: its payload moves into its hash, the alarm clock brings it back.
-    async fn delay(
-        &self,
-        queue: QueueName,
-        accepted: &Accepted,
-        state: &str,
-        at: EpochMs,
-        more: &[(&str, String)],
-    ) -> Result<Ending, StoreError> {
-        let now = self.store.now_ms().await?;
-        let mut fields = vec![
-            ("state", state.to_owned()),
-            ("queue", queue.to_string()),
-            ("campaign", accepted.campaign.clone()),
-            ("at", at.0.to_string()),
-            ("payload", String::from_utf8_lossy(&accepted.payload).into_owned()),
-            ("attempt", accepted.attempt.to_string()),
-        ];
-        if state == "parked" && self.store.job_field(accepted.id.as_str(), "parked_at").await?.is_none() {
-            fields.push(("parked_at", now.to_string()));
-        }
-        fields.extend(more.iter().map(|(f, v)| (*f, v.clone())));
-        if !self.store.write_job(accepted.id.as_str(), &accepted.entry, None, &[], &fields).await? {
-            return Ok(Ending::Leave);
-        }
-        self.store.arm(&format!("job|{queue}|{}", accepted.id), at.0).await?;
-        Ok(Ending::Settle)
-    }
-
-    async fn end_done(
-        &self,
-        queue: QueueName,
-        accepted: &Accepted,
-        result: &serde_json::Value,
-    ) -> Result<Ending, StoreError> {
-        let mut fields = vec![("result", result.to_string())];
-        if let Some(run) = result.get("run").and_then(serde_json::Value::as_str) {
-            fields.push(("run", run.to_owned()));
-        }
-        self.write_end(queue, accepted, "done", &fields).await
-    }
-
-    async fn end_dead(
-        &self,
-        queue: QueueName,
-        accepted: &Accepted,
-        code: DeadCode,
-        sentence: &str,
-    ) -> Result<Ending, StoreError> {
-        tracing::warn!(job = %accepted.id, code = code.as_str(), "job ended dead");
-        self.write_letter(Letters::Dead, queue, accepted, code.as_str(), sentence).await?;
-        let fields = [("error_code", code.as_str().to_owned()), ("error", sentence.to_owned())];
-        self.write_end(queue, accepted, "dead", &fields).await
-    }
-
-    async fn end_rejected(
-        &self,
-        queue: QueueName,
-        accepted: &Accepted,
-        code: RejectionCode,
-        sentence: &str,
-    ) -> Result<Ending, StoreError> {
-        tracing::info!(job = %accepted.id, code = code.as_str(), "job rejected");
-        self.write_letter(Letters::Rejected, queue, accepted, code.as_str(), sentence).await?;
-        let fields = [("error_code", code.as_str().to_owned()), ("error", sentence.to_owned())];
-        if accepted.written {
-            return self.write_end(queue, accepted, "rejected", &fields).await;
-        }
-        let now = self.store.now_ms().await?;
-        let mut all = vec![
-            ("state", "rejected".to_owned()),
-            ("queue", queue.to_string()),
-            ("campaign", accepted.campaign.clone()),
-            ("finished_at", now.to_string()),
-        ];
-        all.extend(fields);
-        self.store.refuse_job(accepted.id.as_str(), self.retention(accepted), &all).await?;
-        self.tell(accepted, queue, "rejected", code.as_str(), now).await?;
-        self.metrics.job_ended(queue, "rejected");
-        Ok(Ending::Settle)
-    }
-
-    async fn write_letter(
-        &self,
-        which: Letters,
-        queue: QueueName,
-        accepted: &Accepted,
-        code: &str,
-        sentence: &str,
-    ) -> Result<(), StoreError> {
-        let mut letter = Letter::about(
-            queue.as_str(),
-            accepted.id.as_str(),
-            code,
-            sentence,
-            &accepted.payload,
-            self.policy.max_bytes,
-        );
-        letter.at = self.store.now_ms().await?;
-        self.store.write_letters(which, &[letter]).await
-    }
-
-    async fn write_end(
-        &self,
-        queue: QueueName,
-        accepted: &Accepted,
-        state: &'static str,
-        more: &[(&str, String)],
-    ) -> Result<Ending, StoreError> {
-        let now = self.store.now_ms().await?;
-        let mut fields = vec![
-            ("state", state.to_owned()),
-            ("queue", queue.to_string()),
-            ("campaign", accepted.campaign.clone()),
-            ("attempt", accepted.attempt.to_string()),
-            ("finished_at", now.to_string()),
-        ];
-        fields.extend(more.iter().map(|(f, v)| (*f, v.clone())));
-        let ttl = Some(self.retention(accepted));
-        let delete: &[&str] = if accepted.written { &["payload", "at"] } else { &[] };
-        if !self.store.write_job(accepted.id.as_str(), &accepted.entry, ttl, delete, &fields).await? {
-            return Ok(Ending::Leave);
-        }
-        let code = more.iter().find(|(f, _)| *f == "error_code").map_or("", |(_, v)| v.as_str());
-        self.tell(accepted, queue, state, code, now).await?;
-        self.metrics.job_ended(queue, state);
-        if accepted.named && state != "rejected" {
-            self.wake_waiters(accepted, now).await?;
-        }
-        Ok(Ending::Settle)
-    }
-
-    async fn tell(
-        &self,
-        job: &Accepted,
-        queue: QueueName,
-        state: &str,
-        code: &str,
-        now: i64,
-    ) -> Result<(), StoreError> {
-        let mut event = serde_json::json!({
-            "event": format!("{}/{state}", job.entry), "type": "job", "job": job.id.as_str(),
-            "queue": queue.as_str(), "state": state, "at": now,
-        });
-        if let Some(fields) = event.as_object_mut() {
-            for (name, value) in [("campaign", job.campaign.as_str()), ("code", code)] {
-                if !value.is_empty() {
-                    fields.insert(name.to_owned(), value.into());
-                }
-            }
-        }
-        let events: Vec<Event> = Event::of(&event.to_string()).into_iter().collect();
-        self.store.publish(&events).await
-    }
-
-    async fn wake_waiters(&self, accepted: &Accepted, now: i64) -> Result<(), StoreError> {
-        loop {
-            let waiters = self.store.take_waiters(accepted.id.as_str()).await?;
-            if waiters.is_empty() {
-                return Ok(());
-            }
-            for waiter in waiters {
-                self.store.arm(&format!("job|{waiter}"), now).await?;
-            }
-        }
-    }
-
-    fn retention(&self, accepted: &Accepted) -> Duration {
-        if accepted.named { self.policy.retention_with_id } else { self.policy.retention }
-    }
-
     fn settle(&self, delivery: Delivery, successor: Option<String>) {
         // The settler outlives the workers; without it the entry stays pending, which is safe.
         let _ = self.settles.send(Settle::new(delivery, successor));
@@ -473,8 +280,8 @@ impl<H: Handle> Worker<H> {
 
     /// Keeps an entry in hand, without a permit, and lets it run again later.
     fn snooze(&self, delivery: Delivery, rest: Duration) {
-        let Delivery { queue, entry, lease, permit, suspect } = delivery;
-        drop((permit, suspect));
+        let Delivery { queue, entry, lease, permit } = delivery;
+        drop(permit);
         lease.rest();
         let (deliveries, drain) = (self.deliveries.clone(), self.drain.clone());
         self.tracker.spawn(async move {
@@ -487,7 +294,7 @@ impl<H: Handle> Worker<H> {
                 permit = Arc::clone(&queue.permits).acquire_owned() => permit,
             };
             if let Ok(permit) = permit {
-                let _ = deliveries.send(Delivery { queue, entry, lease, permit, suspect: None });
+                let _ = deliveries.send(Delivery { queue, entry, lease, permit });
             }
         });
     }
@@ -498,17 +305,4 @@ pub async fn wake_run(store: &Store, campaign: &str, run: &str) -> Result<(), St
     let (channel, slots) = store.arm_slots(campaign, run, None).await?;
     let texts: Vec<String> = slots.iter().map(ToString::to_string).collect();
     store.add_entries(&QueueId::Batch(channel).name(), "slot", &texts).await
-}
-
-/// How an entry in hand ends.
-#[derive(Debug, PartialEq, Eq)]
-enum Ending {
-    /// Acknowledge and delete it.
-    Settle,
-    /// Give it back uncounted.
-    GiveBack,
-    /// The same again, after a rest.
-    Rest,
-    /// It is another daemon's now.
-    Leave,
 }

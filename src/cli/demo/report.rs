@@ -1,5 +1,7 @@
 //! What the demo shows at its end: orders, deliveries, refused rows, messages, speed, where to look next.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -9,9 +11,9 @@ use crate::{
         context::Context,
         format,
         output::{self, Column, Rows},
-        view::{CampaignView, RunView, summary},
+        view::{CampaignView, RunView},
     },
-    domain::delivery::DeliveryState,
+    domain::delivery::{Cell, DeliveryState},
     sandbox::{Received, SandboxHandle},
 };
 
@@ -63,9 +65,11 @@ pub(super) async fn print(
         return Ok(());
     }
     output::line(format_args!("the campaign {} is {}", view.campaign, view.state))?;
+    let reasons = format::summary(&reasons(context, run).await?);
     output::pairs([
-        ("orders by state", summary(&view.orders_by_state)),
-        ("deliveries by state", summary(&run.deliveries_by_state)),
+        ("orders by state", format::summary(&view.orders_by_state)),
+        ("deliveries by state", format::summary(&run.deliveries_by_state)),
+        ("not sent because", reasons),
         ("sent", format!("{} in {}: {rate}", format::counted(sent, "message"), format::duration(took))),
         ("the provider saw", format!("{} accepted, {} twice", stats.counts.accepted, stats.counts.duplicates)),
     ])?;
@@ -78,6 +82,19 @@ pub(super) async fn print(
     output::line("")?;
     print_next()?;
     Ok(())
+}
+
+/// Why deliveries were skipped or failed, counted in the ledger.
+async fn reasons(context: &Context, run: &RunView) -> anyhow::Result<BTreeMap<String, u64>> {
+    let mut reasons = BTreeMap::new();
+    for cell in context.store.cells(&run.campaign, &run.run, run.first..=run.end).await?.into_iter().flatten() {
+        if let Ok(cell) = Cell::parse(&cell)
+            && matches!(cell.state, DeliveryState::Skipped | DeliveryState::Failed)
+        {
+            *reasons.entry(cell.reason).or_default() += 1;
+        }
+    }
+    Ok(reasons)
 }
 
 fn print_refusals(view: &CampaignView, refusals: &[Refusal]) -> std::io::Result<()> {

@@ -66,8 +66,10 @@ pub fn spec(rows: &RowsSpec) -> SourceSpec {
 
 /// Reads the source once. Blocking.
 pub fn survey(spec: &SourceSpec, limits: &SourceLimits, rules: &RowRules, need: Need) -> Result<Survey, SourceError> {
+    // Opened first: what its header gives away is not worth the digest of a huge file.
+    let rows = open(spec, limits)?;
     let mut found = Survey { digest: digest(spec, limits)?, ..Survey::default() };
-    for row in open(spec, limits)? {
+    for row in rows {
         found.rows += 1;
         let row = match row {
             Ok(row) => row,

@@ -25,6 +25,9 @@ use super::{
 /// Recipients claimed by one script.
 const CLAIM_AT_ONCE: usize = 128;
 
+/// Company for a permit is waited for so long: a few times what recording a group takes.
+const COMPANY_WITHIN: Duration = Duration::from_millis(10);
+
 /// A claim that a full rate makes wait longer ends the turn instead.
 const WAIT_IN_TURN: Duration = Duration::from_millis(500);
 
@@ -94,26 +97,35 @@ impl Turn {
             }
             Claimed::Recipients { now_ms, recipients, .. } => (now_ms, recipients),
         };
-        let ready = self.ready(recipients, permits, deadline, pace).await?;
+        let ready = self.ready(recipients, permits, deadline, pace).await;
         Ok(Brought::Recipients { ready, now: EpochMs(now_ms) })
     }
 
-    /// Permits of the channel: one at least, more if they are there.
+    /// Permits of the channel: one at least. Several come together, so that a script is not run for each
+    /// message; those that are there are taken, and company is waited for only shortly.
     async fn permits(&self) -> Option<Vec<OwnedSemaphorePermit>> {
-        let in_flight = &self.plan.channel.governor.in_flight;
-        let first = tokio::select! {
-            () = self.ctx.drain.cancelled() => return None,
-            () = self.lost.cancelled() => return None,
-            // Another daemon may have permits to spare.
-            () = tokio::time::sleep_until(self.until.into()) => return None,
-            permit = Arc::clone(in_flight).acquire_owned() => permit.ok()?,
+        let governor = &self.plan.channel.governor;
+        let in_flight = &governor.in_flight;
+        let company = u32::try_from(governor.company(CLAIM_AT_ONCE)).unwrap_or(1);
+        let several = Arc::clone(in_flight).acquire_many_owned(company);
+        let mut together = if let Ok(permits) = tokio::time::timeout(COMPANY_WITHIN, several).await {
+            permits.ok()?
+        } else {
+            tokio::select! {
+                () = self.ctx.drain.cancelled() => return None,
+                () = self.lost.cancelled() => return None,
+                // Another daemon may have permits to spare.
+                () = tokio::time::sleep_until(self.until.into()) => return None,
+                permit = Arc::clone(in_flight).acquire_owned() => permit.ok()?,
+            }
         };
-        let mut permits = vec![first];
-        while permits.len() < CLAIM_AT_ONCE
+        while together.num_permits() < CLAIM_AT_ONCE
             && let Ok(more) = Arc::clone(in_flight).try_acquire_owned()
         {
-            permits.push(more);
+            together.merge(more);
         }
+        let mut permits = Vec::with_capacity(together.num_permits());
+        permits.extend(std::iter::from_fn(|| together.split(1)));
         Some(permits)
     }
 
@@ -148,16 +160,23 @@ impl Turn {
         permits: Vec<OwnedSemaphorePermit>,
         deadline: Instant,
         pace: &mut Pace,
-    ) -> Result<Vec<Ready>, StoreError> {
+    ) -> Vec<Ready> {
         let mut ready = Vec::with_capacity(recipients.len());
         let (mut messages, mut parts) = (0, 0);
         for (recipient, permit) in recipients.into_iter().zip(permits) {
-            let letter = prepare(&self.plan, &self.ctx.secret, &self.slot, &recipient);
+            let mut letter = prepare(&self.plan, &self.ctx.secret, &self.slot, &recipient);
             let mut at = None;
-            if let Ok(letter) = &letter {
+            if let Ok(made) = &letter {
                 messages += 1;
-                parts += letter.who.parts;
-                at = self.plan.channel.governor.slot(letter.who.parts, pace).await?;
+                parts += made.who.parts;
+                match self.plan.channel.governor.slot(made.who.parts, pace).await {
+                    Ok(slot) => at = slot,
+                    // It is claimed: whatever fails from here on, it must be recorded.
+                    Err(error) => {
+                        tracing::warn!(slot = %self.slot, %error, "a claimed recipient is released");
+                        letter = Err(Box::new((made.who.clone(), Unsent::Released)));
+                    }
+                }
             }
             ready.push(Ready { letter, at, deadline, permit });
         }
@@ -165,6 +184,6 @@ impl Turn {
             let hint = u32::try_from(parts.div_ceil(messages)).unwrap_or(1);
             self.plan.parts_hint.store(hint, Ordering::Relaxed);
         }
-        Ok(ready)
+        ready
     }
 }

@@ -25,6 +25,8 @@ pub struct Who {
     pub key_attempt: u32,
     /// Whether an attempt under that key may have been accepted.
     pub doubt: bool,
+    /// Its ledger cell as it was claimed.
+    pub cell: String,
     /// The row's key.
     pub key: String,
     /// The order's reference.
@@ -59,6 +61,8 @@ pub enum Unsent {
     Skipped(String),
     /// It cannot be made.
     Failed(String),
+    /// There was no time for it: it goes back to the queue.
+    Released,
 }
 
 /// Makes the message of one recipient.
@@ -73,6 +77,7 @@ pub fn prepare(
         attempt: recipient.attempt,
         key_attempt: recipient.key_attempt,
         doubt: recipient.doubt,
+        cell: recipient.cell.clone(),
         key: String::new(),
         reference: String::new(),
         masked: String::new(),

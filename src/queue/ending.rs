@@ -1,0 +1,230 @@
+//! How a job ends: what is written about it before its entry is settled.
+//!
+//! Each ending writes its letter or its state first and is settled after: a crash between the two
+//! repeats at most what is written the same way again. A job that another entry has taken over is
+//! written by that one.
+
+use std::time::Duration;
+
+use crate::{
+    domain::clock::EpochMs,
+    job::{DeadCode, QueueName, RejectionCode},
+    store::{
+        StoreError,
+        letters::{Letter, Letters},
+        outbox::Event,
+    },
+};
+
+use super::{Handle, acceptance::Accepted, worker::Worker};
+
+/// How an entry in hand ends.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Acknowledge and delete it.
+    Settle,
+    /// Give it back uncounted.
+    GiveBack,
+    /// The same again, after a rest.
+    Rest,
+    /// It is another daemon's now.
+    Leave,
+}
+
+impl<H: Handle> Worker<H> {
+    pub(super) async fn retry(
+        &self,
+        queue: QueueName,
+        accepted: &Accepted,
+        code: &str,
+        sentence: &str,
+        at: Option<EpochMs>,
+    ) -> Result<Ending, StoreError> {
+        let Some(delay) = self.policy.retry.delay(accepted.attempt, rand::random()) else {
+            let sentence = format!("{sentence} (attempt {} of {})", accepted.attempt, self.policy.retry.max_attempts);
+            return self.end_dead(queue, accepted, DeadCode::AttemptsExhausted, &sentence).await;
+        };
+        let now = EpochMs(self.store.now_ms().await?);
+        let at = at.filter(|at| *at > now).unwrap_or_else(|| now.plus(delay));
+        let fields = [
+            ("attempt", accepted.attempt.next().to_string()),
+            ("begun", "1".to_owned()),
+            ("error_code", code.to_owned()),
+            ("error", sentence.to_owned()),
+        ];
+        tracing::warn!(job = %accepted.id, attempt = %accepted.attempt, code, "job will be tried again");
+        self.delay(queue, accepted, "scheduled", at, &fields).await
+    }
+
+    /// Puts a job off: its payload moves into its hash, the alarm clock brings it back.
+    pub(super) async fn delay(
+        &self,
+        queue: QueueName,
+        accepted: &Accepted,
+        state: &str,
+        at: EpochMs,
+        more: &[(&str, String)],
+    ) -> Result<Ending, StoreError> {
+        let now = self.store.now_ms().await?;
+        let mut fields = vec![
+            ("state", state.to_owned()),
+            ("queue", queue.to_string()),
+            ("campaign", accepted.campaign.clone()),
+            ("at", at.0.to_string()),
+            ("payload", String::from_utf8_lossy(&accepted.payload).into_owned()),
+            ("attempt", accepted.attempt.to_string()),
+        ];
+        if state == "parked" && self.store.job_field(accepted.id.as_str(), "parked_at").await?.is_none() {
+            fields.push(("parked_at", now.to_string()));
+        }
+        fields.extend(more.iter().map(|(f, v)| (*f, v.clone())));
+        if !self.store.write_job(accepted.id.as_str(), &accepted.entry, None, &[], &fields).await? {
+            return Ok(Ending::Leave);
+        }
+        self.store.arm(&format!("job|{queue}|{}", accepted.id), at.0).await?;
+        Ok(Ending::Settle)
+    }
+
+    pub(super) async fn end_done(
+        &self,
+        queue: QueueName,
+        accepted: &Accepted,
+        result: &serde_json::Value,
+    ) -> Result<Ending, StoreError> {
+        let mut fields = vec![("result", result.to_string())];
+        if let Some(run) = result.get("run").and_then(serde_json::Value::as_str) {
+            fields.push(("run", run.to_owned()));
+        }
+        self.write_end(queue, accepted, "done", &fields).await
+    }
+
+    pub(super) async fn end_dead(
+        &self,
+        queue: QueueName,
+        accepted: &Accepted,
+        code: DeadCode,
+        sentence: &str,
+    ) -> Result<Ending, StoreError> {
+        tracing::warn!(job = %accepted.id, code = code.as_str(), "job ended dead");
+        self.handle.ended_dead(queue, &accepted.id, &accepted.campaign, code).await?;
+        self.write_letter(Letters::Dead, queue, accepted, code.as_str(), sentence).await?;
+        let fields = [("error_code", code.as_str().to_owned()), ("error", sentence.to_owned())];
+        self.write_end(queue, accepted, "dead", &fields).await
+    }
+
+    pub(super) async fn end_rejected(
+        &self,
+        queue: QueueName,
+        accepted: &Accepted,
+        code: RejectionCode,
+        sentence: &str,
+    ) -> Result<Ending, StoreError> {
+        tracing::info!(job = %accepted.id, code = code.as_str(), "job rejected");
+        self.write_letter(Letters::Rejected, queue, accepted, code.as_str(), sentence).await?;
+        let fields = [("error_code", code.as_str().to_owned()), ("error", sentence.to_owned())];
+        if accepted.written {
+            return self.write_end(queue, accepted, "rejected", &fields).await;
+        }
+        let now = self.store.now_ms().await?;
+        let mut all = vec![
+            ("state", "rejected".to_owned()),
+            ("queue", queue.to_string()),
+            ("campaign", accepted.campaign.clone()),
+            ("finished_at", now.to_string()),
+        ];
+        all.extend(fields);
+        self.store.refuse_job(accepted.id.as_str(), self.retention(accepted), &all).await?;
+        self.tell(accepted, queue, "rejected", code.as_str(), now).await?;
+        self.metrics.job_ended(queue, "rejected");
+        Ok(Ending::Settle)
+    }
+
+    pub(super) async fn write_letter(
+        &self,
+        which: Letters,
+        queue: QueueName,
+        accepted: &Accepted,
+        code: &str,
+        sentence: &str,
+    ) -> Result<(), StoreError> {
+        let mut letter = Letter::about(
+            queue.as_str(),
+            accepted.id.as_str(),
+            code,
+            sentence,
+            &accepted.payload,
+            self.policy.max_bytes,
+        );
+        letter.at = self.store.now_ms().await?;
+        self.store.write_letters(which, &[letter]).await
+    }
+
+    pub(super) async fn write_end(
+        &self,
+        queue: QueueName,
+        accepted: &Accepted,
+        state: &'static str,
+        more: &[(&str, String)],
+    ) -> Result<Ending, StoreError> {
+        let now = self.store.now_ms().await?;
+        let mut fields = vec![
+            ("state", state.to_owned()),
+            ("queue", queue.to_string()),
+            ("campaign", accepted.campaign.clone()),
+            ("attempt", accepted.attempt.to_string()),
+            ("finished_at", now.to_string()),
+        ];
+        fields.extend(more.iter().map(|(f, v)| (*f, v.clone())));
+        let ttl = Some(self.retention(accepted));
+        let delete: &[&str] = if accepted.written { &["payload", "at"] } else { &[] };
+        if !self.store.write_job(accepted.id.as_str(), &accepted.entry, ttl, delete, &fields).await? {
+            return Ok(Ending::Leave);
+        }
+        let code = more.iter().find(|(f, _)| *f == "error_code").map_or("", |(_, v)| v.as_str());
+        self.tell(accepted, queue, state, code, now).await?;
+        self.metrics.job_ended(queue, state);
+        if accepted.named && state != "rejected" {
+            self.wake_waiters(accepted, now).await?;
+        }
+        Ok(Ending::Settle)
+    }
+
+    pub(super) async fn tell(
+        &self,
+        job: &Accepted,
+        queue: QueueName,
+        state: &str,
+        code: &str,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        let mut event = serde_json::json!({
+            "event": format!("{}/{state}", job.entry), "type": "job", "job": job.id.as_str(),
+            "queue": queue.as_str(), "state": state, "at": now,
+        });
+        if let Some(fields) = event.as_object_mut() {
+            for (name, value) in [("campaign", job.campaign.as_str()), ("code", code)] {
+                if !value.is_empty() {
+                    fields.insert(name.to_owned(), value.into());
+                }
+            }
+        }
+        let events: Vec<Event> = Event::of(&event.to_string()).into_iter().collect();
+        self.store.publish(&events).await
+    }
+
+    pub(super) async fn wake_waiters(&self, accepted: &Accepted, now: i64) -> Result<(), StoreError> {
+        loop {
+            let waiters = self.store.take_waiters(accepted.id.as_str()).await?;
+            if waiters.is_empty() {
+                return Ok(());
+            }
+            for waiter in waiters {
+                self.store.arm(&format!("job|{waiter}"), now).await?;
+            }
+        }
+    }
+
+    pub(super) fn retention(&self, accepted: &Accepted) -> Duration {
+        if accepted.named { self.policy.retention_with_id } else { self.policy.retention }
+    }
+}
