@@ -14,7 +14,7 @@ const IN_FLIGHT: u64 = 8;
 const KILLS: usize = 10;
 /// Calls of the first three deaths, and those of the others.
 const GENERATING: [&str; 2] = ["number_rows", "write_orders"];
-const SENDING: [&str; 2] = ["claim", "record"];
+const SENDING: [&str; 2] = ["claim", "land"];
 
 /// Kills whoever comes by first at a random call, again and again; returns how many died.
 async fn chain(seed: u64, channel: &str) -> (Scene, u64) {

@@ -72,11 +72,12 @@ async fn a_drain_in_the_middle_of_a_file_keeps_what_is_written_and_the_next_daem
 async fn the_reconciler_arms_lost_slots_again_and_publishes_the_events_of_the_dead() {
     let mut scene = Scene::new().await;
     let gate = Gate::before(&scene.redis);
-    scene.settings = Settings::with_redis_url(&gate.url()).sandbox_channel("sms", &scene.sandbox.url(), "in_flight = 8\n");
+    scene.settings =
+        Settings::with_redis_url(&gate.url()).sandbox_channel("sms", &scene.sandbox.url(), "in_flight = 8\n");
     let mut first = scene.daemon().await;
-    gate.catch(&mut scene.db, "record", Side::After, 1).await;
+    gate.catch(&mut scene.db, "land", Side::After, 1).await;
     scene.enqueue("generate", &send_job("c", people(100))).await;
-    gate.caught("the second record").await;
+    gate.caught("the second landing").await;
     first.kill();
     // Somebody clears the queue and the alarm clock by hand.
     let stream: StreamRangeReply = scene.db.xrange_all("remesa:jobs:batch:sms").await.unwrap();
