@@ -13,7 +13,6 @@ mod demo_files;
 mod generate;
 mod layers;
 mod queue;
+mod sending;
 mod support;
 mod support_works;
-mod generate;
-mod sending;
