@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use redis::AsyncCommands as _;
 use remesa::domain::clock::EpochMs;
+use remesa::domain::name::JobId;
 use remesa::domain::retry::RetryPolicy;
-use remesa::job::{Outcome, QueueName};
+use remesa::job::{DeadCode, Outcome, QueueName};
 use remesa::metrics::Metrics;
 use remesa::queue::pressure::Pressure;
 use remesa::queue::service::{QueueService, Settings};
@@ -57,6 +58,10 @@ impl Handle for Scripted {
 
     async fn alarm(&self, _: &str) -> Result<Option<i64>, StoreError> {
         Ok(None)
+    }
+
+    async fn ended_dead(&self, _: QueueName, _: &JobId, _: &str, _: DeadCode) -> Result<(), StoreError> {
+        Ok(())
     }
 
     async fn poisoned(&self, _: &SlotRef) -> Result<(), StoreError> {
@@ -182,9 +187,8 @@ async fn a_drain_waits_for_what_runs_within_its_budget_and_settles_it() {
     let service = serve(&stage, &handler);
     stage.add_json("generate", &named("a", "waits")).await;
     stage.job("a", &["running"]).await;
-    let stopping = tokio::spawn(service.stop(wait::DEADLINE));
-    handler.go_on.notify_one();
-    assert!(stopping.await.unwrap());
+    let (in_time, ()) = tokio::join!(service.stop(wait::DEADLINE), async { handler.go_on.notify_one() });
+    assert!(in_time);
     stage.job("a", &["done"]).await;
     stage.drained("generate").await;
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::poll;
 use redis::AsyncCommands as _;
 
 use super::{GROUP, Stage, from_file, incarnation, named};
@@ -131,12 +132,13 @@ async fn a_reply_that_comes_late_leaves_nothing_pending_without_an_owner() {
     let began = Instant::now();
     let mut connection = stage.connection.clone();
     let job = named("late", "late").to_string();
-    let adding = tokio::spawn(async move {
+    let mut adding = Box::pin(async move {
         let _: String = connection.xadd("remesa:jobs:generate", "*", &[("job", job)]).await.unwrap();
     });
+    assert!(poll!(&mut adding).is_pending());
     wait::until("the reply is late", async || (began.elapsed() > FROZEN).then_some(())).await;
     stage.redis.cont();
-    adding.await.unwrap();
+    adding.await;
     stage.job("late", &["done"]).await;
     stage.drained("generate").await;
     work_goes_on(&mut stage, "after").await;
@@ -152,16 +154,18 @@ async fn a_reply_that_never_came_leaves_its_entry_to_the_sweeper() {
     work_goes_on(&mut stage, "before").await;
     stage.redis.stop();
     let mut connection = stage.connection.clone();
-    let adding = tokio::spawn(async move {
-        for n in 0..5 {
-            let name = format!("lost-{n}");
-            let job = named(&name, &name).to_string();
-            let _: String = connection.xadd("remesa:jobs:generate", "*", &[("job", job)]).await.unwrap();
-        }
+    let mut jobs = redis::pipe();
+    for n in 0..5 {
+        let name = format!("lost-{n}");
+        jobs.xadd("remesa:jobs:generate", "*", &[("job", named(&name, &name).to_string())]);
+    }
+    let mut adding = Box::pin(async move {
+        let _: Vec<String> = jobs.query_async(&mut connection).await.unwrap();
     });
+    assert!(poll!(&mut adding).is_pending());
     daemon.event("reading failed, reconnecting", |event| event["queue"] == "generate").await;
     stage.redis.cont();
-    adding.await.unwrap();
+    adding.await;
     for n in 0..5 {
         stage.job(&format!("lost-{n}"), &["done"]).await;
         stage.has_orders_once(&format!("lost-{n}"), 1).await;
