@@ -17,10 +17,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     channel::{Channel, governor::Governor},
     config::{Config, RedisTarget},
-    domain::retry::RetryPolicy,
+    domain::{name::JobId, retry::RetryPolicy},
     handler::{self, Context, ServedChannel, context::Plans},
     http::{self, HttpState, Liveness, QueueLook},
-    job::{Job, Outcome, QueueName},
+    job::{DeadCode, Job, Outcome, QueueName},
     lifecycle,
     metrics::Metrics,
     queue::{
@@ -320,7 +320,23 @@ async fn beat(ctx: &Context, channels: &[String]) -> Result<(), StoreError> {
         ("beat_at", now.to_string()),
         ("in_hand", ctx.registry.len().to_string()),
     ];
-    ctx.store.beat(&ctx.incarnation, &fields, channels, now).await
+    ctx.store.beat(&ctx.incarnation, &fields, &told(ctx), now).await
+}
+
+/// What daemons that do not serve a channel must know of it: how its runs are to be made.
+fn told(ctx: &Context) -> Vec<(String, Vec<(&'static str, String)>)> {
+    ctx.channels
+        .iter()
+        .map(|(name, served)| {
+            let settings = served.settings();
+            let fields = vec![
+                ("slots", settings.slots.to_string()),
+                ("idempotent", u8::from(settings.idempotent).to_string()),
+                ("rate_per_second", settings.rate_per_second.to_string()),
+            ];
+            (name.clone(), fields)
+        })
+        .collect()
 }
 
 async fn heartbeat(ctx: Arc<Context>, channels: Vec<String>, end: CancellationToken) {
@@ -363,6 +379,13 @@ impl Handle for Handlers {
             tracing::warn!(member, "an alarm that nobody knows, dropped");
             Ok(None)
         }
+    }
+
+    async fn ended_dead(&self, queue: QueueName, id: &JobId, campaign: &str, code: DeadCode) -> Result<(), StoreError> {
+        if queue == QueueName::Generate && !campaign.is_empty() {
+            handler::generate::give_up(&self.0, campaign, id, code.as_str()).await?;
+        }
+        Ok(())
     }
 
     async fn poisoned(&self, slot: &SlotRef) -> Result<(), StoreError> {

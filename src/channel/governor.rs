@@ -9,7 +9,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -52,10 +52,19 @@ pub enum Grant {
     },
 }
 
-/// Slots in time that a turn holds and has not used yet. Empty where the rate is unlimited.
+/// What a turn was granted and has not used yet: slots in time or, where the rate is unlimited, a time
+/// within which it need not ask again.
 #[derive(Debug, Default)]
 pub struct Pace {
     slots: VecDeque<Instant>,
+    free: Option<Free>,
+}
+
+/// A grant without a rate. Any trouble of the channel at this daemon ends it early.
+#[derive(Debug, Clone, Copy)]
+struct Free {
+    until: Instant,
+    troubles: u64,
 }
 
 impl Pace {
@@ -88,6 +97,9 @@ pub struct Governor {
     cooldown: Duration,
     threshold: u32,
     failures_in_row: AtomicU32,
+    /// Counts what ends a grant early.
+    troubles: AtomicU64,
+    capacity: usize,
     /// The next answer is the probe's: it closes the breaker or lengthens its pause, whoever opened it.
     probing: AtomicBool,
     /// Permits for recipients in flight.
@@ -106,6 +118,8 @@ impl Governor {
             cooldown: settings.breaker_cooldown,
             threshold: settings.breaker_failures,
             failures_in_row: AtomicU32::new(0),
+            troubles: AtomicU64::new(0),
+            capacity: usize::try_from(settings.in_flight).unwrap_or(usize::MAX),
             probing: AtomicBool::new(false),
             in_flight: Arc::new(Semaphore::new(usize::try_from(settings.in_flight).unwrap_or(usize::MAX))),
         }
@@ -116,11 +130,22 @@ impl Governor {
         !self.gap.is_zero()
     }
 
+    /// How many recipients are best claimed, and recorded, together: a quarter of those that may be in
+    /// flight, so that a few such groups are under way side by side; at most `most`.
+    pub fn company(&self, most: usize) -> usize {
+        (self.capacity / 4).clamp(1, most)
+    }
+
     /// Reserves up to `parts`; slots left over in `pace` are used first.
     pub async fn reserve(&self, parts: u32, pace: &mut Pace) -> Result<Grant, StoreError> {
-        let left = pace.usable(Instant::now());
+        let now = Instant::now();
+        let left = pace.usable(now);
         if left > 0 {
             return Ok(Grant::Parts(left.min(parts)));
+        }
+        let troubles = self.troubles.load(Ordering::Relaxed);
+        if pace.free.is_some_and(|free| now < free.until && free.troubles == troubles) {
+            return Ok(Grant::Parts(parts));
         }
         match self.store.reserve(&self.channel, parts, self.gap, AHEAD, self.probe_lasts).await? {
             Reservation::Wait { after, why } => Ok(Grant::Wait { after, why }),
@@ -131,6 +156,9 @@ impl Governor {
                 if self.is_paced() {
                     let first = Instant::now() + first_in;
                     pace.slots.extend((0..parts).map(|i| first + self.gap * i));
+                } else if !probe {
+                    // As far ahead as a rate is reserved.
+                    pace.free = Some(Free { until: now + AHEAD, troubles });
                 }
                 Ok(Grant::Parts(parts))
             }
@@ -170,6 +198,14 @@ impl Governor {
             Ok(()) => return self.works(probe).await,
             Err(failure) => failure,
         };
+        let told = self.tell(failure, probe).await;
+        if failure.class() != FailureClass::Permanent {
+            self.troubles.fetch_add(1, Ordering::Relaxed);
+        }
+        told
+    }
+
+    async fn tell(&self, failure: &Failure, probe: bool) -> Result<(), StoreError> {
         let code = failure.code();
         match failure.class() {
             // The provider works; it is this message it does not want.
@@ -223,7 +259,7 @@ mod tests {
             now.checked_sub(Duration::from_millis(5)).unwrap(),
             now + Duration::from_millis(5),
         ];
-        let mut pace = Pace { slots: slots.into() };
+        let mut pace = Pace { slots: slots.into(), free: None };
         assert_eq!(pace.usable(now), 2);
         assert_eq!(pace.take(1), Some(slots[1]));
     }
@@ -231,7 +267,7 @@ mod tests {
     #[test]
     fn a_message_of_three_parts_takes_three_slots() {
         let now = Instant::now();
-        let mut pace = Pace { slots: (0..4).map(|i| now + Duration::from_millis(i)).collect() };
+        let mut pace = Pace { slots: (0..4).map(|i| now + Duration::from_millis(i)).collect(), free: None };
         assert_eq!(pace.take(3), Some(now));
         assert_eq!(pace.slots.len(), 1);
     }

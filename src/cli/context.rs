@@ -24,8 +24,13 @@ const SYSTEM_STATE_DIR: &str = "/var/lib/remesa";
 /// Arguments of every command.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Globals {
-    /// Configuration file (default: $REMESA_CONFIG, else /etc/remesa/remesa.toml if it exists).
-    #[arg(long, global = true, value_name = "FILE")]
+    /// Configuration file.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help = "Configuration file (default: $REMESA_CONFIG, else /etc/remesa/remesa.toml if it exists)"
+    )]
     pub config: Option<PathBuf>,
 }
 

@@ -21,7 +21,7 @@ use super::{
 };
 
 /// A command that a daemon has not answered after this is left to its queue.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+const ANSWER_WITHIN: Duration = Duration::from_mins(1);
 
 /// Does `job` (a control job without its id) and prints `done`.
 pub async fn run(globals: &Globals, job: Value, done: &str, format: output::Format) -> anyhow::Result<()> {
@@ -54,7 +54,7 @@ fn print(id: &JobId, end: &JobEnd, done: &str, shown: output::Format) -> anyhow:
     }
     if !end.is_done() {
         let error = end.error.clone().unwrap_or_else(|| end.state.clone());
-        return Err(anyhow!("{}", error));
+        return Err(anyhow!("{error}"));
     }
     let result = end.result.as_ref();
     let changed = result.and_then(|result| result.get("changed")).and_then(Value::as_bool);

@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_cut_letter_says_how_much_was_kept() {
-        let letter = Letter::about("generate", "x", "job_too_big", "", &[b' '; 2_097_152], 1_048_576);
+        let letter = Letter::about("generate", "x", "job_too_big", "", &vec![b' '; 2_097_152], 1_048_576);
         assert_eq!(cut(&letter), "only the first 4 KiB of its 2 MiB were kept");
     }
 }

@@ -9,6 +9,9 @@ use std::io::{self, IsTerminal as _, Write as _};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets::NOTHING};
 use serde::Serialize;
 
+/// Below so many characters a line, columns are not fitted to the terminal.
+const NARROW: u16 = 80;
+
 /// The flag of every command that prints data.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct Format {
@@ -88,8 +91,9 @@ impl Rows {
     pub fn new(columns: &[Column]) -> Self {
         let mut table = Table::new();
         table.load_style(NOTHING);
-        let arrangement =
-            if io::stdout().is_terminal() { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };
+        // A narrow terminal (or one that does not know its width) wraps lines better than columns.
+        let is_wide = io::stdout().is_terminal() && table.width().is_some_and(|width| width >= NARROW);
+        let arrangement = if is_wide { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };
         table.set_content_arrangement(arrangement);
         table.set_header(columns.iter().map(|column| column.cell(column.title().to_owned())));
         Self { columns: columns.to_vec(), table }

@@ -49,12 +49,11 @@ pub fn schema(args: SchemaArgs) -> anyhow::Result<()> {
     if let Some(folder) = args.write {
         return write(&folder);
     }
-    let shown = match args.queue {
-        Some(name) => job::schema(enqueue::queue(&name)?).unwrap_or_default(),
-        None => {
-            let each = QueueName::available().filter_map(|queue| Some((queue.to_string(), job::schema(queue)?)));
-            Value::Object(each.collect::<Map<_, _>>())
-        }
+    let shown = if let Some(name) = args.queue {
+        job::schema(enqueue::queue(&name)?).unwrap_or_default()
+    } else {
+        let each = QueueName::available().filter_map(|queue| Some((queue.to_string(), job::schema(queue)?)));
+        Value::Object(each.collect::<Map<_, _>>())
     };
     output::json(&shown)?;
     Ok(())

@@ -128,46 +128,46 @@ pub struct Args {
 #[command(next_help_heading = "Delivery reports")]
 struct ReportArgs {
     /// Receives one POST a message.
-    #[arg(long, value_name = "URL")]
-    report_url: Option<String>,
+    #[arg(long = "report-url", value_name = "URL")]
+    url: Option<String>,
     /// Shortest time from acceptance to the report.
-    #[arg(long, value_name = "MS")]
-    report_delay_min_ms: Option<u64>,
+    #[arg(long = "report-delay-min-ms", value_name = "MS")]
+    delay_min_ms: Option<u64>,
     /// Longest time from acceptance to the report.
-    #[arg(long, value_name = "MS")]
-    report_delay_max_ms: Option<u64>,
+    #[arg(long = "report-delay-max-ms", value_name = "MS")]
+    delay_max_ms: Option<u64>,
     /// Share reported undelivered.
-    #[arg(long, value_name = "N")]
-    report_undelivered_per_mille: Option<u16>,
+    #[arg(long = "report-undelivered-per-mille", value_name = "N")]
+    undelivered_per_mille: Option<u16>,
     /// Share reported expired.
-    #[arg(long, value_name = "N")]
-    report_expired_per_mille: Option<u16>,
+    #[arg(long = "report-expired-per-mille", value_name = "N")]
+    expired_per_mille: Option<u16>,
     /// Most POSTs of one report.
-    #[arg(long, value_name = "N")]
-    report_attempts: Option<u32>,
+    #[arg(long = "report-attempts", value_name = "N")]
+    attempts: Option<u32>,
     /// Wait before the second POST; doubled each time.
-    #[arg(long, value_name = "MS")]
-    report_retry_ms: Option<u64>,
+    #[arg(long = "report-retry-ms", value_name = "MS")]
+    retry_ms: Option<u64>,
     /// Most POSTs at once.
-    #[arg(long, value_name = "N")]
-    report_in_flight: Option<usize>,
+    #[arg(long = "report-in-flight", value_name = "N")]
+    in_flight: Option<usize>,
     /// Most reports waiting.
-    #[arg(long, value_name = "N")]
-    report_waiting: Option<usize>,
+    #[arg(long = "report-waiting", value_name = "N")]
+    waiting: Option<usize>,
 }
 
 impl ReportArgs {
     fn patch(&self) -> Value {
         let fields = [
-            ("url", json!(self.report_url)),
-            ("delay_min_ms", json!(self.report_delay_min_ms)),
-            ("delay_max_ms", json!(self.report_delay_max_ms)),
-            ("undelivered_per_mille", json!(self.report_undelivered_per_mille)),
-            ("expired_per_mille", json!(self.report_expired_per_mille)),
-            ("attempts", json!(self.report_attempts)),
-            ("retry_ms", json!(self.report_retry_ms)),
-            ("in_flight", json!(self.report_in_flight)),
-            ("waiting", json!(self.report_waiting)),
+            ("url", json!(self.url)),
+            ("delay_min_ms", json!(self.delay_min_ms)),
+            ("delay_max_ms", json!(self.delay_max_ms)),
+            ("undelivered_per_mille", json!(self.undelivered_per_mille)),
+            ("expired_per_mille", json!(self.expired_per_mille)),
+            ("attempts", json!(self.attempts)),
+            ("retry_ms", json!(self.retry_ms)),
+            ("in_flight", json!(self.in_flight)),
+            ("waiting", json!(self.waiting)),
         ];
         let given = fields.into_iter().filter(|(_, value)| !value.is_null());
         Value::Object(given.map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())

@@ -71,26 +71,34 @@ impl Context {
     }
 }
 
+/// Campaign, run, and when it was created: a Redis that came back without its data may see the same
+/// names again, with another text.
+type PlanKey = (String, String, String);
+
+fn key(campaign: &str, run: &str, created_at: &str) -> PlanKey {
+    (campaign.to_owned(), run.to_owned(), created_at.to_owned())
+}
+
 /// Compiled runs, so that a text is parsed once a run and not once a turn.
 #[derive(Debug, Default)]
-pub struct Plans(Mutex<HashMap<(String, String), Arc<RunPlan>>>);
+pub struct Plans(Mutex<HashMap<PlanKey, Arc<RunPlan>>>);
 
 /// Runs kept compiled; above, all are forgotten and compiled again as they come.
 const PLANS_KEPT: usize = 1000;
 
 impl Plans {
     /// The plan of a run, if it is known.
-    pub fn get(&self, campaign: &str, run: &str) -> Option<Arc<RunPlan>> {
+    pub fn get(&self, campaign: &str, run: &str, created_at: &str) -> Option<Arc<RunPlan>> {
         let plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        plans.get(&(campaign.to_owned(), run.to_owned())).cloned()
+        plans.get(&key(campaign, run, created_at)).cloned()
     }
 
     /// Keeps a plan.
-    pub fn keep(&self, campaign: &str, run: &str, plan: &Arc<RunPlan>) {
+    pub fn keep(&self, campaign: &str, run: &str, created_at: &str, plan: &Arc<RunPlan>) {
         let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if plans.len() >= PLANS_KEPT {
             plans.clear();
         }
-        plans.insert((campaign.to_owned(), run.to_owned()), Arc::clone(plan));
+        plans.insert(key(campaign, run, created_at), Arc::clone(plan));
     }
 }

@@ -158,8 +158,7 @@ async fn retry(ctx: &Context, campaign: &Name, run: &str, states: &str, lease: &
         let rule = format!("the campaign \"{campaign}\" has no run \"{run}\"");
         return Ok(Err(Rejection::of_field(RejectionCode::UnknownRun, "run", rule)));
     };
-    let channel = hash.get("channel").map_or("", String::as_str);
-    let keep_key = ctx.channels.get(channel).is_some_and(|c| c.settings().idempotent);
+    let keep_key = hash.get("idempotent").is_some_and(|flag| flag == "1");
     let now = ctx.store.now_ms().await?;
     ctx.store.touch_active(campaign.as_str(), run, now).await?;
     let (mut page, end) = (first / 128, last / 128);

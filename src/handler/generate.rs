@@ -12,17 +12,17 @@ use tokio::sync::mpsc;
 
 use crate::{
     domain::{clock::EpochMs, contact::Country, expiry::Expiry, money::Currency, name::JobId},
-    job::{DeadCode, Delivery, GenerateJob, Next, Outcome, Rejection, RejectionCode},
+    job::{DeadCode, Delivery, GenerateJob, Outcome, Rejection, RejectionCode},
     orders::local::Mint,
     source::digest,
     store::{
         StoreError,
         campaigns::{Begun, Creation},
         leases::Lease,
-        runs::CreatedRun,
     },
 };
 
+mod deliver;
 pub mod gates;
 mod resolve;
 pub mod slices;
@@ -62,6 +62,27 @@ impl From<Outcome> for Stop {
     }
 }
 
+/// The stretches of numbers that a job's orders have in its campaign.
+struct Batches {
+    /// Highest number before the present one.
+    base: u64,
+    /// The present one.
+    batch: u32,
+    /// Those of the same job before another job numbered rows.
+    earlier: Vec<u32>,
+}
+
+impl Batches {
+    /// Whether this job made the campaign.
+    fn is_first(&self) -> bool {
+        self.all().any(|batch| batch == 1)
+    }
+
+    fn all(&self) -> impl Iterator<Item = u32> {
+        self.earlier.iter().copied().chain([self.batch])
+    }
+}
+
 /// Runs the job.
 pub async fn run(ctx: &Arc<Context>, id: &JobId, job: GenerateJob, lease: &Lease) -> Outcome {
     match Generation::new(ctx, id, &job, lease).run().await {
@@ -69,6 +90,19 @@ pub async fn run(ctx: &Arc<Context>, id: &JobId, job: GenerateJob, lease: &Lease
         Err(Stop::With(outcome)) => *outcome,
         Err(Stop::Store(error)) => trouble::outcome(&error),
     }
+}
+
+/// A campaign whose own job cannot go on has failed (PO-6); the job, mended, takes it up again.
+pub async fn give_up(ctx: &Context, campaign: &str, id: &JobId, why: &str) -> Result<(), StoreError> {
+    let field = format!("batch:{id}");
+    let found = ctx.store.campaign_fields(campaign, &[&field]).await?;
+    let Some(batch) = found.into_iter().next().flatten() else { return Ok(()) };
+    ctx.store.end_batch(campaign, id.as_str()).await?;
+    if batch == "1" {
+        let why = [("failed_reason", why.to_owned())];
+        ctx.store.set_campaign_state(campaign, &["scheduled", "running", "paused"], "failed", &why).await?;
+    }
+    Ok(())
 }
 
 /// One generate job under way.
@@ -95,45 +129,60 @@ impl<'a> Generation<'a> {
         }
     }
 
-    /// A campaign whose own job cannot go on has failed (PO-6); the job, mended, takes it up again.
+    /// Closes the campaign where this outcome ends its job; a dead one is closed when the queue ends it.
     async fn give_up(&self, outcome: &Outcome) -> Result<(), StoreError> {
-        let why = match outcome {
-            Outcome::Rejected { rejection } => rejection.code.as_str(),
-            Outcome::Dead { code, .. } => code.as_str(),
-            Outcome::Done { .. } | Outcome::Again | Outcome::Retry { .. } | Outcome::Snooze { .. } => return Ok(()),
-        };
-        let Some(batch) = self.captured().await?.batch else { return Ok(()) };
-        self.ctx.store.end_batch(self.campaign, self.id.as_str()).await?;
-        if batch == 1 {
-            let (from, why) = (["scheduled", "running", "paused"], [("failed_reason", why.to_owned())]);
-            self.ctx.store.set_campaign_state(self.campaign, &from, "failed", &why).await?;
+        match outcome {
+            Outcome::Rejected { rejection } => give_up(self.ctx, self.campaign, self.id, rejection.code.as_str()).await,
+            Outcome::Dead { .. }
+            | Outcome::Done { .. }
+            | Outcome::Again
+            | Outcome::Retry { .. }
+            | Outcome::Snooze { .. } => Ok(()),
         }
-        Ok(())
     }
 
     async fn work(&self) -> Result<Outcome, Stop> {
         let now = EpochMs(self.ctx.store.now_ms().await?);
         let resolved = self.resolve(now).await?;
+        self.look_at_campaign().await?;
         let source_digest = self.gates(&resolved).await?;
-        let batch = self.enter(&resolved, &source_digest).await?;
+        self.enter(&resolved, &source_digest).await?;
         if let Delivery::At(at, _) = &self.job.delivery
             && now < *at
         {
             return Ok(Outcome::Snooze { until: *at });
         }
-        let base = self.begin().await?;
-        let progress = self.generate(&resolved, source_digest, base).await?;
+        let batches = self.begin().await?;
+        let progress = self.generate(&resolved, source_digest, batches.base).await?;
         self.ctx.store.end_batch(self.campaign, self.id.as_str()).await?;
         if progress.orders == 0 {
-            return self.nothing(&progress, batch).await;
+            return Ok(self.nothing(&progress));
         }
-        self.deliver(&resolved, batch, base, &progress).await
+        self.deliver(&resolved, &batches, &progress).await
+    }
+
+    /// A job that was here before looks at its campaign first: the source of a paused or cancelled one is not read.
+    async fn look_at_campaign(&self) -> Result<(), Stop> {
+        if self.captured().await?.batch.is_none() {
+            return Ok(());
+        }
+        let state = self.ctx.store.campaign_fields(self.campaign, &["state"]).await?.into_iter().next().flatten();
+        match state.as_deref() {
+            Some("cancelled") => Err(self.cancelled().await?.into()),
+            Some("paused") => Err(self.look_again().await?.into()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn look_again(&self) -> Result<Outcome, StoreError> {
+        Ok(Outcome::Snooze { until: EpochMs(self.ctx.store.now_ms().await?).plus(LOOK_AGAIN) })
     }
 
     /// The first pass. On a repeat only the source's sameness is looked at.
     async fn gates(&self, resolved: &Resolved) -> Result<String, Stop> {
         let (source, limits, rules) = (resolved.source.clone(), resolved.limits.clone(), resolved.rules.clone());
-        if let Some(progress) = self.progress().await? {
+        // Of a source of which nothing came, another may take the place.
+        if let Some(progress) = self.progress().await?.filter(|p| p.orders > 0) {
             let same = blocking(move || digest(&source, &limits)).await;
             return match same {
                 Ok(digest) if digest == progress.digest => Ok(digest),
@@ -163,8 +212,8 @@ impl<'a> Generation<'a> {
         Ok(found.into_iter().next().flatten().and_then(|text| serde_json::from_str(&text).ok()))
     }
 
-    /// Creates the campaign or joins it. Returns the number of this job in it.
-    async fn enter(&self, resolved: &Resolved, source_digest: &str) -> Result<u32, Stop> {
+    /// Creates the campaign or joins it.
+    async fn enter(&self, resolved: &Resolved, source_digest: &str) -> Result<(), Stop> {
         let job = self.job;
         let text = |value: Option<&str>| value.unwrap_or("").to_owned();
         let mut fields = vec![
@@ -193,7 +242,7 @@ impl<'a> Generation<'a> {
             self.check_match(resolved).await?;
         }
         match self.ctx.store.create_campaign(self.campaign, self.id.as_str(), job.append, state, &fields).await? {
-            Creation::Created { batch } | Creation::Joined { batch } | Creation::Resumed { batch } => Ok(batch),
+            Creation::Created { .. } | Creation::Joined { .. } | Creation::Resumed { .. } => Ok(()),
             Creation::Exists { job } => {
                 let rule = format!(
                     "\"{}\" was made by the job \"{job}\"; set \"append\":true to add rows to it",
@@ -205,28 +254,36 @@ impl<'a> Generation<'a> {
     }
 
     /// Waits for its turn in the campaign; a paused campaign generates nothing, a cancelled one ends.
-    async fn begin(&self) -> Result<u64, Stop> {
+    async fn begin(&self) -> Result<Batches, Stop> {
         let store = &self.ctx.store;
-        let again = || async { Ok::<_, StoreError>(EpochMs(store.now_ms().await?).plus(LOOK_AGAIN)) };
         let state = store.set_campaign_state(self.campaign, &["scheduled", "failed"], "running", &[]).await?;
         match state.as_str() {
             "cancelled" => return Err(self.cancelled().await?.into()),
-            "paused" => return Err(Outcome::Snooze { until: again().await? }.into()),
+            "paused" => return Err(self.look_again().await?.into()),
             _ => {}
         }
-        match store.begin_batch(self.campaign, self.id.as_str(), "").await? {
-            Begun::Begun { base } => Ok(base),
-            Begun::Gone => Err(self.cancelled().await?.into()),
-            Begun::Busy { job } => {
-                let over = store.job_field(&job, "state").await?;
-                if !over.is_none_or(|state| state == "dead" || state == "rejected") {
-                    return Err(Outcome::Snooze { until: again().await? }.into());
-                }
-                match store.begin_batch(self.campaign, self.id.as_str(), &job).await? {
-                    Begun::Begun { base } => Ok(base),
-                    Begun::Busy { .. } | Begun::Gone => Err(Outcome::Snooze { until: again().await? }.into()),
-                }
+        let mut over = String::new();
+        loop {
+            match store.begin_batch(self.campaign, self.id.as_str(), &over).await? {
+                Begun::Begun { base, batch, earlier } => return Ok(Batches { base, batch, earlier }),
+                Begun::Gone => return Err(self.cancelled().await?.into()),
+                Begun::Busy { job } if job != over && self.is_over(&job).await? => over = job,
+                Begun::Busy { .. } => return Err(self.look_again().await?.into()),
             }
+        }
+    }
+
+    /// Whether a job that says it generates will never go on.
+    async fn is_over(&self, job: &str) -> Result<bool, StoreError> {
+        match self.ctx.store.job_field(job, "state").await?.as_deref() {
+            Some(state) => Ok(state == "dead" || state == "rejected"),
+            // Without an id a job has no status at first; its entry is there as long as it is at work.
+            None => match job.split_once(':') {
+                Some((queue, entry)) if JobId::of_wire(job).is_ok_and(|id| id.is_of_entry()) => {
+                    Ok(!self.ctx.store.entry_exists(queue, entry).await?)
+                }
+                _ => Ok(true),
+            },
         }
     }
 
@@ -241,7 +298,8 @@ impl<'a> Generation<'a> {
             refused: 0,
             refused_by_code: BTreeMap::new(),
         };
-        let mut progress = self.progress().await?.unwrap_or(fresh);
+        let mut progress = self.progress().await?.filter(|p| p.orders > 0 || p.digest == fresh.digest).unwrap_or(fresh);
+        progress.last = progress.last.max(base);
         let (sender, mut stretches) = mpsc::channel(2);
         let size = self.ctx.config.sources.slice_rows;
         let (source, limits, rules) = (resolved.source.clone(), resolved.limits.clone(), resolved.rules.clone());
@@ -274,8 +332,7 @@ impl<'a> Generation<'a> {
             match state.as_str() {
                 "cancelled" | "gone" => return Err(self.cancelled().await?.into()),
                 "paused" => {
-                    let until = EpochMs(self.ctx.store.now_ms().await?).plus(LOOK_AGAIN);
-                    return Err(Outcome::Snooze { until }.into());
+                    return Err(self.look_again().await?.into());
                 }
                 _ => {}
             }
@@ -306,56 +363,13 @@ impl<'a> Generation<'a> {
         Ok(())
     }
 
-    async fn nothing(&self, progress: &Progress, batch: u32) -> Result<Outcome, Stop> {
-        if batch == 1 {
-            let why = [("failed_reason", "nothing_generated".to_owned())];
-            self.ctx.store.set_campaign_state(self.campaign, &["running", "scheduled"], "failed", &why).await?;
-        }
-        Ok(Outcome::Dead {
+    fn nothing(&self, progress: &Progress) -> Outcome {
+        Outcome::Dead {
             code: DeadCode::NothingGenerated,
             sentence: format!(
                 "all {} rows were refused: see `remesa campaign errors {}`",
                 progress.refused, self.campaign
             ),
-        })
-    }
-
-    /// Starts the run, if something is to be sent.
-    async fn deliver(&self, resolved: &Resolved, batch: u32, base: u64, progress: &Progress) -> Result<Outcome, Stop> {
-        let store = &self.ctx.store;
-        let Some(dispatch) = self.job.delivery.dispatch().filter(|_| !matches!(self.job.delivery, Delivery::None))
-        else {
-            if batch == 1 {
-                let state = store.set_campaign_state(self.campaign, &["running"], "generated", &[]).await?;
-                if state == "paused" {
-                    let until = EpochMs(store.now_ms().await?).plus(LOOK_AGAIN);
-                    return Ok(Outcome::Snooze { until });
-                }
-            }
-            return Ok(Outcome::done(self.result(progress, None)));
-        };
-        let run = format!("delivery@{batch}");
-        let slots = self.ctx.channels.get(dispatch.channel.as_str()).map_or(4, |c| c.settings().slots);
-        let mut fields = vec![
-            ("campaign", self.campaign.to_owned()),
-            ("job", self.id.to_string()),
-            ("channel", dispatch.channel.to_string()),
-            ("audience", "orders".to_owned()),
-            ("text", dispatch.text.clone()),
-            ("link_base", resolved.link_base.clone()),
-        ];
-        if let Some(place) = dispatch.url {
-            fields.push(("url_place", place.as_str().to_owned()));
-        }
-        if let Some(currency) = self.job.currency {
-            fields.push(("currency", currency.code().to_owned()));
-        }
-        match store.create_run(self.campaign, &run, (base + 1, progress.last), slots, &fields).await? {
-            CreatedRun::Refused { .. } => Ok(self.cancelled().await?),
-            CreatedRun::Created { .. } | CreatedRun::Exists { .. } => {
-                let next = Next { campaign: self.campaign.to_owned(), run: run.clone(), at: None };
-                Ok(Outcome::Done { result: self.result(progress, Some(&run)), next: vec![next] })
-            }
         }
     }
 

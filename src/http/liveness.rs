@@ -20,7 +20,7 @@ use std::{
 pub const BEAT_LIMIT: Duration = Duration::from_secs(10);
 
 /// Work that could be claimed and is not for this long means that a reader stands still.
-pub const CLAIM_LIMIT: Duration = Duration::from_secs(60);
+pub const CLAIM_LIMIT: Duration = Duration::from_mins(1);
 
 /// No queue stands still.
 const NEVER: u64 = u64::MAX;

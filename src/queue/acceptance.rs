@@ -229,8 +229,8 @@ impl Porter {
     /// An alarm's entry: the job's payload lives in its hash.
     async fn wake(&self, queue: QueueName, id: &str, mut accepted: Accepted) -> Result<Admission, StoreError> {
         let Ok(id) = JobId::of_wire(id) else { return Ok(Admission::Absorb) };
-        let (payload, attempt) = match self.store.wake_job(id.as_str(), &accepted.entry).await? {
-            Wake::Run { payload, attempt } => (payload, attempt),
+        let (payload, attempt, begun) = match self.store.wake_job(id.as_str(), &accepted.entry).await? {
+            Wake::Run { payload, attempt, begun } => (payload, attempt, begun),
             Wake::Absorbed => return Ok(Admission::Absorb),
         };
         accepted.named = !id.is_of_entry();
@@ -241,10 +241,7 @@ impl Porter {
         match decode(queue, &accepted.payload) {
             Ok((envelope, job)) => {
                 accepted.campaign = job.campaign().map(ToString::to_string).unwrap_or_default();
-                // Tried again, it was begun before.
-                if accepted.attempt == Attempt::FIRST
-                    && let Some(refused) = self.check_expiry(&envelope, &accepted).await?
-                {
+                if !begun && let Some(refused) = self.check_expiry(&envelope, &accepted).await? {
                     return Ok(refused);
                 }
                 self.timing(accepted, envelope, job).await

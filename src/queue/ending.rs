@@ -48,6 +48,7 @@ impl<H: Handle> Worker<H> {
         let at = at.filter(|at| *at > now).unwrap_or_else(|| now.plus(delay));
         let fields = [
             ("attempt", accepted.attempt.next().to_string()),
+            ("begun", "1".to_owned()),
             ("error_code", code.to_owned()),
             ("error", sentence.to_owned()),
         ];
@@ -105,6 +106,7 @@ impl<H: Handle> Worker<H> {
         sentence: &str,
     ) -> Result<Ending, StoreError> {
         tracing::warn!(job = %accepted.id, code = code.as_str(), "job ended dead");
+        self.handle.ended_dead(queue, &accepted.id, &accepted.campaign, code).await?;
         self.write_letter(Letters::Dead, queue, accepted, code.as_str(), sentence).await?;
         let fields = [("error_code", code.as_str().to_owned()), ("error", sentence.to_owned())];
         self.write_end(queue, accepted, "dead", &fields).await

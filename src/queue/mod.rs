@@ -34,7 +34,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     domain::{failure::Attempt, name::JobId},
-    job::{Envelope, Job, Outcome, QueueName},
+    job::{DeadCode, Envelope, Job, Outcome, QueueName},
     store::{StoreError, entries::Entry, leases::Lease, runs::SlotRef},
 };
 
@@ -124,6 +124,14 @@ pub trait Handle: Send + Sync + 'static {
     fn turn(&self, slot: SlotRef, lease: Arc<Lease>) -> impl Future<Output = Outcome> + Send;
     /// Works off an alarm that is not a job's: `expire|<C>|<batch>`. Returns when it is due again.
     fn alarm(&self, member: &str) -> impl Future<Output = Result<Option<i64>, StoreError>> + Send;
+    /// A job ended dead, perhaps without its handler: what it leaves half done is closed.
+    fn ended_dead(
+        &self,
+        queue: QueueName,
+        id: &JobId,
+        campaign: &str,
+        code: DeadCode,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// A slot's entry killed its daemon again and again: its run is stopped.
     fn poisoned(&self, slot: &SlotRef) -> impl Future<Output = Result<(), StoreError>> + Send;
 }

@@ -31,12 +31,7 @@ pub struct Settle {
 impl Settle {
     /// Settles a delivery; `successor` is the slot text of the entry that follows it.
     pub fn new(delivery: Delivery, successor: Option<String>) -> Self {
-        Self {
-            id: delivery.entry.id,
-            successor,
-            lease: delivery.lease,
-            _permit: delivery.permit,
-        }
+        Self { id: delivery.entry.id, successor, lease: delivery.lease, _permit: delivery.permit }
     }
 
     /// What to ask of Redis now. An entry held for longer than `look_after` may have been taken from us.

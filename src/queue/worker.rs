@@ -222,7 +222,9 @@ impl<H: Handle> Worker<H> {
             Ok(Outcome::Retry { failure_code, sentence, at }) => {
                 self.retry(queue, &accepted, &failure_code, &sentence, Some(at)).await
             }
-            Ok(Outcome::Snooze { until }) => self.delay(queue, &accepted, "scheduled", until, &[]).await,
+            Ok(Outcome::Snooze { until }) => {
+                self.delay(queue, &accepted, "scheduled", until, &[("begun", "1".to_owned())]).await
+            }
             Ok(Outcome::Rejected { rejection }) => {
                 self.end_rejected(queue, &accepted, rejection.code, &rejection.sentence).await
             }

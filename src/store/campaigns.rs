@@ -44,6 +44,10 @@ pub enum Begun {
     Begun {
         /// Highest number before this batch.
         base: u64,
+        /// The batch.
+        batch: u32,
+        /// Earlier batches of this job, which it wrote before another job numbered rows.
+        earlier: Vec<u32>,
     },
     /// Another job of the campaign generates.
     Busy {
@@ -127,7 +131,11 @@ impl Store {
                 .await?,
         );
         Ok(match answer.text()?.as_str() {
-            "begun" => Begun::Begun { base: answer.number()? },
+            "begun" => Begun::Begun {
+                base: answer.number()?,
+                batch: answer.number()?,
+                earlier: answer.text()?.split(',').filter_map(|batch| batch.parse().ok()).collect(),
+            },
             "busy" => Begun::Busy { job: answer.text()? },
             _ => Begun::Gone,
         })
@@ -139,14 +147,15 @@ impl Store {
         Ok(())
     }
 
-    /// Numbers rows by key. Returns the campaign's state, and per row its number and whether it had
+    /// Numbers rows by key; `before` is the highest number given earlier. Returns the campaign's state, and per row its number and whether it had
     /// it before.
     pub async fn number_rows<'a>(
         &self,
         campaign: &str,
+        before: u64,
         keys: impl Iterator<Item = &'a str>,
     ) -> Result<(String, Vec<(u64, bool)>), StoreError> {
-        let mut call = scripts::NUMBER_ROWS.call(&[&self.keys.campaign(campaign)]);
+        let mut call = scripts::NUMBER_ROWS.call(&[&self.keys.campaign(campaign)]).arg(before);
         let mut field = String::new();
         for key in keys {
             field.clear();

@@ -41,6 +41,8 @@ pub enum Wake {
         payload: String,
         /// Which attempt this is.
         attempt: u32,
+        /// Whether its handler began before.
+        begun: bool,
     },
     /// The alarm fired twice, or the job is gone.
     Absorbed,
@@ -84,7 +86,7 @@ impl Store {
         if answer.text()? != "run" {
             return Ok(Wake::Absorbed);
         }
-        Ok(Wake::Run { payload: answer.text()?, attempt: answer.number()? })
+        Ok(Wake::Run { payload: answer.text()?, attempt: answer.number()?, begun: answer.text()? == "1" })
     }
 
     /// Writes fields of a job's hash, unless another entry has taken it over; `ttl` counts from now.

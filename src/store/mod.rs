@@ -13,6 +13,7 @@ pub mod entries;
 pub mod janitor;
 pub mod jobs;
 pub mod keys;
+pub mod landing;
 pub mod leases;
 pub mod letters;
 pub mod orders;
@@ -74,6 +75,11 @@ impl Answer {
     pub(crate) fn number<T: std::str::FromStr>(&mut self) -> Result<T, StoreError> {
         let text = self.text()?;
         text.parse().map_err(|_| StoreError::Refused(format!("a script answered {text:?} for a number")))
+    }
+
+    /// A text, none where it is empty.
+    pub(crate) fn some_text(&mut self) -> Result<Option<String>, StoreError> {
+        Ok(Some(self.text()?).filter(|text| !text.is_empty()))
     }
 
     pub(crate) fn is_done(&self) -> bool {

@@ -65,6 +65,11 @@ impl Store {
         answer.rest().map(|n| n.parse().map_err(|_| StoreError::Refused(format!("order number {n:?}")))).collect()
     }
 
+    /// One field of a run's hash.
+    pub async fn run_field(&self, campaign: &str, run: &str, field: &str) -> Result<Option<String>, StoreError> {
+        self.connection.query(cmd("HGET").arg(self.keys.run(campaign, run)).arg(field)).await
+    }
+
     /// The ledger cells of recipients, in their order.
     pub async fn cells(
         &self,

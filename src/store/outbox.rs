@@ -3,6 +3,8 @@
 //! An event is written to its campaign's outbox in the script that makes it true, and copied from
 //! there to `results`, which lives in another slot: at least once, recognised by its `event` id.
 
+use std::borrow::Cow;
+
 use redis::{cmd, streams::StreamRangeReply};
 
 use super::{Store, StoreError};
@@ -13,7 +15,7 @@ pub struct Event {
     /// Its id: the same event published twice has the same.
     pub id: String,
     /// `delivery`, `order`, `run`, `campaign`, `job`.
-    pub kind: String,
+    pub kind: Cow<'static, str>,
     /// The whole event as JSON.
     pub json: String,
 }
@@ -36,7 +38,7 @@ impl Event {
             kind: String,
         }
         let head: Head = serde_json::from_str(json).ok()?;
-        Some(Self { id: head.event, kind: head.kind, json: json.to_owned() })
+        Some(Self { id: head.event, kind: head.kind.into(), json: json.to_owned() })
     }
 }
 
@@ -56,7 +58,7 @@ impl Store {
                 .arg("event")
                 .arg(&event.id)
                 .arg("type")
-                .arg(&event.kind)
+                .arg(&*event.kind)
                 .arg("data")
                 .arg(&event.json)
                 .ignore();

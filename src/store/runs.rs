@@ -9,7 +9,9 @@ use std::{collections::HashMap, time::Duration};
 
 use redis::cmd;
 
-use super::{Answer, Store, StoreError, entries::millis, scripts};
+use crate::domain::delivery::DeliveryState;
+
+use super::{Answer, Store, StoreError, entries::millis, outbox::Event, scripts};
 
 /// Ordinals a slot takes from the cursor at once. A dead owner's batches are scanned by the next one.
 const BATCH: u64 = 200;
@@ -90,10 +92,29 @@ pub struct Recipient {
     pub key_attempt: u32,
     /// Whether an attempt under that key may have been accepted.
     pub doubt: bool,
+    /// Its cell as the claim wrote it.
+    pub cell: String,
     /// Why it is not to be sent, or empty.
     pub skip: String,
     /// Its order as JSON.
     pub order: String,
+}
+
+impl Recipient {
+    /// Reads `<ordinal>,<attempt>,<attempt of its key>,<reason to skip it>` of a claim made with `fence`.
+    fn read(head: &str, claimed_at: &str, fence: u64, order: String) -> Option<Self> {
+        let mut parts = head.splitn(4, ',');
+        let (ordinal, attempt, key, skip) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        Some(Self {
+            ordinal: ordinal.parse().ok()?,
+            attempt: attempt.parse().ok()?,
+            key_attempt: key.trim_end_matches('?').parse().ok()?,
+            doubt: key.ends_with('?'),
+            cell: format!("c,{attempt},{claimed_at},{fence},{key}"),
+            skip: skip.to_owned(),
+            order,
+        })
+    }
 }
 
 /// The answer to a claim.
@@ -136,22 +157,26 @@ pub struct ClaimRequest {
 pub struct Record {
     /// The recipient.
     pub ordinal: u64,
-    /// Letter of its state.
-    pub letter: char,
+    /// Its state now.
+    pub state: DeliveryState,
     /// The attempt that was claimed.
     pub attempt: u32,
     /// The attempt whose idempotency key was used.
     pub key_attempt: u32,
     /// Whether an attempt under that key may have been accepted.
     pub doubt: bool,
+    /// Its cell as it was claimed.
+    pub cell: String,
+    /// When it came to its state (epoch ms).
+    pub at_ms: i64,
     /// Reason or code, empty for none.
     pub reason: String,
     /// The provider's id, empty for none.
     pub provider_id: String,
     /// How long until it is due again, for a retry or a release.
     pub due_in: Option<Duration>,
-    /// Its event as JSON, where other systems are told.
-    pub event: Option<String>,
+    /// Its event, where other systems are told.
+    pub event: Option<Event>,
 }
 
 /// What recording did.
@@ -310,16 +335,16 @@ impl Store {
             _ => {}
         }
         let now_ms = answer.number()?;
+        let claimed_at = answer.text()?;
         let due = answer.text()?;
         let more = answer.text()? == "1";
         let mut recipients = Vec::with_capacity(request.count);
         while !answer.is_done() {
-            let ordinal = answer.number()?;
-            let attempt = answer.number()?;
-            let key_attempt = answer.number()?;
-            let doubt = answer.text()? == "?";
-            let (skip, order) = (answer.text()?, answer.text()?);
-            recipients.push(Recipient { ordinal, attempt, key_attempt, doubt, skip, order });
+            let head = answer.text()?;
+            recipients.push(
+                Recipient::read(&head, &claimed_at, fence, answer.text()?)
+                    .ok_or_else(|| StoreError::Refused(format!("a claim answered {head:?}")))?,
+            );
         }
         Ok(Claimed::Recipients { now_ms, next_retry_ms: due.parse().ok(), more, recipients })
     }
@@ -340,25 +365,20 @@ impl Store {
         let mut letter = [0; 4];
         for record in records {
             call.push(record.ordinal);
-            call.push(&*record.letter.encode_utf8(&mut letter));
+            call.push(&*record.state.letter().encode_utf8(&mut letter));
             call.push(record.attempt);
-            if record.doubt {
-                call.push(format!("{}?", record.key_attempt));
-            } else {
-                call.push(record.key_attempt);
-            }
+            call.push(record.key_mark());
             call.push(&record.reason);
             call.push(&record.provider_id);
             match record.due_in {
                 Some(wait) => call.push(millis(wait)),
                 None => call.push(""),
             }
-            call.push(record.event.as_deref().unwrap_or(""));
+            call.push(record.event.as_ref().map_or("", |event| event.json.as_str()));
         }
         let mut answer = Answer::new(call.run(&self.connection).await?);
-        let non_empty = |text: String| (!text.is_empty()).then_some(text);
-        let outbox_id = non_empty(answer.text()?);
-        let added = non_empty(answer.text()?);
+        let outbox_id = answer.some_text()?;
+        let added = answer.some_text()?;
         let stale = answer.rest().filter_map(|index| index.parse().ok()).collect();
         Ok(Recorded { outbox_id, added, stale })
     }

@@ -52,6 +52,7 @@ campaign!(CLAIM, "", "claim");
 campaign!(END_BATCH, "allow-oom", "end_batch");
 campaign!(ARM_SLOTS, "allow-oom", "arm_slots");
 campaign!(TAKE_SLOT, "allow-oom", "take_slot");
+campaign!(LAND, "allow-oom", "land");
 campaign!(RECORD, "allow-oom", "record");
 campaign!(LEAVE_SLOT, "allow-oom", "leave_slot");
 campaign!(RENEW_SLOT, "allow-oom", "renew_slot");

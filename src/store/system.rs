@@ -73,12 +73,12 @@ impl Store {
         self.connection.query(cmd("GET").arg(&key)).await
     }
 
-    /// A heartbeat: who runs, and what it serves.
+    /// A heartbeat: who runs, what it serves, and what others must know of its channels.
     pub async fn beat(
         &self,
         incarnation: &str,
         fields: &[(&str, String)],
-        channels: &[String],
+        channels: &[(String, Vec<(&str, String)>)],
         now_ms: i64,
     ) -> Result<(), StoreError> {
         let key = self.keys.worker(incarnation);
@@ -86,8 +86,8 @@ impl Store {
         pipeline.cmd("HSET").arg(&key).arg(fields).ignore();
         pipeline.cmd("PEXPIRE").arg(&key).arg(30_000).ignore();
         pipeline.cmd("ZADD").arg(self.keys.workers()).arg(now_ms).arg(incarnation).ignore();
-        for channel in channels {
-            pipeline.cmd("HSET").arg(self.keys.channel(channel)).arg("seen_at").arg(now_ms).ignore();
+        for (channel, told) in channels {
+            pipeline.cmd("HSET").arg(self.keys.channel(channel)).arg("seen_at").arg(now_ms).arg(told).ignore();
         }
         let old = now_ms - i64::try_from(millis(SEEN)).unwrap_or(600_000);
         pipeline.cmd("ZREMRANGEBYSCORE").arg(self.keys.workers()).arg("-inf").arg(old).ignore();

@@ -9,7 +9,9 @@
 )]
 
 mod contract;
+mod crash;
 mod demo_files;
+mod generate;
 mod generate;
 mod layers;
 mod queue;

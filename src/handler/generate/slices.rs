@@ -168,7 +168,8 @@ impl Writer<'_> {
                 }
             }
         }
-        let (_, numbers) = self.store.number_rows(self.mint.campaign, good.iter().map(|g| g.2.as_str())).await?;
+        let (_, numbers) =
+            self.store.number_rows(self.mint.campaign, progress.last, good.iter().map(|g| g.2.as_str())).await?;
         let base = progress.last;
         let mut drafts = Vec::with_capacity(good.len());
         for ((row, line, key, order, input, expires_at), (number, known)) in good.into_iter().zip(numbers) {

@@ -25,6 +25,9 @@ use super::{
 /// Recipients claimed by one script.
 const CLAIM_AT_ONCE: usize = 128;
 
+/// Company for a permit is waited for so long: a few times what recording a group takes.
+const COMPANY_WITHIN: Duration = Duration::from_millis(10);
+
 /// A claim that a full rate makes wait longer ends the turn instead.
 const WAIT_IN_TURN: Duration = Duration::from_millis(500);
 
@@ -65,15 +68,15 @@ pub enum Brought {
     Stopped,
     /// The slot is another's.
     Lost,
-    /// The daemon drains.
-    Drained,
+    /// No permit: the turn's time is up, or the daemon drains.
+    TimeUp,
 }
 
 impl Turn {
     /// One claim, from permit to message. `floor` is the lowest ordinal not yet recorded.
     pub async fn claim(self: Arc<Self>, floor: u64, pace: &mut Pace) -> Result<Brought, StoreError> {
         let governor = &self.plan.channel.governor;
-        let Some(mut permits) = self.permits().await else { return Ok(Brought::Drained) };
+        let Some(mut permits) = self.permits().await else { return Ok(Brought::TimeUp) };
         let hint = self.plan.parts_hint.load(Ordering::Relaxed).max(1);
         let wanted = u32::try_from(permits.len()).unwrap_or(1).saturating_mul(hint);
         let parts = loop {
@@ -98,20 +101,31 @@ impl Turn {
         Ok(Brought::Recipients { ready, now: EpochMs(now_ms) })
     }
 
-    /// Permits of the channel: one at least, more if they are there.
+    /// Permits of the channel: one at least. Several come together, so that a script is not run for each
+    /// message; those that are there are taken, and company is waited for only shortly.
     async fn permits(&self) -> Option<Vec<OwnedSemaphorePermit>> {
-        let in_flight = &self.plan.channel.governor.in_flight;
-        let first = tokio::select! {
-            () = self.ctx.drain.cancelled() => return None,
-            () = self.lost.cancelled() => return None,
-            permit = Arc::clone(in_flight).acquire_owned() => permit.ok()?,
+        let governor = &self.plan.channel.governor;
+        let in_flight = &governor.in_flight;
+        let company = u32::try_from(governor.company(CLAIM_AT_ONCE)).unwrap_or(1);
+        let several = Arc::clone(in_flight).acquire_many_owned(company);
+        let mut together = if let Ok(permits) = tokio::time::timeout(COMPANY_WITHIN, several).await {
+            permits.ok()?
+        } else {
+            tokio::select! {
+                () = self.ctx.drain.cancelled() => return None,
+                () = self.lost.cancelled() => return None,
+                // Another daemon may have permits to spare.
+                () = tokio::time::sleep_until(self.until.into()) => return None,
+                permit = Arc::clone(in_flight).acquire_owned() => permit.ok()?,
+            }
         };
-        let mut permits = vec![first];
-        while permits.len() < CLAIM_AT_ONCE
+        while together.num_permits() < CLAIM_AT_ONCE
             && let Ok(more) = Arc::clone(in_flight).try_acquire_owned()
         {
-            permits.push(more);
+            together.merge(more);
         }
+        let mut permits = Vec::with_capacity(together.num_permits());
+        permits.extend(std::iter::from_fn(|| together.split(1)));
         Some(permits)
     }
 

@@ -21,6 +21,7 @@ use crate::{
     },
     store::{
         StoreError,
+        outbox::Event,
         runs::{InDoubt, Record},
     },
 };
@@ -147,10 +148,13 @@ impl Verdict {
     }
 }
 
+/// The kind of a message's event.
+const KIND: &str = "delivery";
+
 /// One message's event, as other systems read it.
 #[derive(Debug, Serialize)]
 struct DeliveryEvent<'a> {
-    event: String,
+    event: &'a str,
     r#type: &'static str,
     campaign: &'a str,
     run: &'a str,
@@ -171,19 +175,13 @@ struct DeliveryEvent<'a> {
 }
 
 /// The record of one landing. Events are written for outcomes, not for what will be tried again.
-pub fn record(
-    campaign: &str,
-    run: &str,
-    who: &Who,
-    landing: &Landing,
-    rules: &Rules<'_>,
-    jitter: u64,
-) -> (Record, DeliveryState) {
+pub fn record(campaign: &str, run: &str, who: &Who, landing: &Landing, rules: &Rules<'_>, jitter: u64) -> Record {
     let verdict = rules.judge(who, landing, jitter);
     let event = verdict.wait.is_none().then(|| {
+        let id = format!("{campaign}/{run}/{}.0/{}/{}", who.ordinal, who.attempt, verdict.state);
         let event = DeliveryEvent {
-            event: format!("{campaign}/{run}/{}.0/{}/{}", who.ordinal, who.attempt, verdict.state),
-            r#type: "delivery",
+            event: &id,
+            r#type: KIND,
             campaign,
             run,
             order: who.ordinal,
@@ -198,24 +196,26 @@ pub fn record(
             at: rules.now.0,
         };
         // Plain strings and numbers: there is nothing to refuse.
-        serde_json::to_string(&event).unwrap_or_default()
+        let json = serde_json::to_string(&event).unwrap_or_default();
+        Event { id, kind: KIND.into(), json }
     });
     let doubt = match landing {
         Landing::Failed(failure) => rules.may_be_accepted(who, failure),
         Landing::Sent { .. } | Landing::Released | Landing::Unsent(_) => who.doubt,
     };
-    let record = Record {
+    Record {
         ordinal: who.ordinal,
-        letter: verdict.state.letter(),
+        state: verdict.state,
         attempt: who.attempt,
         key_attempt: who.key_attempt,
         doubt,
+        cell: who.cell.clone(),
+        at_ms: rules.now.0,
         reason: verdict.reason,
         provider_id: verdict.provider_id,
         due_in: verdict.wait,
         event,
-    };
-    (record, verdict.state)
+    }
 }
 
 /// Judges what a dead owner left in flight, and records it before anything else is claimed.
@@ -233,6 +233,7 @@ pub async fn recover(turn: &Turn, in_doubt: Vec<InDoubt>) -> Result<(), StoreErr
             // While it was sending, the cell held the attempt of its key in the provider's place.
             key_attempt: cell.provider_id.trim_end_matches('?').parse().unwrap_or(cell.attempt),
             doubt: true,
+            cell: left.cell.clone(),
             key: order.as_ref().map(|o| o.key.clone()).unwrap_or_default(),
             reference: order.as_ref().map(|o| o.reference.clone()).unwrap_or_default(),
             masked: order
@@ -245,8 +246,8 @@ pub async fn recover(turn: &Turn, in_doubt: Vec<InDoubt>) -> Result<(), StoreErr
         };
         records.push(record(&turn.slot.campaign, &turn.slot.run, &who, &landing, &rules, 0));
     }
-    for chunk in records.chunks(64) {
-        turn.write(chunk, true).await?;
+    for chunk in records.chunks_mut(64) {
+        turn.judge(chunk, true).await?;
     }
     Ok(())
 }

@@ -37,7 +37,8 @@ pub struct RunPlan {
 impl RunPlan {
     /// The plan of a run, compiled once. `None`: there is no such run, or its channel is not ours.
     pub async fn load(ctx: &Context, campaign: &str, run: &str) -> Result<Option<Arc<Self>>, StoreError> {
-        if let Some(known) = ctx.plans.get(campaign, run) {
+        let created_at = ctx.store.run_field(campaign, run, "created_at").await?.unwrap_or_default();
+        if let Some(known) = ctx.plans.get(campaign, run, &created_at) {
             return Ok(Some(known));
         }
         let hash = ctx.store.run(campaign, run).await?;
@@ -64,7 +65,7 @@ impl RunPlan {
             max_parts: ctx.config.max_parts,
             parts_hint: AtomicU32::new(1),
         });
-        ctx.plans.keep(campaign, run, &plan);
+        ctx.plans.keep(campaign, run, &created_at, &plan);
         Ok(Some(plan))
     }
 

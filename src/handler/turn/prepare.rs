@@ -25,6 +25,8 @@ pub struct Who {
     pub key_attempt: u32,
     /// Whether an attempt under that key may have been accepted.
     pub doubt: bool,
+    /// Its ledger cell as it was claimed.
+    pub cell: String,
     /// The row's key.
     pub key: String,
     /// The order's reference.
@@ -73,6 +75,7 @@ pub fn prepare(
         attempt: recipient.attempt,
         key_attempt: recipient.key_attempt,
         doubt: recipient.doubt,
+        cell: recipient.cell.clone(),
         key: String::new(),
         reference: String::new(),
         masked: String::new(),

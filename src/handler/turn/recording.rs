@@ -1,28 +1,66 @@
 //! Recording: outcomes into the ledger, events to the publisher, counts into the metrics.
+//!
+//! Ends of claims that stand as they were made land all at once; whatever else there is (retries, releases,
+//! recipients that have moved on, claims of a dead owner) is judged one by one by a slower script.
 
 use std::{collections::HashMap, time::Duration};
 
 use crate::{
     domain::delivery::DeliveryState,
-    store::{StoreError, outbox::Event, runs::Record},
+    store::{
+        StoreError,
+        outbox::Event,
+        runs::{Record, Recorded},
+    },
 };
 
 use super::work::Turn;
 
 impl Turn {
-    /// Writes records once.
-    pub async fn write(&self, records: &[(Record, DeliveryState)], takeover: bool) -> Result<(), StoreError> {
-        let plain: Vec<Record> = records.iter().map(|(record, _)| record.clone()).collect();
-        let recorded = self.ctx.store.record(&self.slot, self.fence, takeover, &plain).await?;
+    /// Writes records of our own claims, however long Redis is away: what happened at the provider must
+    /// be written, and whoever holds a claim may write it late. A repeat is absorbed by the ledger.
+    pub async fn write_surely(&self, records: Vec<Record>) {
+        let (ends, open): (Vec<_>, Vec<_>) = records.into_iter().partition(Record::is_final);
+        for mut records in [ends, open] {
+            let mut back_off = Duration::from_millis(20);
+            while let Err(error) = self.write(&mut records).await {
+                tracing::warn!(slot = %self.slot, %error, recipients = records.len(), "outcomes wait for redis");
+                tokio::time::sleep(back_off).await;
+                back_off = (back_off * 2).min(Duration::from_secs(1));
+            }
+        }
+    }
+
+    async fn write(&self, records: &mut [Record]) -> Result<(), StoreError> {
+        if records.iter().all(Record::is_final) {
+            if records.is_empty() {
+                return Ok(());
+            }
+            if let Some(recorded) = self.ctx.store.land(&self.slot, records).await? {
+                self.recorded(records, recorded);
+                return Ok(());
+            }
+        }
+        self.judge(records, false).await
+    }
+
+    /// Lets the ledger judge records one by one; `takeover` when they are about claims of a dead owner.
+    pub async fn judge(&self, records: &mut [Record], takeover: bool) -> Result<(), StoreError> {
+        let recorded = self.ctx.store.record(&self.slot, self.fence, takeover, records).await?;
         if !recorded.stale.is_empty() {
             tracing::warn!(slot = %self.slot, recipients = recorded.stale.len(), "outcomes came too late to count");
         }
+        self.recorded(records, recorded);
+        Ok(())
+    }
+
+    fn recorded(&self, records: &mut [Record], recorded: Recorded) {
         let mut events = Vec::with_capacity(records.len());
         let mut counts: HashMap<DeliveryState, u64> = HashMap::new();
-        for (i, (record, state)) in records.iter().enumerate() {
+        for (i, record) in records.iter_mut().enumerate() {
             if !recorded.stale.contains(&i) {
-                *counts.entry(*state).or_default() += 1;
-                events.extend(record.event.as_deref().and_then(Event::of));
+                *counts.entry(record.state).or_default() += 1;
+                events.extend(record.event.take());
             }
         }
         if let Some(added) = &recorded.added {
@@ -34,18 +72,6 @@ impl Turn {
         let channel = &self.plan.channel.settings().name;
         for (state, count) in counts {
             self.ctx.metrics.delivered(channel, state, count);
-        }
-        Ok(())
-    }
-
-    /// Writes records, however long Redis is away: what happened at the provider must be written,
-    /// and whoever holds a claim may write it late. A repeat is absorbed by the ledger.
-    pub async fn write_surely(&self, records: &[(Record, DeliveryState)]) {
-        let mut back_off = Duration::from_millis(20);
-        while let Err(error) = self.write(records, false).await {
-            tracing::warn!(slot = %self.slot, %error, recipients = records.len(), "outcomes wait for redis");
-            tokio::time::sleep(back_off).await;
-            back_off = (back_off * 2).min(Duration::from_secs(1));
         }
     }
 }

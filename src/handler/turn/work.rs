@@ -201,7 +201,8 @@ impl Turn {
         }
         let idle = way.messages.is_empty();
         let waited = way.landed_since.is_some_and(|since| since.elapsed() >= RECORD_AFTER);
-        if way.record.is_none() && !way.landed.is_empty() && (idle || waited || way.landed.len() >= RECORD_AT_ONCE) {
+        let enough = way.landed.len() >= self.plan.channel.governor.company(RECORD_AT_ONCE);
+        if way.record.is_none() && !way.landed.is_empty() && (idle || waited || enough) {
             let take = way.landed.len().min(RECORD_AT_ONCE * 2);
             let batch: Vec<Landed> = way.landed.drain(..take).collect();
             way.landed_since = (!way.landed.is_empty()).then(Instant::now);
@@ -235,7 +236,7 @@ impl Turn {
             Ok(Brought::Held { after }) => way.end = Some(End::Held { after }),
             Ok(Brought::Stopped) => way.end = Some(End::Stopped),
             Ok(Brought::Lost) => way.end = Some(End::Lost),
-            Ok(Brought::Drained) => way.end = Some(End::TimeUp),
+            Ok(Brought::TimeUp) => way.end = Some(End::TimeUp),
             Err(error) => {
                 tracing::warn!(slot = %self.slot, %error, "claiming stopped");
                 way.end = Some(End::Held { after: Duration::from_secs(1) });
@@ -301,8 +302,9 @@ impl Turn {
             .iter()
             .map(|landed| record(campaign, run, &landed.who, &landed.landing, &rules, rand::random()))
             .collect();
-        self.write_surely(&records).await;
-        records.iter().map(|(record, _)| (record.ordinal, record.due_in.is_some())).collect()
+        let recorded = records.iter().map(|record| (record.ordinal, record.due_in.is_some())).collect();
+        self.write_surely(records).await;
+        recorded
     }
 }
 

@@ -2,21 +2,21 @@
 -- KEYS[1] campaign
 -- ARGV[1] run, ARGV[2] slot, ARGV[3] fence, ARGV[4] our incarnation, ARGV[5] nonce, ARGV[6] how many,
 -- ARGV[7] lowest ordinal of this slot not yet recorded, ARGV[8] lease in ms, ARGV[9] least remaining
--- life of an order in ms, ARGV[10] batch size
+-- life of an order in ms, ARGV[10] largest batch
 -- Returns one of {'lost'}, {'stop', why} (paused, cancelled, ended), or
--- {'claimed', now, next retry due or '', '1' if ordinals remain, then sixes: ordinal, attempt, attempt of
---  its idempotency key, '?' when an attempt under that key may have been accepted or '', reason to skip it
---  or '', order JSON}
+-- {'claimed', now, time of the claim, next retry due or '', '1' if ordinals remain, then pairs:
+--  '<ordinal>,<attempt>,<attempt of its idempotency key>,<reason to skip it or nothing>', order JSON};
+--  the key's attempt ends with '?' when an attempt under it may have been accepted
 -- The same nonce again (its reply was lost) returns the same recipients.
 local run, k, fence, me = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local run_key = base .. 'run:' .. run
 local slots_key = run_key .. ':slots'
 local slot = redis.call('HMGET', slots_key, k .. ':owner', k .. ':fence', k .. ':batches',
-  k .. ':nonce', k .. ':claimed')
+  k .. ':nonce', k .. ':claimed', k .. ':claimed_at')
 if slot[1] ~= me or slot[2] ~= fence then
   return { 'lost' }
 end
-local flags = redis.call('HMGET', run_key, 'state', 'paused_by', 'cursor', 'end')
+local flags = redis.call('HMGET', run_key, 'state', 'paused_by', 'cursor', 'end', 'slots')
 local campaign_state = redis.call('HGET', campaign_key, 'state')
 local now = now_ms()
 local retry_key = run_key .. ':retry'
@@ -30,9 +30,60 @@ if not again then
     return { 'stop', campaign_state }
   end
 end
-local picked, from_retry = {}, {}
 local want = tonumber(ARGV[6])
+local at = again and slot[6] or int(now)
 local cursor, last = tonumber(flags[3]), tonumber(flags[4])
+-- What is claimed: ordinals as text, their attempts, and the same in short for a repeat.
+local texts, attempts, claimed = {}, {}, {}
+local moved = { queued = 0, retry = 0, sending = 0 }
+
+-- A recipient that was tried before: its cell says how often.
+local function claim_tried(n)
+  local page, field = page_of(run_key, n), int(n % PAGE)
+  local cell = redis.call('HGET', page, field) or ''
+  local letter, attempt, rest = cell:match('^(%a),(%d+),%d+,(.*)$')
+  local key_attempt = (rest or ''):match(',(%d+%??)$')
+  if again and letter ~= 'c' then
+    return
+  elseif not again then
+    if letter ~= 'q' and letter ~= 'r' then
+      redis.call('ZREM', retry_key, int(n))
+      return
+    end
+    local from = letter == 'q' and 'queued' or 'retry'
+    moved[from], moved.sending = moved[from] - 1, moved.sending + 1
+    attempt = int(attempt + 1)
+    if not key_attempt or key_attempt == '0' then
+      key_attempt = attempt
+    end
+    redis.call('HSET', page, field, 'c,' .. attempt .. ',' .. at .. ',' .. fence .. ',' .. key_attempt)
+    redis.call('ZADD', retry_key, int(IN_FLIGHT + tonumber(k)), int(n))
+    claimed[#claimed + 1] = int(n) .. ';'
+  end
+  texts[#texts + 1] = int(n)
+  attempts[#attempts + 1] = ',' .. attempt .. ',' .. (key_attempt or attempt) .. ','
+end
+
+-- Ordinals fresh from the cursor: they have no cell yet, so all get the same one.
+local function claim_fresh(from, to)
+  local cell = 'c,1,' .. at .. ',' .. fence .. ',1'
+  local n = from
+  while n <= to do
+    local first = n - n % PAGE
+    local upto, cells = math.min(first + PAGE - 1, to), {}
+    for m = n, upto do
+      cells[#cells + 1] = int(m - first)
+      cells[#cells + 1] = cell
+      texts[#texts + 1] = int(m)
+      attempts[#attempts + 1] = ',1,1,'
+    end
+    redis.call('HSET', page_of(run_key, n), unpack(cells))
+    n = upto + 1
+  end
+  moved.queued, moved.sending = moved.queued - (to - from + 1), moved.sending + (to - from + 1)
+  claimed[#claimed + 1] = int(from) .. '-' .. int(to) .. ';'
+end
+
 local batches = {}
 local floor = tonumber(ARGV[7])
 for from, to, next_n in (slot[3] or ''):gmatch('(%d+)-(%d+)-(%d+);') do
@@ -42,131 +93,77 @@ for from, to, next_n in (slot[3] or ''):gmatch('(%d+)-(%d+)-(%d+);') do
   end
 end
 if again then
-  for n, mark in (slot[5] or ''):gmatch('(%d+)(z?);') do
-    picked[#picked + 1] = tonumber(n)
-    from_retry[tonumber(n)] = mark == 'z'
+  for from, to in (slot[5] or ''):gmatch('(%d+)%-?(%d*);') do
+    for n = tonumber(from), tonumber(to) or tonumber(from) do
+      claim_tried(n)
+    end
   end
 else
   for _, n in ipairs(redis.call('ZRANGEBYSCORE', retry_key, '-inf', int(now), 'LIMIT', 0, want)) do
-    picked[#picked + 1] = tonumber(n)
-    from_retry[tonumber(n)] = true
+    claim_tried(tonumber(n))
   end
-  while #picked < want do
+  while #texts < want do
     local open = batches[#batches]
     if open == nil or open[3] > open[2] then
       if cursor > last or #batches >= 64 then
         break
       end
-      open = { cursor, math.min(cursor + tonumber(ARGV[10]) - 1, last), cursor }
+      -- Towards the end the batches shrink, so that what is left is shared by all slots.
+      local share = math.max(want - #picked, math.ceil((last - cursor + 1) / tonumber(flags[5])))
+      open = { cursor, math.min(cursor + math.min(share, tonumber(ARGV[10])) - 1, last), cursor }
       cursor = open[2] + 1
       batches[#batches + 1] = open
     end
-    local upto = math.min(open[3] + want - #picked - 1, open[2])
-    for n = open[3], upto do
-      picked[#picked + 1] = n
-    end
+    local upto = math.min(open[3] + want - #texts - 1, open[2])
+    claim_fresh(open[3], upto)
     open[3] = upto + 1
   end
 end
-local pages, order_keys = {}, {}
-for i, n in ipairs(picked) do
-  local page = page_of(run_key, n)
-  local p = pages[page]
-  if p == nil then
-    p = { fields = {}, at = {}, sets = {} }
-    pages[page] = p
-  end
-  p.fields[#p.fields + 1] = int(n % PAGE)
-  p.at[#p.at + 1] = i
-  order_keys[i] = base .. 'order:' .. int(n)
-end
-local cells = {}
-for page, p in pairs(pages) do
-  local values = redis.call('HMGET', page, unpack(p.fields))
-  for j, i in ipairs(p.at) do
-    cells[i] = values[j]
-  end
-end
 local orders = {}
-if #order_keys > 0 then
-  orders = redis.call('MGET', unpack(order_keys))
+for i, n in ipairs(texts) do
+  orders[i] = base .. 'order:' .. n
 end
-local deltas = { queued = 0, retry = 0, sending = 0 }
-local claimed = {}
-local answer = { 'claimed', int(now), '', '' }
+if #orders > 0 then
+  orders = redis.call('MGET', unpack(orders))
+end
 local min_life = tonumber(ARGV[9])
-for i, n in ipairs(picked) do
-  local cell = cells[i]
-  local letter, attempt, key_attempt, doubt = 'q', 0, 0, ''
-  if cell then
-    local l, a, _, rest = cell:match('^(%a),(%d+),(%d+),(.*)$')
-    letter, attempt = l, tonumber(a)
-    local key, mark = (rest or ''):match(',(%d+)(%??)$')
-    key_attempt, doubt = tonumber(key or '0'), mark or ''
+-- Every order begins so as long as it can be paid; the time follows.
+local AVAILABLE = '{"state":"available","expires_at":'
+local function why_not(order)
+  if not order then
+    return 'no_order'
+  elseif order:sub(1, #AVAILABLE) ~= AVAILABLE then
+    return 'order_' .. (order:match('^{"state":"([a-z_]+)"') or 'unreadable')
   end
-  local mine = again and letter == 'c'
-  if mine or letter == 'q' or letter == 'r' then
-    if not mine then
-      attempt = attempt + 1
-      if key_attempt == 0 then
-        key_attempt = attempt
-      end
-      deltas[letter == 'q' and 'queued' or 'retry'] = deltas[letter == 'q' and 'queued' or 'retry'] - 1
-      deltas.sending = deltas.sending + 1
-      local p = pages[page_of(run_key, n)]
-      p.sets[#p.sets + 1] = int(n % PAGE)
-      p.sets[#p.sets + 1] = 'c,' .. attempt .. ',' .. int(now) .. ',' .. fence .. ',' .. key_attempt .. doubt
-      if from_retry[n] then
-        redis.call('ZADD', retry_key, int(IN_FLIGHT + tonumber(k)), int(n))
-      end
-    end
-    local skip = ''
-    local order = orders[i]
-    if not order then
-      skip = 'no_order'
-      order = ''
-    else
-      local state, expires = order:match('^{"state":"([a-z_]+)","expires_at":(%d+)')
-      if state ~= 'available' then
-        skip = 'order_' .. (state or 'unreadable')
-      elseif tonumber(expires) <= now then
-        skip = 'order_expired'
-      elseif tonumber(expires) - now < min_life then
-        skip = 'expires_too_soon'
-      end
-    end
-    claimed[#claimed + 1] = int(n) .. (from_retry[n] and 'z;' or ';')
-    answer[#answer + 1] = int(n)
-    answer[#answer + 1] = int(attempt)
-    answer[#answer + 1] = int(key_attempt)
-    answer[#answer + 1] = doubt
-    answer[#answer + 1] = skip
-    answer[#answer + 1] = order
-  elseif from_retry[n] then
-    redis.call('ZREM', retry_key, int(n))
+  local left = (tonumber(order:match('^%d+', #AVAILABLE + 1)) or 0) - now
+  if left <= 0 then
+    return 'order_expired'
   end
+  return left < min_life and 'expires_too_soon' or ''
 end
-for page, p in pairs(pages) do
-  if #p.sets > 0 then
-    redis.call('HSET', page, unpack(p.sets))
-  end
+local answer = { 'claimed', int(now), at, '', '' }
+for i, n in ipairs(texts) do
+  local order = orders[i]
+  answer[4 + 2 * i] = n .. attempts[i] .. why_not(order)
+  answer[5 + 2 * i] = order or ''
 end
-count(run_key, deltas)
-local text = {}
-for _, b in ipairs(batches) do
-  text[#text + 1] = int(b[1]) .. '-' .. int(b[2]) .. '-' .. int(b[3]) .. ';'
-end
-redis.call('HSET', slots_key, k .. ':batches', table.concat(text), k .. ':nonce', ARGV[5],
-  k .. ':claimed', table.concat(claimed), k .. ':until', int(now + ARGV[8]))
 if not again then
+  count(run_key, moved)
+  local text = {}
+  for _, b in ipairs(batches) do
+    text[#text + 1] = int(b[1]) .. '-' .. int(b[2]) .. '-' .. int(b[3]) .. ';'
+  end
+  redis.call('HSET', slots_key, k .. ':batches', table.concat(text), k .. ':nonce', ARGV[5],
+    k .. ':claimed', table.concat(claimed), k .. ':claimed_at', at)
   redis.call('HSET', run_key, 'cursor', int(cursor), 'progress_at', int(now))
 end
+redis.call('HSET', slots_key, k .. ':until', int(now + ARGV[8]))
 local due = redis.call('ZRANGE', retry_key, 0, 0, 'WITHSCORES')
 if due[2] and tonumber(due[2]) < IN_FLIGHT then
-  answer[3] = due[2]
+  answer[4] = due[2]
 end
 local open = batches[#batches]
 if cursor <= last or (open and open[3] <= open[2]) then
-  answer[4] = '1'
+  answer[5] = '1'
 end
 return answer

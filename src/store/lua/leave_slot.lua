@@ -27,5 +27,5 @@ if not on then
 end
 redis.call('HSET', slots_key, k .. ':owner', '', k .. ':until', '0', k .. ':queued', on and '1' or '0',
   k .. ':batches', open)
-redis.call('HDEL', slots_key, k .. ':nonce', k .. ':claimed')
+redis.call('HDEL', slots_key, k .. ':nonce', k .. ':claimed', k .. ':claimed_at')
 return on and 'on' or 'idle'

@@ -32,7 +32,7 @@ end
 local fence = redis.call('HINCRBY', run_key, 'fence', 1)
 redis.call('HSET', slots_key, k .. ':owner', me, k .. ':fence', fence,
   k .. ':until', int(now + ARGV[5]), k .. ':queued', '0')
-redis.call('HDEL', slots_key, k .. ':nonce', k .. ':claimed')
+redis.call('HDEL', slots_key, k .. ':nonce', k .. ':claimed', k .. ':claimed_at')
 local answer = { 'taken', tostring(fence) }
 local function look(n)
   local cell = redis.call('HGET', page_of(run_key, n), int(n % PAGE))

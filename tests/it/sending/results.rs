@@ -20,7 +20,10 @@ async fn events(scene: &mut Scene) -> Vec<(String, String, Value)> {
         .iter()
         .map(|entry| {
             let data: Value = serde_json::from_str(&field(entry, "data")).unwrap();
-            assert_eq!((data["event"].as_str(), data["type"].as_str()), (Some(field(entry, "event").as_str()), Some(field(entry, "type").as_str())));
+            assert_eq!(
+                (data["event"].as_str(), data["type"].as_str()),
+                (Some(field(entry, "event").as_str()), Some(field(entry, "type").as_str()))
+            );
             (field(entry, "event"), field(entry, "type"), data)
         })
         .collect()
@@ -29,10 +32,8 @@ async fn events(scene: &mut Scene) -> Vec<(String, String, Value)> {
 /// Waits until every outbox is empty: all that was written is published.
 async fn all_published(scene: &mut Scene, campaign: &str) {
     let outbox = format!("remesa:{{{campaign}}}:outbox");
-    wait::until("the outbox is empty", async || {
-        (scene.db.xlen::<_, u64>(&outbox).await.unwrap() == 0).then_some(())
-    })
-    .await;
+    wait::until("the outbox is empty", async || (scene.db.xlen::<_, u64>(&outbox).await.unwrap() == 0).then_some(()))
+        .await;
 }
 
 #[tokio::test]
@@ -58,13 +59,24 @@ async fn every_final_outcome_has_one_event_that_says_what_the_ledger_says() {
         assert_eq!(told.len(), 1, "{told:?}");
         let (letter, attempt, reason) = scene.outcome("c", n).await;
         let told = &told[0];
-        assert_eq!(told["state"].as_str().unwrap().chars().next(), match letter.as_str() { "k" => Some('s'), "n" => Some('u'), other => other.chars().next() });
-        assert_eq!((told["attempt"].as_u64(), told["key"].as_str()), (Some(attempt.into()), Some(format!("k-{n}").as_str())));
+        assert_eq!(
+            told["state"].as_str().unwrap().chars().next(),
+            match letter.as_str() {
+                "k" => Some('s'),
+                "n" => Some('u'),
+                other => other.chars().next(),
+            }
+        );
+        assert_eq!(
+            (told["attempt"].as_u64(), told["key"].as_str()),
+            (Some(attempt.into()), Some(format!("k-{n}").as_str()))
+        );
         assert_eq!(told.get("reason").and_then(Value::as_str).unwrap_or_default(), reason);
         assert_eq!(told["reference"], format!("A-{n}"));
     }
     // DA-9: a masked contact, never the number.
-    let all = serde_json::to_string(&events(&mut scene).await.into_iter().map(|(_, _, data)| data).collect::<Vec<_>>()).unwrap();
+    let all = serde_json::to_string(&events(&mut scene).await.into_iter().map(|(_, _, data)| data).collect::<Vec<_>>())
+        .unwrap();
     assert!(!all.contains(&phone(1)) && all.contains("+34******001"), "{all}");
     campaign_audit(&mut scene.db, "c").await;
 }
@@ -82,12 +94,19 @@ async fn the_story_of_a_campaign_is_told_in_order() {
         .await
         .into_iter()
         .filter(|(_, kind, _)| kind != "delivery")
-        .map(|(_, kind, data)| format!("{kind} {} {}", data["campaign"].as_str().unwrap(), data["state"].as_str().unwrap()))
+        .map(|(_, kind, data)| {
+            format!("{kind} {} {}", data["campaign"].as_str().unwrap(), data["state"].as_str().unwrap())
+        })
         .collect();
-    let of = |campaign: &str| told.iter().filter(|told| told.contains(&format!(" {campaign} "))).cloned().collect::<Vec<_>>();
+    let of = |campaign: &str| {
+        told.iter().filter(|told| told.contains(&format!(" {campaign} "))).cloned().collect::<Vec<_>>()
+    };
     let first = of("c");
     let at = |what: &str| first.iter().position(|told| told == what).unwrap_or_else(|| panic!("{what} in {first:?}"));
-    assert!(at("run c running") < at("run c finished") && at("run c finished") < at("campaign c delivered"), "{first:?}");
+    assert!(
+        at("run c running") < at("run c finished") && at("run c finished") < at("campaign c delivered"),
+        "{first:?}"
+    );
     assert!(first.contains(&"job c done".to_owned()), "{first:?}");
     assert_eq!(of("d"), ["campaign d generated", "job d done"]);
 }
