@@ -191,7 +191,6 @@ async fn da_7_an_action_in_the_wrong_state_is_refused_with_the_state_and_what_is
     for (command, state) in [
         (json!({"action": "pause", "campaign": "c"}), "delivered"),
         (json!({"action": "resume", "campaign": "c"}), "delivered"),
-        (json!({"action": "cancel", "campaign": "c"}), "delivered"),
         (json!({"action": "cancel", "campaign": "c", "run": "delivery@1"}), "finished"),
     ] {
         let (code, sentence) = scene.command_refused(command).await;
