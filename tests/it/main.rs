@@ -12,7 +12,6 @@ mod contract;
 mod crash;
 mod demo_files;
 mod generate;
-mod generate;
 mod layers;
 mod queue;
 mod sending;
