@@ -19,7 +19,7 @@ use super::{
     Delivery, Handle, Queue,
     backend::{Ended, StreamsBackend},
     pressure::Pressure,
-    reader::Reader,
+    reader::{self, Reader},
     reconciler::Reconciler,
     renewer::Renewer,
     scheduler::{self, Scheduler},
@@ -226,7 +226,7 @@ impl<H: Handle> Parts<H> {
         self.bringers.spawn(suspects.run(self.drain.clone()));
         let reader = Reader {
             queue: queue.clone(),
-            store: self.store.separate(),
+            store: self.store.blocking(reader::BLOCK),
             registry: Arc::clone(&self.registry),
             incarnation: incarnation.clone(),
             deliveries: to_worker,

@@ -53,6 +53,12 @@ impl Store {
         Self { connection: self.connection.separate(), keys: Arc::clone(&self.keys) }
     }
 
+    /// The same store over a connection for reads that block so long.
+    #[must_use]
+    pub fn blocking(&self, block: std::time::Duration) -> Self {
+        Self { connection: self.connection.blocking(block), keys: Arc::clone(&self.keys) }
+    }
+
     /// A small hash, whole. Only for hashes whose size does not grow with a campaign.
     pub async fn hash(&self, key: &str) -> Result<HashMap<String, String>, StoreError> {
         self.connection.query(redis::cmd("HGETALL").arg(key)).await

@@ -11,6 +11,7 @@ mod leases;
 mod poison;
 mod refused;
 mod repair;
+mod service;
 mod start;
 mod timing;
 mod trouble;
