@@ -109,7 +109,7 @@ else
         break
       end
       -- Towards the end the batches shrink, so that what is left is shared by all slots.
-      local share = math.max(want - #picked, math.ceil((last - cursor + 1) / tonumber(flags[5])))
+      local share = math.max(want - #texts, math.ceil((last - cursor + 1) / tonumber(flags[5])))
       open = { cursor, math.min(cursor + math.min(share, tonumber(ARGV[10])) - 1, last), cursor }
       cursor = open[2] + 1
       batches[#batches + 1] = open
