@@ -86,7 +86,7 @@ fn allowed(state: &str, is_run: bool) -> &'static str {
         ("running" | "scheduled", false) => "pause, cancel",
         ("paused", _) => "resume, cancel",
         ("finished", true) => "retry",
-        ("generated", false) => "cancel",
+        ("generated" | "delivered", false) => "cancel",
         _ => "nothing",
     }
 }

@@ -108,3 +108,117 @@ impl BackendConfig for StreamsBackend {
         Identity::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use apalis::prelude::WorkerBuilder;
+    use futures_util::poll;
+    use tokio::sync::Semaphore;
+    use tower::{Layer, Service};
+
+    use super::*;
+    use crate::{
+        job::QueueName,
+        queue::{Queue, QueueId},
+        store::{
+            entries::{Entry, EntryBody},
+            leases::Registry,
+        },
+    };
+
+    fn delivery(id: &str) -> Delivery {
+        let queue = Queue::new(QueueId::Jobs(QueueName::Control), 1);
+        let lease = Registry::default().add(&queue.name, id);
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        Delivery { queue, entry: Entry { id: id.to_owned(), body: EntryBody::Unknown, deliveries: 1 }, lease, permit }
+    }
+
+    fn backend() -> (mpsc::UnboundedSender<Delivery>, StreamsBackend, mpsc::UnboundedReceiver<String>) {
+        let (deliver, deliveries) = mpsc::unbounded_channel();
+        let (tell, ended) = mpsc::unbounded_channel();
+        (deliver, StreamsBackend::new(deliveries, Ended::new("control", tell)), ended)
+    }
+
+    /// What the backend answers when it is asked once.
+    async fn asked(backend: &mut StreamsBackend, worker: &WorkerContext) -> Poll<Option<String>> {
+        let next = std::future::poll_fn(|cx| backend.poll_next(cx, worker));
+        poll!(std::pin::pin!(next)).map(|next| next.map(|Ok(task)| task.args.entry.id))
+    }
+
+    #[tokio::test]
+    async fn the_backend_never_says_that_there_are_no_more_tasks_outside_a_shutdown() {
+        let (deliver, mut backend, _ended) = backend();
+        let mut worker = WorkerContext::new("control");
+        worker.start().unwrap();
+        assert_eq!(asked(&mut backend, &worker).await, Poll::Pending);
+        deliver.send(delivery("1-0")).unwrap();
+        assert_eq!(asked(&mut backend, &worker).await, Poll::Ready(Some("1-0".to_owned())));
+        // Not even when those who bring entries are gone.
+        drop(deliver);
+        assert_eq!(asked(&mut backend, &worker).await, Poll::Pending);
+        worker.stop().unwrap();
+        assert_eq!(asked(&mut backend, &worker).await, Poll::Ready(None));
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_ends_says_so() {
+        let (_deliver, backend, mut ended) = backend();
+        let worker = WorkerBuilder::new("control")
+            .backend(backend)
+            .build(tower::service_fn(async |_: Task<Delivery>| Ok::<(), Infallible>(())));
+        assert!(ended.try_recv().is_err());
+        drop(worker);
+        assert_eq!(ended.recv().await.as_deref(), Some("control"));
+    }
+
+    /// A layer that notes when a call passes it.
+    #[derive(Clone)]
+    struct Notes<S>(&'static str, mpsc::UnboundedSender<&'static str>, S);
+
+    impl<S> Layer<S> for Notes<()> {
+        type Service = Notes<S>;
+
+        fn layer(&self, inner: S) -> Notes<S> {
+            Notes(self.0, self.1.clone(), inner)
+        }
+    }
+
+    impl<S: Service<Task<Delivery>>> Service<Task<Delivery>> for Notes<S> {
+        type Response = S::Response;
+        type Error = S::Error;
+        type Future = S::Future;
+
+        fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+            self.2.poll_ready(cx)
+        }
+
+        fn call(&mut self, task: Task<Delivery>) -> S::Future {
+            self.1.send(self.0).unwrap();
+            self.2.call(task)
+        }
+    }
+
+    #[tokio::test]
+    async fn the_layer_added_first_is_the_outermost() {
+        let (deliver, backend, _ended) = backend();
+        let (note, mut notes) = mpsc::unbounded_channel();
+        let worker = WorkerBuilder::new("control")
+            .backend(backend)
+            .layer(Notes("first", note.clone(), ()))
+            .layer(Notes("second", note.clone(), ()))
+            .build(tower::service_fn(move |_: Task<Delivery>| {
+                note.send("handler").unwrap();
+                std::future::ready(Ok::<(), Infallible>(()))
+            }));
+        deliver.send(delivery("1-0")).unwrap();
+        let seen = async { [notes.recv().await, notes.recv().await, notes.recv().await] };
+        tokio::select! {
+            ended = worker.run() => panic!("the worker ended: {ended:?}"),
+            seen = tokio::time::timeout(Duration::from_mins(1), seen) => {
+                assert_eq!(seen.unwrap(), [Some("first"), Some("second"), Some("handler")]);
+            }
+        }
+    }
+}

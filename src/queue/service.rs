@@ -19,7 +19,7 @@ use super::{
     Delivery, Handle, Queue,
     backend::{Ended, StreamsBackend},
     pressure::Pressure,
-    reader::Reader,
+    reader::{self, Reader},
     reconciler::Reconciler,
     renewer::Renewer,
     scheduler::{self, Scheduler},
@@ -159,7 +159,8 @@ impl QueueService {
         // What snoozed or came in between: still ours, never begun.
         self.give_back().await;
         self.stop_leases.cancel();
-        let _ = self.leases.join();
+        // A thread is joined where waiting blocks nobody.
+        let _ = tokio::task::spawn_blocking(move || self.leases.join()).await;
         in_time
     }
 
@@ -225,7 +226,7 @@ impl<H: Handle> Parts<H> {
         self.bringers.spawn(suspects.run(self.drain.clone()));
         let reader = Reader {
             queue: queue.clone(),
-            store: self.store.separate(),
+            store: self.store.blocking(reader::BLOCK),
             registry: Arc::clone(&self.registry),
             incarnation: incarnation.clone(),
             deliveries: to_worker,

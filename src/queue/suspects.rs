@@ -1,11 +1,12 @@
 //! Adopted entries, one at a time.
 //!
-//! An entry that comes back may be the one that killed its daemon. So it runs alone among the
+//! An entry that comes back may be the one that killed its daemon. So it starts alone among the
 //! adopted ones of its queue, and only when it starts is a delivery counted: those that wait behind
-//! the culprit keep their count. At the limit an entry is not run again; it is dead.
+//! the culprit keep their count. At the limit an entry is not run again; it is dead. With the first
+//! progress it records it is no suspect any more, and the next one starts beside it.
 //!
-//! It has a permit of its own, beside the queue's: an idle reader holds all of those while it waits
-//! for fresh entries, and the work of the dead should not wait for that.
+//! Adopted entries have permits of their own, as many as the queue: an idle reader holds all of those
+//! while it waits for fresh entries, and the work of the dead should not wait for that.
 
 use std::{sync::Arc, time::Duration};
 
@@ -50,6 +51,7 @@ impl Suspects {
     /// Works until `drain`; what still waits then is given back.
     pub async fn run(mut self, drain: CancellationToken) {
         let one = Arc::new(Semaphore::new(1));
+        let beside = Arc::new(Semaphore::new(self.queue.capacity));
         loop {
             let suspect = tokio::select! {
                 () = drain.cancelled() => return,
@@ -60,17 +62,27 @@ impl Suspects {
                 () = drain.cancelled() => return,
                 permit = Arc::clone(&one).acquire_owned() => permit,
             };
-            let Ok(alone) = alone else { return };
-            let Some(deliveries) = self.count(&suspect.entry.id).await else {
+            let permit = tokio::select! {
+                () = drain.cancelled() => return,
+                permit = Arc::clone(&beside).acquire_owned() => permit,
+            };
+            let (Ok(alone), Ok(permit)) = (alone, permit) else { return };
+            let counted = tokio::select! {
+                // Uncounted or counted, it is given back: nothing of it began.
+                () = drain.cancelled() => return,
+                counted = self.count(&suspect.entry.id) => counted,
+            };
+            let Some(deliveries) = counted else {
                 self.registry.remove(&self.queue.name, &suspect.entry.id);
                 continue;
             };
             suspect.lease.count();
+            suspect.lease.hold_alone(alone);
             let delivery = Delivery {
                 queue: self.queue.clone(),
                 entry: Entry { deliveries, ..suspect.entry },
                 lease: suspect.lease,
-                permit: alone,
+                permit,
             };
             if self.deliveries.send(delivery).is_err() {
                 return;

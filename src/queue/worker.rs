@@ -84,6 +84,16 @@ pub struct Worker<H> {
 impl<H: Handle> Worker<H> {
     /// Runs one entry to its end.
     pub async fn run(self: Arc<Self>, delivery: Delivery) {
+        let (queue, entry) = (Arc::clone(&delivery.queue.name), delivery.entry.id.clone());
+        let run = AssertUnwindSafe(Arc::clone(&self).run_entry(delivery)).catch_unwind();
+        if run.await.is_err() {
+            // apalis would swallow it, and the entry be renewed for ever. So its lease ends, and it counts.
+            tracing::error!(%queue, %entry, "a panic outside a handler: the entry is left to the sweeper");
+            self.registry.remove(&queue, &entry);
+        }
+    }
+
+    async fn run_entry(self: Arc<Self>, delivery: Delivery) {
         let before = delivery.lease.start();
         if before == Stage::GivenBack {
             return;

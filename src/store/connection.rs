@@ -111,13 +111,20 @@ impl Connection {
         })
     }
 
-    /// A connection of its own to the same server, for blocking reads or a thread of its own.
+    /// A connection of its own to the same server, for a thread or a load of its own.
     #[must_use]
     pub fn separate(&self) -> Self {
+        self.blocking(Duration::ZERO)
+    }
+
+    /// A connection of its own for reads that block so long: an answer has that time on top.
+    #[must_use]
+    pub fn blocking(&self, block: Duration) -> Self {
+        let Timeouts { connect, response } = self.inner.timeouts;
         Self {
             inner: Arc::new(Inner {
                 client: self.inner.client.clone(),
-                timeouts: self.inner.timeouts,
+                timeouts: Timeouts { connect, response: response + block },
                 current: Mutex::new(None),
                 generation: AtomicU64::new(0),
             }),

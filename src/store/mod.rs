@@ -4,6 +4,7 @@
 //! with a backlog; nothing here decides a rule (the rules are in `domain`, their application in
 //! `handler`). Start reading at [`keys`], then [`runs`]: the ledger is the heart.
 
+pub mod active;
 pub mod campaigns;
 pub mod channels;
 pub mod connection;
@@ -50,6 +51,12 @@ impl Store {
     #[must_use]
     pub fn separate(&self) -> Self {
         Self { connection: self.connection.separate(), keys: Arc::clone(&self.keys) }
+    }
+
+    /// The same store over a connection for reads that block so long.
+    #[must_use]
+    pub fn blocking(&self, block: std::time::Duration) -> Self {
+        Self { connection: self.connection.blocking(block), keys: Arc::clone(&self.keys) }
     }
 
     /// A small hash, whole. Only for hashes whose size does not grow with a campaign.

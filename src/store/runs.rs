@@ -350,21 +350,16 @@ impl Store {
     }
 
     /// Records outcomes; `takeover` when they are about claims of a dead owner.
-    pub async fn record(
-        &self,
-        slot: &SlotRef,
-        fence: u64,
-        takeover: bool,
-        records: &[Record],
-    ) -> Result<Recorded, StoreError> {
-        let mut call = scripts::RECORD
-            .call(&[&self.keys.campaign(&slot.campaign)])
-            .arg(&slot.run)
-            .arg(fence)
-            .arg(if takeover { "t" } else { "h" });
+    pub async fn record(&self, slot: &SlotRef, takeover: bool, records: &[Record]) -> Result<Recorded, StoreError> {
+        let mut call = scripts::RECORD.call(&[&self.keys.campaign(&slot.campaign)]).arg(&slot.run).arg(if takeover {
+            "t"
+        } else {
+            "h"
+        });
         let mut letter = [0; 4];
         for record in records {
             call.push(record.ordinal);
+            call.push(&record.cell);
             call.push(&*record.state.letter().encode_utf8(&mut letter));
             call.push(record.attempt);
             call.push(record.key_mark());

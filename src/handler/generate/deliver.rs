@@ -57,13 +57,12 @@ impl Generation<'_> {
     async fn run_fields(&self, resolved: &Resolved, dispatch: &Dispatch) -> Result<(u32, RunFields), Stop> {
         let name = dispatch.channel.as_str();
         // Where another daemon serves the channel, its heartbeat tells what it is like.
-        let (slots, idempotent) = match self.ctx.channels.get(name) {
-            Some(served) => (served.settings().slots, served.settings().idempotent),
-            None => {
-                let told = self.ctx.store.channel(name).await?;
-                let slots = told.get("slots").and_then(|slots| slots.parse().ok()).unwrap_or(1);
-                (slots, told.get("idempotent").is_some_and(|flag| flag == "1"))
-            }
+        let (slots, idempotent) = if let Some(served) = self.ctx.channels.get(name) {
+            (served.settings().slots, served.settings().idempotent)
+        } else {
+            let told = self.ctx.store.channel(name).await?;
+            let slots = told.get("slots").and_then(|slots| slots.parse().ok()).unwrap_or(1);
+            (slots, told.get("idempotent").is_some_and(|flag| flag == "1"))
         };
         let mut fields = vec![
             ("campaign", self.campaign.to_owned()),

@@ -97,7 +97,7 @@ impl Turn {
             }
             Claimed::Recipients { now_ms, recipients, .. } => (now_ms, recipients),
         };
-        let ready = self.ready(recipients, permits, deadline, pace).await?;
+        let ready = self.ready(recipients, permits, deadline, pace).await;
         Ok(Brought::Recipients { ready, now: EpochMs(now_ms) })
     }
 
@@ -160,16 +160,23 @@ impl Turn {
         permits: Vec<OwnedSemaphorePermit>,
         deadline: Instant,
         pace: &mut Pace,
-    ) -> Result<Vec<Ready>, StoreError> {
+    ) -> Vec<Ready> {
         let mut ready = Vec::with_capacity(recipients.len());
         let (mut messages, mut parts) = (0, 0);
         for (recipient, permit) in recipients.into_iter().zip(permits) {
-            let letter = prepare(&self.plan, &self.ctx.secret, &self.slot, &recipient);
+            let mut letter = prepare(&self.plan, &self.ctx.secret, &self.slot, &recipient);
             let mut at = None;
-            if let Ok(letter) = &letter {
+            if let Ok(made) = &letter {
                 messages += 1;
-                parts += letter.who.parts;
-                at = self.plan.channel.governor.slot(letter.who.parts, pace).await?;
+                parts += made.who.parts;
+                match self.plan.channel.governor.slot(made.who.parts, pace).await {
+                    Ok(slot) => at = slot,
+                    // It is claimed: whatever fails from here on, it must be recorded.
+                    Err(error) => {
+                        tracing::warn!(slot = %self.slot, %error, "a claimed recipient is released");
+                        letter = Err(Box::new((made.who.clone(), Unsent::Released)));
+                    }
+                }
             }
             ready.push(Ready { letter, at, deadline, permit });
         }
@@ -177,6 +184,6 @@ impl Turn {
             let hint = u32::try_from(parts.div_ceil(messages)).unwrap_or(1);
             self.plan.parts_hint.store(hint, Ordering::Relaxed);
         }
-        Ok(ready)
+        ready
     }
 }

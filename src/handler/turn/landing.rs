@@ -73,6 +73,7 @@ impl Rules<'_> {
             Landing::Sent { provider_id } => Verdict::end(DeliveryState::Sent, "", provider_id),
             Landing::Released => Verdict::wait(DeliveryState::Queued, "released", Duration::ZERO),
             // Not tried this time; an earlier attempt may have been accepted all the same.
+            Landing::Unsent(Unsent::Released) => self.judge(who, &Landing::Released, jitter),
             Landing::Unsent(Unsent::Skipped(reason) | Unsent::Failed(reason)) if who.doubt => self.unknown(reason),
             Landing::Unsent(Unsent::Skipped(reason)) => Verdict::end(DeliveryState::Skipped, reason, ""),
             Landing::Unsent(Unsent::Failed(reason)) => Verdict::end(DeliveryState::Failed, reason, ""),

@@ -64,19 +64,18 @@ async fn turn(ctx: &Arc<Context>, slot: &SlotRef, lease: &Arc<Lease>) -> Result<
         Take::Over | Take::Paused => return Ok(Outcome::done(serde_json::Value::Null)),
         Take::Busy { until_ms } => return Ok(Outcome::Snooze { until: EpochMs(until_ms) }),
     };
-    let lost = ctx.registry.add_slot(slot, fence);
+    // Renewed until the turn ends, however it ends.
+    let hold = ctx.registry.hold_slot(slot, fence);
     let turn = Turn {
         ctx: Arc::clone(ctx),
         slot: slot.clone(),
         fence,
         plan,
         lease: Arc::clone(lease),
-        lost,
+        lost: hold.lost(),
         until: Instant::now() + CLAIMS_FOR,
     };
-    let outcome = turn.run(in_doubt).await;
-    ctx.registry.remove_slot(slot, fence);
-    outcome
+    turn.run(in_doubt).await
 }
 
 impl Turn {
@@ -85,6 +84,7 @@ impl Turn {
         if !in_doubt.is_empty() {
             tracing::warn!(slot = %self.slot, recipients = in_doubt.len(), "a dead owner left recipients in flight");
             recover(self, in_doubt).await?;
+            self.lease.progressed();
         }
         let end = self.work().await;
         self.leave(end).await

@@ -61,6 +61,8 @@ pub enum Unsent {
     Skipped(String),
     /// It cannot be made.
     Failed(String),
+    /// There was no time for it: it goes back to the queue.
+    Released,
 }
 
 /// Makes the message of one recipient.

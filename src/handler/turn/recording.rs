@@ -46,7 +46,7 @@ impl Turn {
 
     /// Lets the ledger judge records one by one; `takeover` when they are about claims of a dead owner.
     pub async fn judge(&self, records: &mut [Record], takeover: bool) -> Result<(), StoreError> {
-        let recorded = self.ctx.store.record(&self.slot, self.fence, takeover, records).await?;
+        let recorded = self.ctx.store.record(&self.slot, takeover, records).await?;
         if !recorded.stale.is_empty() {
             tracing::warn!(slot = %self.slot, recipients = recorded.stale.len(), "outcomes came too late to count");
         }

@@ -69,7 +69,7 @@ else
   if action == 'cancel' then
     if state == 'cancelled' then
       return { 'same', state }
-    elseif state == 'failed' or state == 'delivered' then
+    elseif state == 'failed' then
       return { 'wrong', state }
     end
     redis.call('HSET', campaign_key, 'state', 'cancelled', 'cancelled_at', int(now))

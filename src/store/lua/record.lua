@@ -1,23 +1,26 @@
 -- Records outcomes of claimed recipients: ledger, counters, retry set and one outbox entry, in one
 -- step; ends the run when it was the last.
 -- KEYS[1] campaign
--- ARGV[1] run, ARGV[2] fence of the claims, ARGV[3] 'h' (we hold the claims) or 't' (we took over the
--- slot of a dead owner: claims below our fence), then eights: ordinal, letter, attempt, attempt of
--- the idempotency key (with '?' when an attempt under it may have been accepted), reason, provider id, wait in ms until
--- it is due again or '', event JSON or ''
+-- ARGV[1] run, ARGV[2] 'h' (we hold the claims) or 't' (we took over the slot of a dead owner), then
+-- nines: ordinal, its cell as it was claimed, letter, attempt, attempt of the idempotency key (with '?'
+-- when an attempt under it may have been accepted), reason, provider id, wait in ms until it is due again
+-- or '', event JSON or ''
+-- An outcome is about one claim: a cell that reads otherwise by now is of another one. So a repeat after
+-- a lost reply never lands on a later claim of the same recipient.
 -- Returns {outbox entry id or '', events the script added or '', then indexes (from 0) of outcomes
 -- that were not applied, because the recipient has moved on}.
-local run, fence, mode = ARGV[1], ARGV[2], ARGV[3]
+local run, mode = ARGV[1], ARGV[2]
 local run_key = base .. 'run:' .. run
 local retry_key = run_key .. ':retry'
 local now = now_ms()
 local retries_exist = redis.call('EXISTS', retry_key) == 1
-local cancelled = redis.call('HGET', run_key, 'state') == 'cancelled'
+local run_state = redis.call('HGET', run_key, 'state')
+local cancelled = run_state == 'cancelled'
 local names = { q = 'queued', c = 'sending', s = 'sent', d = 'delivered', u = 'undelivered',
   x = 'expired', f = 'failed', k = 'skipped', h = 'held', r = 'retry', n = 'unknown' }
 local rank = { q = 0, h = 0, r = 0, c = 1, n = 2, s = 3, f = 4, k = 4, u = 4, x = 4, d = 5 }
 local pages = {}
-for i = 4, #ARGV, 8 do
+for i = 3, #ARGV, 9 do
   local n = tonumber(ARGV[i])
   local page = page_of(run_key, n)
   local p = pages[page]
@@ -28,30 +31,24 @@ for i = 4, #ARGV, 8 do
   p.fields[#p.fields + 1] = int(n % PAGE)
   p.at[#p.at + 1] = i
 end
-local deltas, events, answer = {}, {}, { '', '' }
+local deltas, events, answer, applied = {}, {}, { '', '' }, {}
 for page, p in pairs(pages) do
   local cells = redis.call('HMGET', page, unpack(p.fields))
   local sets = {}
   for j, i in ipairs(p.at) do
-    local n, letter, attempt = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
-    local key_attempt, reason, provider_id, due = ARGV[i + 3], ARGV[i + 4], ARGV[i + 5], ARGV[i + 6]
-    local old, old_attempt, holder
-    if cells[j] then
-      old, old_attempt, holder = cells[j]:match('^(%a),(%d+),%d+,([^,]*),')
-      old_attempt = tonumber(old_attempt)
+    local n, letter, attempt = ARGV[i], ARGV[i + 2], tonumber(ARGV[i + 3])
+    local key_attempt, reason, provider_id, due = ARGV[i + 4], ARGV[i + 5], ARGV[i + 6], ARGV[i + 7]
+    local old, old_attempt = (cells[j] or ''):match('^(%a),(%d+),')
+    local apply = old == 'c' and cells[j] == ARGV[i + 1]
+    if old == 'n' and mode == 'h' and tonumber(old_attempt) == attempt then
+      -- The holder of the claim comes back late and knows what became of it; what was certainly not
+      -- sent goes back to the queue as long as the run goes on.
+      apply = rank[letter] > rank.n or (due ~= '' and run_state == 'running')
     end
-    local apply = false
-    if old == 'c' then
-      if mode == 'h' then
-        apply = holder == fence and old_attempt == attempt
-      else
-        apply = tonumber(holder) < tonumber(fence) and old_attempt == attempt
-      end
-    elseif old == 'n' and mode == 'h' then
-      -- The holder of the claim comes back late and knows what became of it.
-      apply = old_attempt == attempt and (rank[letter] > rank.n)
-    end
+    -- The cells were read before any of these outcomes: a second one of a recipient comes too late.
+    apply = apply and not applied[n]
     if apply then
+      applied[n] = true
       if cancelled and (letter == 'q' or letter == 'r') then
         letter, reason, due = 'k', 'cancelled', ''
       end
@@ -79,11 +76,11 @@ for page, p in pairs(pages) do
       end
       deltas[names[old]] = (deltas[names[old]] or 0) - 1
       deltas[names[letter]] = (deltas[names[letter]] or 0) + 1
-      if ARGV[i + 7] ~= '' then
-        events[#events + 1] = ARGV[i + 7]
+      if ARGV[i + 8] ~= '' then
+        events[#events + 1] = ARGV[i + 8]
       end
     else
-      answer[#answer + 1] = int((i - 4) / 8)
+      answer[#answer + 1] = int((i - 3) / 9)
     end
   end
   if #sets > 0 then

@@ -10,6 +10,7 @@ mod ids;
 mod leases;
 mod poison;
 mod refused;
+mod service;
 mod start;
 mod timing;
 mod trouble;

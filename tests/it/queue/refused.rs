@@ -61,7 +61,7 @@ fn spool(stage: &Stage, example: &Value) {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
 /// Adds a job and waits for its end under its id, or under its entry's name.
