@@ -110,7 +110,7 @@ async fn pick_ups(stage: &Stage) -> anyhow::Result<Vec<u64>> {
     Ok(samples)
 }
 
-/// Lateness in ms of `count` jobs that come due `every_ms` after one another, by Redis' clock.
+/// How late, in ms, `count` jobs start that come due `every_ms` after one another, by Redis' clock.
 async fn late(stage: &Stage, name: &str, count: usize, every_ms: u64) -> anyhow::Result<Vec<u64>> {
     let mut results = Results::follow(&stage.store).await?;
     let first_due = u64::try_from(stage.store.now_ms().await?)? + DUE_IN_MS;
@@ -122,13 +122,16 @@ async fn late(stage: &Stage, name: &str, count: usize, every_ms: u64) -> anyhow:
         jobs.cmd("XADD").arg(stage.store.keys.jobs("control")).arg("*").arg("job").arg(job.to_string()).ignore();
     }
     stage.store.connection.pipeline::<()>(&jobs).await?;
-    // The event of a job names the entry that ran it, so a delayed one is known by its order of coming.
-    let mut seen = Vec::with_capacity(count);
-    while seen.len() < count {
-        seen.extend(results.next().await?.into_iter().filter(|e| e.event.ends_with("/done")).map(|e| e.at_ms));
+    let mut done = 0;
+    while done < count {
+        done += results.next().await?.iter().filter(|seen| seen.event.ends_with("/done")).count();
     }
-    seen.sort_unstable();
-    Ok(seen.into_iter().zip(0..).map(|(at, number)| at.saturating_sub(due(number))).collect())
+    let mut starts = redis::pipe();
+    for number in 0..count {
+        starts.cmd("HGET").arg(stage.store.keys.job(&format!("{name}-{number}"))).arg("started_at");
+    }
+    let starts: Vec<u64> = stage.store.connection.pipeline(&starts).await?;
+    Ok(starts.into_iter().zip(0..).map(|(at, number)| at.saturating_sub(due(number))).collect())
 }
 
 /// Slot texts of a run that was sent to its end.

@@ -23,13 +23,11 @@ pub(super) struct Results {
     last: String,
 }
 
-/// An event and when Redis wrote it.
+/// An event.
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
     /// Its `event` id.
     pub(super) event: String,
-    /// Redis' clock when it was published (epoch ms).
-    pub(super) at_ms: u64,
 }
 
 impl Results {
@@ -53,23 +51,18 @@ impl Results {
             let entries: Vec<_> = reply.map(|r| r.keys).unwrap_or_default().into_iter().flat_map(|k| k.ids).collect();
             if let Some(last) = entries.last() {
                 self.last.clone_from(&last.id);
-                return Ok(entries
-                    .iter()
-                    .map(|entry| Seen {
-                        event: entry.get("event").unwrap_or_default(),
-                        at_ms: entry.id.split('-').next().and_then(|ms| ms.parse().ok()).unwrap_or(0),
-                    })
-                    .collect());
+                let seen = |entry: &redis::streams::StreamId| Seen { event: entry.get("event").unwrap_or_default() };
+                return Ok(entries.iter().map(seen).collect());
             }
         }
         bail!("nothing happened for {} s", WITHIN.as_secs())
     }
 
     /// Waits for one event.
-    pub(super) async fn until(&mut self, event: &str) -> anyhow::Result<Seen> {
+    pub(super) async fn until(&mut self, event: &str) -> anyhow::Result<()> {
         loop {
-            if let Some(seen) = self.next().await?.into_iter().find(|seen| seen.event == event) {
-                return Ok(seen);
+            if self.next().await?.iter().any(|seen| seen.event == event) {
+                return Ok(());
             }
         }
     }
