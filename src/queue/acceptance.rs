@@ -103,10 +103,12 @@ pub enum Admission {
 enum Standing {
     /// Nothing is written about it.
     Unknown,
-    /// It was begun, or put off without an alarm.
-    Begun {
+    /// It was running, or put off with or without an alarm.
+    Ours {
         /// Which attempt this is.
         attempt: Attempt,
+        /// Whether it was running.
+        running: bool,
     },
     /// It has ended, or another entry stands for it.
     Over,
@@ -137,16 +139,18 @@ impl Porter {
         let mut accepted = Accepted::unread(queue, entry_id, &body);
         match body {
             EntryBody::Job(_) => {
+                let mut begun = false;
                 let standing = if again { self.standing(&accepted).await? } else { Standing::Unknown };
                 match standing {
                     Standing::Over => return Ok(Admission::Absorb),
-                    Standing::Begun { attempt } => {
+                    Standing::Ours { attempt, running } => {
                         accepted.written = true;
                         accepted.attempt = attempt;
+                        begun = running || attempt != Attempt::FIRST;
                     }
                     Standing::Unknown => {}
                 }
-                self.judge(queue, accepted).await
+                self.judge(queue, accepted, begun).await
             }
             EntryBody::Ref(id) => {
                 accepted.payload.clear();
@@ -170,11 +174,12 @@ impl Porter {
             "done" | "dead" | "rejected" => Standing::Over,
             // Its alarm's entry has taken it over.
             _ if text("entry") != accepted.entry => Standing::Over,
-            _ => Standing::Begun { attempt: attempt(text("attempt")) },
+            state => Standing::Ours { attempt: attempt(text("attempt")), running: state == "running" },
         })
     }
 
-    async fn judge(&self, queue: QueueName, mut accepted: Accepted) -> Result<Admission, StoreError> {
+    /// Judges a producer's job; `begun` when its work was under way before.
+    async fn judge(&self, queue: QueueName, mut accepted: Accepted, mut begun: bool) -> Result<Admission, StoreError> {
         let size = accepted.payload.len();
         if size > self.max_bytes {
             let rejection = Rejection::too_big(size, self.max_bytes);
@@ -194,17 +199,16 @@ impl Porter {
             }
         };
         accepted.campaign = job.campaign().map(ToString::to_string).unwrap_or_default();
-        let mut begun = accepted.written;
         if let (Some(id), Some(digest)) = (&envelope.id, &envelope.digest) {
             let by_entry = accepted.id.clone();
             accepted.id = id.clone();
             accepted.named = true;
             match self.accept(queue, &accepted, digest).await? {
                 Acceptance::Fresh => accepted.written = true,
-                Acceptance::Resume { attempt } => {
-                    begun = true;
+                Acceptance::Resume { attempt, running } => {
                     accepted.written = true;
                     accepted.attempt = Attempt::new(attempt).unwrap_or(Attempt::FIRST);
+                    begun = running || accepted.attempt != Attempt::FIRST;
                 }
                 Acceptance::Held { .. } | Acceptance::Waiting | Acceptance::Ended => return Ok(Admission::Absorb),
                 Acceptance::Conflict => {
