@@ -103,12 +103,12 @@ pub enum Admission {
 enum Standing {
     /// Nothing is written about it.
     Unknown,
-    /// It was running, or put off with or without an alarm.
-    Ours {
+    /// It was begun, or put off without an alarm.
+    Written {
         /// Which attempt this is.
         attempt: Attempt,
-        /// Whether it was running.
-        running: bool,
+        /// Whether its handler began.
+        begun: bool,
     },
     /// It has ended, or another entry stands for it.
     Over,
@@ -143,10 +143,10 @@ impl Porter {
                 let standing = if again { self.standing(&accepted).await? } else { Standing::Unknown };
                 match standing {
                     Standing::Over => return Ok(Admission::Absorb),
-                    Standing::Ours { attempt, running } => {
+                    Standing::Written { attempt, begun: before } => {
+                        begun = before;
                         accepted.written = true;
                         accepted.attempt = attempt;
-                        begun = running || attempt != Attempt::FIRST;
                     }
                     Standing::Unknown => {}
                 }
@@ -174,11 +174,10 @@ impl Porter {
             "done" | "dead" | "rejected" => Standing::Over,
             // Its alarm's entry has taken it over.
             _ if text("entry") != accepted.entry => Standing::Over,
-            state => Standing::Ours { attempt: attempt(text("attempt")), running: state == "running" },
+            _ => Standing::Written { attempt: attempt(text("attempt")), begun: text("begun") == "1" },
         })
     }
 
-    /// Judges a producer's job; `begun` when its work was under way before.
     async fn judge(&self, queue: QueueName, mut accepted: Accepted, mut begun: bool) -> Result<Admission, StoreError> {
         let size = accepted.payload.len();
         if size > self.max_bytes {
@@ -205,10 +204,10 @@ impl Porter {
             accepted.named = true;
             match self.accept(queue, &accepted, digest).await? {
                 Acceptance::Fresh => accepted.written = true,
-                Acceptance::Resume { attempt, running } => {
+                Acceptance::Resume { attempt, begun: before } => {
+                    begun = before;
                     accepted.written = true;
                     accepted.attempt = Attempt::new(attempt).unwrap_or(Attempt::FIRST);
-                    begun = running || accepted.attempt != Attempt::FIRST;
                 }
                 Acceptance::Held { .. } | Acceptance::Waiting | Acceptance::Ended => return Ok(Admission::Absorb),
                 Acceptance::Conflict => {

@@ -2,8 +2,8 @@
 //!
 //! For each run in progress: slots without a live lease and without an entry in the queue are armed
 //! again; a retry without an alarm gets one; outbox entries that a dead daemon left are published;
-//! finished runs leave the list. Bounded: so many runs a round, and each channel's queue is read
-//! once, whose length is the number of slots.
+//! what is over leaves the list. Bounded: so many members a round, in turns, and each channel's queue
+//! is read once, whose length is the number of slots. A member that cannot be repaired holds up no other.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,14 +12,14 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Store, StoreError, runs::SlotRef};
+use crate::store::{Store, StoreError, active::Watched, runs::SlotRef};
 
 use super::QueueId;
 
 /// How often.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Runs looked at in one round, those without progress for longest first.
+/// Members looked at in one round, those not looked at for longest first.
 const RUNS: usize = 1000;
 
 /// An outbox entry older than this was left behind: publishing takes milliseconds.
@@ -50,20 +50,33 @@ impl Reconciler {
 
     /// One round.
     pub async fn reconcile(&self) -> Result<(), StoreError> {
-        let active = self.store.active(RUNS).await?;
         let mut waiting: HashMap<String, HashSet<SlotRef>> = HashMap::new();
-        for (campaign, run) in active {
-            self.publish_leftovers(&campaign).await?;
-            let finished = if run.is_empty() {
-                self.store.outbox_len(&campaign).await? == 0
-            } else {
-                self.repair(&campaign, &run, &mut waiting).await?
+        for member in self.store.watched(RUNS).await? {
+            let done = match self.look_after(&member, &mut waiting).await {
+                Ok(done) => done,
+                Err(error) if error.is_transient() => return Err(error),
+                Err(error) => {
+                    let Watched { campaign, run, .. } = &member;
+                    tracing::warn!(campaign, run, %error, "could not be repaired");
+                    false
+                }
             };
-            if finished {
-                self.store.drop_active(&campaign, &run).await?;
-            }
+            self.store.looked_after(&member, done).await?;
         }
         Ok(())
+    }
+
+    /// Repairs what a member of the list stands for. Returns whether nothing is left of it.
+    async fn look_after(
+        &self,
+        member: &Watched,
+        waiting: &mut HashMap<String, HashSet<SlotRef>>,
+    ) -> Result<bool, StoreError> {
+        self.publish_leftovers(&member.campaign).await?;
+        if member.run.is_empty() {
+            return Ok(self.store.outbox_len(&member.campaign).await? == 0);
+        }
+        self.repair(&member.campaign, &member.run, waiting).await
     }
 
     async fn publish_leftovers(&self, campaign: &str) -> Result<(), StoreError> {
@@ -91,18 +104,16 @@ impl Reconciler {
         let hash = self.store.run(campaign, run).await?;
         let text = |field: &str| hash.get(field).map_or("", String::as_str);
         let number = |field: &str| text(field).parse::<i64>().unwrap_or(0);
-        if text("state") != "running" {
-            // A run that is not there was announced and never made: its job will make it.
-            let sending = number("sending") > 0;
-            return Ok(!sending && self.store.outbox_len(campaign).await? == 0 && !hash.is_empty());
-        }
-        if hash.contains_key("paused_by") {
-            return Ok(false);
+        // A run that is not there was announced and never made: its job announces it again when it makes it.
+        let stopped = text("state") != "running" || hash.contains_key("paused_by");
+        if stopped && number("sending") == 0 {
+            let over = text("state") != "running";
+            return Ok(over && self.store.outbox_len(campaign).await? == 0);
         }
         let now = self.store.now_ms().await?;
         let next_retry = self.store.next_retry(campaign, run).await?;
         let retry_due = next_retry.is_some_and(|at| at <= now);
-        if let Some(at) = next_retry.filter(|at| *at > now && *at < now + 86_400_000) {
+        if let Some(at) = next_retry.filter(|at| !stopped && *at > now && *at < now + 86_400_000) {
             self.store.arm(&format!("run|{campaign}|{run}"), at).await?;
         }
         if number("queued") == 0 && number("sending") == 0 && !retry_due {

@@ -4,8 +4,9 @@
 //! in between it comes due again, and the state of what it wakes absorbs the repetition. Any number
 //! of daemons may run one. It sleeps until the next alarm; a publish wakes it when an earlier one is set.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use futures_util::StreamExt as _;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +16,9 @@ use super::{Handle, worker::wake_run};
 
 /// Alarms taken at once.
 const LIMIT: usize = 500;
+
+/// Alarms of runs and campaigns worked off side by side.
+const AT_ONCE: usize = 16;
 
 /// For how long a taken alarm hides.
 const HIDE: Duration = Duration::from_secs(10);
@@ -63,43 +67,54 @@ impl<H: Handle> Scheduler<H> {
             Some(next) => Duration::from_millis(u64::try_from(next - fired.now_ms).unwrap_or(0)),
             None => SLEEP_MAX,
         };
-        let mut refs: Vec<(&str, Vec<String>)> = Vec::new();
-        let mut done = Vec::with_capacity(fired.due.len());
-        for (member, score) in &fired.due {
-            let mut parts = member.splitn(3, '|');
-            match (parts.next(), parts.next(), parts.next()) {
-                (Some("job"), Some(queue), Some(id)) => {
-                    match refs.iter_mut().find(|(q, _)| *q == queue) {
-                        Some((_, ids)) => ids.push(id.to_owned()),
-                        None => refs.push((queue, vec![id.to_owned()])),
-                    }
-                    done.push((member.clone(), score.clone()));
-                }
-                (Some("run"), Some(campaign), Some(run)) => {
-                    wake_run(&self.store, campaign, run).await?;
-                    done.push((member.clone(), score.clone()));
-                }
-                _ => {
-                    let again = self.handle.alarm(member).await?;
-                    done.push((member.clone(), score.clone()));
-                    if let Some(at_ms) = again {
-                        // Set anew while it hides, so the disarming below leaves it.
-                        self.store.arm(member, at_ms).await?;
-                    }
-                }
+        let (mut refs, mut others) = (BTreeMap::new(), Vec::new());
+        for alarm in fired.due {
+            let mut parts = alarm.0.splitn(3, '|').map(str::to_owned);
+            if let (Some("job"), Some(queue), Some(id)) = (parts.next().as_deref(), parts.next(), parts.next()) {
+                let (ids, alarms): &mut (Vec<_>, Vec<_>) = refs.entry(queue).or_default();
+                ids.push(id);
+                alarms.push(alarm);
+            } else {
+                others.push(alarm);
             }
         }
-        for (queue, ids) in refs {
-            self.store.add_entries(queue, "ref", &ids).await?;
+        // Jobs first: one write a queue, and nobody waits for the longer work of the others.
+        for (queue, (ids, alarms)) in refs {
+            let woken = async {
+                self.store.add_entries(&queue, "ref", &ids).await?;
+                self.store.disarm(&alarms).await
+            };
+            if let Err(error) = woken.await {
+                tracing::warn!(queue, alarms = alarms.len(), %error, "alarms of jobs come again");
+            }
         }
-        self.store.disarm(&done).await?;
+        // One that fails stays hidden and comes again; the others do not wait for it.
+        futures_util::stream::iter(others)
+            .for_each_concurrent(AT_ONCE, async |alarm| {
+                if let Err(error) = self.work_off(&alarm).await {
+                    tracing::warn!(alarm = alarm.0, %error, "an alarm comes again");
+                }
+            })
+            .await;
         Ok(rest)
+    }
+
+    /// Works off one alarm that is not a job's, and takes it from the clock.
+    async fn work_off(&self, alarm: &(String, String)) -> Result<(), StoreError> {
+        let member = &alarm.0;
+        let mut parts = member.splitn(3, '|');
+        if let (Some("run"), Some(campaign), Some(run)) = (parts.next(), parts.next(), parts.next()) {
+            wake_run(&self.store, campaign, run).await?;
+        } else if let Some(at_ms) = self.handle.alarm(member).await? {
+            // Set anew while it hides, so the disarming below leaves it.
+            self.store.arm(member, at_ms).await?;
+        }
+        self.store.disarm(std::slice::from_ref(alarm)).await
     }
 }
 
 /// Listens for publishes of earlier alarms and nudges the scheduler.
 pub async fn listen(store: Store, nudge: Arc<Notify>, drain: CancellationToken) {
-    use futures_util::StreamExt as _;
     while !drain.is_cancelled() {
         match store.connection.subscribe(&store.keys.scheduled()).await {
             Ok(mut messages) => loop {

@@ -159,7 +159,8 @@ impl QueueService {
         // What snoozed or came in between: still ours, never begun.
         self.give_back().await;
         self.stop_leases.cancel();
-        let _ = self.leases.join();
+        // A thread is joined where waiting blocks nobody.
+        let _ = tokio::task::spawn_blocking(move || self.leases.join()).await;
         in_time
     }
 

@@ -1,15 +1,17 @@
 //! Adopted entries, one at a time.
 //!
-//! An entry that comes back may be the one that killed its daemon. So it runs alone among the
+//! An entry that comes back may be the one that killed its daemon. So it starts alone among the
 //! adopted ones of its queue, and only when it starts is a delivery counted: those that wait behind
-//! the culprit keep their count. At the limit an entry is not run again; it is dead.
+//! the culprit keep their count. At the limit an entry is not run again; it is dead. With the first
+//! progress it records it is no suspect any more, and the next one starts beside it. A slot's turn is
+//! waited for only as long as a turn claims: one that hangs at its provider keeps no other from its work.
 //!
-//! It has a permit of its own, beside the queue's: an idle reader holds all of those while it waits
-//! for fresh entries, and the work of the dead should not wait for that.
+//! Adopted entries have permits of their own, as many as the queue: an idle reader holds all of those
+//! while it waits for fresh entries, and the work of the dead should not wait for that.
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::store::{
@@ -18,7 +20,10 @@ use crate::store::{
     leases::{Lease, Registry},
 };
 
-use super::{Delivery, Queue};
+use super::{Delivery, Queue, QueueId};
+
+/// A turn claims for two seconds.
+const SLOT_WITHIN: Duration = Duration::from_secs(2);
 
 /// An adopted entry that waits for its turn.
 #[derive(Debug)]
@@ -50,6 +55,7 @@ impl Suspects {
     /// Works until `drain`; what still waits then is given back.
     pub async fn run(mut self, drain: CancellationToken) {
         let one = Arc::new(Semaphore::new(1));
+        let beside = Arc::new(Semaphore::new(self.queue.capacity));
         loop {
             let suspect = tokio::select! {
                 () = drain.cancelled() => return,
@@ -58,23 +64,44 @@ impl Suspects {
             let Some(suspect) = suspect else { return };
             let alone = tokio::select! {
                 () = drain.cancelled() => return,
-                permit = Arc::clone(&one).acquire_owned() => permit,
+                permit = self.alone(&one) => permit,
             };
-            let Ok(alone) = alone else { return };
-            let Some(deliveries) = self.count(&suspect.entry.id).await else {
+            let permit = tokio::select! {
+                () = drain.cancelled() => return,
+                permit = Arc::clone(&beside).acquire_owned() => permit,
+            };
+            let Ok(permit) = permit else { return };
+            let counted = tokio::select! {
+                // Uncounted or counted, it is given back: nothing of it began.
+                () = drain.cancelled() => return,
+                counted = self.count(&suspect.entry.id) => counted,
+            };
+            let Some(deliveries) = counted else {
                 self.registry.remove(&self.queue.name, &suspect.entry.id);
                 continue;
             };
             suspect.lease.count();
+            if let Some(alone) = alone {
+                suspect.lease.hold_alone(alone);
+            }
             let delivery = Delivery {
                 queue: self.queue.clone(),
                 entry: Entry { deliveries, ..suspect.entry },
                 lease: suspect.lease,
-                permit: alone,
+                permit,
             };
             if self.deliveries.send(delivery).is_err() {
                 return;
             }
+        }
+    }
+
+    /// Waits until the suspect before is none any more; `None` when that takes too long for a slot.
+    async fn alone(&self, one: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        let turn = Arc::clone(one).acquire_owned();
+        match self.queue.id {
+            QueueId::Jobs(_) => turn.await.ok(),
+            QueueId::Batch(_) => tokio::time::timeout(SLOT_WITHIN, turn).await.ok()?.ok(),
         }
     }
 

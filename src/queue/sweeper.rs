@@ -4,7 +4,10 @@
 //! A dead consumer is removed only when nothing is pending with it, because removing it would lose
 //! what is.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +18,12 @@ use super::{Queue, suspects::Suspect};
 
 /// Entries adopted by one sweep of one queue.
 const LIMIT: usize = 100;
+
+/// How often consumers are looked through for those that nobody is any more.
+const CLEAN_UP: Duration = Duration::from_hours(1);
+
+/// A daemon that lives and got nothing for so long loses nothing: its next entry makes its consumer anew.
+const NOBODY_AFTER: Duration = Duration::from_hours(24);
 
 /// Sweeps every queue this daemon serves.
 #[derive(Debug)]
@@ -40,6 +49,7 @@ impl Sweeper {
     pub async fn run(self, drain: CancellationToken) {
         let mut tick = tokio::time::interval(self.interval);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut cleaned: Option<Instant> = None;
         let mut dead: Vec<Vec<String>> = vec![self.dead.clone(); self.queues.len()];
         loop {
             tokio::select! {
@@ -50,6 +60,21 @@ impl Sweeper {
                 if let Err(error) = self.sweep(queue, suspects, dead).await {
                     tracing::warn!(queue = %queue.name, %error, "sweeping failed");
                 }
+            }
+            if cleaned.is_none_or(|at| at.elapsed() >= CLEAN_UP) {
+                cleaned = Some(Instant::now());
+                self.clean_up().await;
+            }
+        }
+    }
+
+    /// Removes the consumers of hosts that are gone for good.
+    async fn clean_up(&self) {
+        for (queue, _) in &self.queues {
+            match self.store.remove_idle_consumers(&queue.name, NOBODY_AFTER).await {
+                Ok(0) => {}
+                Ok(removed) => tracing::info!(queue = %queue.name, removed, "consumers of old daemons removed"),
+                Err(error) => tracing::warn!(queue = %queue.name, %error, "old consumers stay for now"),
             }
         }
     }

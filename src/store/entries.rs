@@ -6,12 +6,12 @@
 
 use std::time::Duration;
 
-use redis::{
-    cmd,
-    streams::{StreamReadOptions, StreamReadReply},
-};
+use redis::{Value, cmd, streams::StreamReadOptions};
 
 use super::{Answer, GROUP, Store, StoreError, scripts};
+
+/// Entries added by one script.
+const ADDED_AT_ONCE: usize = 500;
 
 /// What an entry carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,13 +37,41 @@ pub struct Entry {
     pub deliveries: u32,
 }
 
-fn body(mut fields: impl Iterator<Item = (String, redis::Value)>) -> EntryBody {
-    fields
-        .find_map(|(name, value)| {
-            let bytes: Vec<u8> = redis::from_redis_value(value).ok()?;
-            named_body(&name, bytes)
-        })
-        .unwrap_or(EntryBody::Unknown)
+/// The elements of an array; of anything else none.
+fn elements(value: Value) -> Vec<Value> {
+    if let Value::Array(elements) = value { elements } else { Vec::new() }
+}
+
+/// The bytes of a string, whatever they are; of anything else none.
+fn bytes(value: Option<Value>) -> Option<Vec<u8>> {
+    redis::from_redis_value(value?).ok()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Entries as Redis lists them: `[id, [name, value, ...]]`. Read by hand, because producers may write any bytes: a
+/// name that is no text must not cost the entries around it.
+fn listed(reply: Value) -> impl Iterator<Item = (String, EntryBody)> {
+    elements(reply).into_iter().filter_map(|entry| {
+        let mut parts = elements(entry).into_iter();
+        let id = text(&bytes(parts.next())?);
+        Some((id, body(parts.next().map(elements).unwrap_or_default())))
+    })
+}
+
+/// The first field whose name is known.
+fn body(fields: Vec<Value>) -> EntryBody {
+    let mut fields = fields.into_iter();
+    while let Some(name) = fields.next() {
+        let value = fields.next();
+        let name = bytes(Some(name)).unwrap_or_default();
+        if [b"job".as_slice(), b"ref", b"slot"].contains(&name.as_slice()) {
+            return bytes(value).and_then(|value| named_body(&text(&name), value)).unwrap_or(EntryBody::Unknown);
+        }
+    }
+    EntryBody::Unknown
 }
 
 fn named_body(name: &str, value: Vec<u8>) -> Option<EntryBody> {
@@ -93,13 +121,10 @@ impl Store {
         let key = self.keys.jobs(queue);
         let mut read = cmd("XREADGROUP");
         read.arg(&options).arg("STREAMS").arg(&key).arg(">");
-        let reply: Option<StreamReadReply> = self.connection.query(&read).await?;
-        let streams = reply.map(|r| r.keys).unwrap_or_default();
-        Ok(streams
-            .into_iter()
-            .flat_map(|stream| stream.ids)
-            .map(|entry| Entry { id: entry.id, body: body(entry.map.into_iter()), deliveries: 1 })
-            .collect())
+        // One stream: `[[key, entries]]`, or nothing.
+        let reply: Value = self.connection.query(&read).await?;
+        let entries = elements(reply).into_iter().filter_map(|stream| elements(stream).into_iter().nth(1));
+        Ok(entries.flat_map(listed).map(|(id, body)| Entry { id, body, deliveries: 1 }).collect())
     }
 
     /// Renews entries of ours; those marked `true` made progress, so their deliveries start again
@@ -143,11 +168,10 @@ impl Store {
         while let (Some(id), Some(count), Some(name), Some(value)) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         {
-            let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
             entries.push(Entry {
-                id: text(id),
-                deliveries: text(count).parse().unwrap_or(0),
-                body: named_body(&text(name), value).unwrap_or(EntryBody::Unknown),
+                id: text(&id),
+                deliveries: text(&count).parse().unwrap_or(0),
+                body: named_body(&text(&name), value).unwrap_or(EntryBody::Unknown),
             });
         }
         Ok(entries)
@@ -211,17 +235,20 @@ impl Store {
         self.connection.query(&add).await
     }
 
-    /// Adds entries that carry `name` = one of `values` each.
+    /// The id of the oldest entry of a queue; what it carries stays where it is.
+    pub async fn oldest_entry(&self, queue: &str) -> Result<Option<String>, StoreError> {
+        let id: String = scripts::OLDEST_ENTRY.call(&[&self.keys.jobs(queue)]).run(&self.connection).await?;
+        Ok((!id.is_empty()).then_some(id))
+    }
+
+    /// Adds entries of our own that carry `name` = one of `values` each. They stand for work that was taken on, so
+    /// they are written over `maxmemory` too.
     pub async fn add_entries(&self, queue: &str, name: &str, values: &[String]) -> Result<(), StoreError> {
-        if values.is_empty() {
-            return Ok(());
+        for chunk in values.chunks(ADDED_AT_ONCE) {
+            let call = scripts::ADD_ENTRIES.call(&[&self.keys.jobs(queue)]).arg(name).arg(chunk);
+            call.run::<u64>(&self.connection).await?;
         }
-        let key = self.keys.jobs(queue);
-        let mut pipeline = redis::pipe();
-        for value in values {
-            pipeline.cmd("XADD").arg(&key).arg("*").arg(name).arg(value).ignore();
-        }
-        self.connection.pipeline(&pipeline).await
+        Ok(())
     }
 
     /// The slot texts in a queue from entry `from` on, one page of them, and where to go on.
@@ -229,17 +256,13 @@ impl Store {
         const PAGE: usize = 1000;
         let mut range = cmd("XRANGE");
         range.arg(self.keys.jobs(queue)).arg(from).arg("+").arg("COUNT").arg(PAGE);
-        let reply: redis::streams::StreamRangeReply = self.connection.query(&range).await?;
-        let next = (reply.ids.len() == PAGE).then(|| reply.ids.last().map(|last| format!("({}", last.id))).flatten();
-        let slots = reply
-            .ids
-            .into_iter()
-            .filter_map(|entry| match body(entry.map.into_iter()) {
-                EntryBody::Slot(text) => Some(text),
-                EntryBody::Job(_) | EntryBody::Ref(_) | EntryBody::Unknown => None,
-            })
-            .collect();
-        Ok((slots, next))
+        let entries: Vec<_> = listed(self.connection.query(&range).await?).collect();
+        let next = (entries.len() == PAGE).then(|| entries.last().map(|(last, _)| format!("({last}"))).flatten();
+        let slots = entries.into_iter().filter_map(|(_, body)| match body {
+            EntryBody::Slot(text) => Some(text),
+            EntryBody::Job(_) | EntryBody::Ref(_) | EntryBody::Unknown => None,
+        });
+        Ok((slots.collect(), next))
     }
 
     /// Removes a consumer that has nothing pending (one that has would lose it for ever). Returns whether it is gone.
@@ -248,6 +271,15 @@ impl Store {
         match call.run::<u8>(&self.connection).await {
             Err(StoreError::Refused(reason)) if reason.contains("NOGROUP") => Ok(true),
             gone => Ok(gone? == 1),
+        }
+    }
+
+    /// Removes the consumers that were idle for longer than `idle` and have nothing pending. Returns how many.
+    pub async fn remove_idle_consumers(&self, queue: &str, idle: Duration) -> Result<u64, StoreError> {
+        let call = scripts::REMOVE_IDLE_CONSUMERS.call(&[&self.keys.jobs(queue)]).arg(GROUP).arg(millis(idle));
+        match call.run(&self.connection).await {
+            Err(StoreError::Refused(reason)) if reason.contains("NOGROUP") || reason.contains("no such key") => Ok(0),
+            removed => removed,
         }
     }
 
@@ -305,4 +337,38 @@ pub struct Fired {
 /// Milliseconds of a duration, for an argument.
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn string(bytes: &[u8]) -> Value {
+        Value::BulkString(bytes.to_vec())
+    }
+
+    fn entry(id: &str, fields: &[&[u8]]) -> Value {
+        Value::Array(vec![string(id.as_bytes()), Value::Array(fields.iter().map(|field| string(field)).collect())])
+    }
+
+    #[test]
+    fn a_field_name_that_is_no_text_costs_no_other_entry() {
+        let reply = Value::Array(vec![
+            entry("1-0", &[b"\xff\xfe", b"x"]),
+            entry("2-0", &[b"\xff", b"x", b"job", b"{\xff}"]),
+            entry("3-0", &[b"job"]),
+            Value::Array(vec![string(b"4-0"), Value::Nil]),
+            entry("5-0", &[b"job", b"{}", b"job", b"other"]),
+        ]);
+        let found: Vec<_> = listed(reply).collect();
+        let job = |bytes: &[u8]| EntryBody::Job(bytes.to_vec());
+        let expected = [
+            ("1-0", EntryBody::Unknown),
+            ("2-0", job(b"{\xff}")),
+            ("3-0", EntryBody::Unknown),
+            ("4-0", EntryBody::Unknown),
+            ("5-0", job(b"{}")),
+        ];
+        assert_eq!(found, expected.map(|(id, body)| (id.to_owned(), body)));
+    }
 }

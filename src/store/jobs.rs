@@ -18,8 +18,8 @@ pub enum Acceptance {
     Resume {
         /// Which attempt this is.
         attempt: u32,
-        /// Whether it was running; if not, it waited.
-        running: bool,
+        /// Whether its handler began before.
+        begun: bool,
     },
     /// Another entry runs it.
     Held {
@@ -73,7 +73,7 @@ impl Store {
         let mut answer = Answer::new(reply);
         Ok(match answer.text()?.as_str() {
             "fresh" => Acceptance::Fresh,
-            "resume" => Acceptance::Resume { attempt: answer.number()?, running: answer.text()? == "running" },
+            "resume" => Acceptance::Resume { attempt: answer.number()?, begun: answer.text()? == "1" },
             "held" => Acceptance::Held { entry: answer.text()? },
             "waiting" => Acceptance::Waiting,
             "ended" => Acceptance::Ended,

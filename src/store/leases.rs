@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use super::runs::SlotRef;
@@ -39,16 +40,22 @@ pub struct Lease {
     progress: AtomicBool,
     counted: AtomicBool,
     stage: Mutex<Stage>,
+    /// What keeps other adopted entries from starting.
+    alone: Mutex<Option<OwnedSemaphorePermit>>,
+    /// Wakes the renewer.
+    nudge: Arc<Notify>,
 }
 
 impl Lease {
-    fn new(counted: bool) -> Self {
+    fn new(counted: bool, nudge: &Arc<Notify>) -> Self {
         Self {
             since: Instant::now(),
             lost: CancellationToken::new(),
             progress: AtomicBool::new(false),
             counted: AtomicBool::new(counted),
             stage: Mutex::new(Stage::Waiting),
+            alone: Mutex::new(None),
+            nudge: Arc::clone(nudge),
         }
     }
 
@@ -67,9 +74,17 @@ impl Lease {
         self.lost.cancel();
     }
 
-    /// Notes recorded progress: the delivery count starts again, so a long job is no poison.
+    /// Notes recorded progress: the delivery count starts again, so a long job is no poison, and an adopted entry
+    /// is no suspect any more. Of an adopted one Redis is told at once: its daemon may die any moment again.
     pub fn progressed(&self) {
-        self.progress.store(true, Ordering::Relaxed);
+        if !self.progress.swap(true, Ordering::Relaxed) && locked(&self.alone).take().is_some() {
+            self.nudge.notify_one();
+        }
+    }
+
+    /// Keeps `alone` until the entry records progress, rests or ends.
+    pub fn hold_alone(&self, alone: OwnedSemaphorePermit) {
+        *locked(&self.alone) = Some(alone);
     }
 
     /// Notes that this delivery is counted in Redis: whoever gives the entry back takes one off.
@@ -80,6 +95,7 @@ impl Lease {
     /// Notes that the entry rests: at a drain it is given back.
     pub fn rest(&self) {
         *locked(&self.stage) = Stage::Resting;
+        locked(&self.alone).take();
     }
 
     /// Begins the work and returns the stage before. [`Stage::GivenBack`]: too late, leave it alone.
@@ -120,6 +136,26 @@ impl HeldSlot {
     }
 }
 
+/// Keeps a slot renewed. Dropped, also by a panic, the slot is nobody's when its lease ends.
+#[derive(Debug)]
+pub struct SlotHold {
+    registry: Arc<Registry>,
+    held: Arc<HeldSlot>,
+}
+
+impl SlotHold {
+    /// Cancelled when the slot is another's.
+    pub fn lost(&self) -> CancellationToken {
+        self.held.lost.clone()
+    }
+}
+
+impl Drop for SlotHold {
+    fn drop(&mut self) {
+        locked(&self.registry.slots).remove(&(self.held.slot.clone(), self.held.fence));
+    }
+}
+
 type EntryKey = (Arc<str>, String);
 
 /// Entry id, whether it made progress since last asked, and its lease.
@@ -130,6 +166,7 @@ pub type HeldEntry = (String, bool, Arc<Lease>);
 pub struct Registry {
     entries: Mutex<HashMap<EntryKey, Arc<Lease>>>,
     slots: Mutex<HashMap<(SlotRef, u64), Arc<HeldSlot>>>,
+    nudge: Arc<Notify>,
 }
 
 /// A poisoned map is still a map: the panic was elsewhere.
@@ -140,12 +177,12 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl Registry {
     /// Takes note of an entry that was read: Redis counted the delivery.
     pub fn add(&self, queue: &Arc<str>, id: &str) -> Arc<Lease> {
-        self.insert(queue, id, Lease::new(true))
+        self.insert(queue, id, Lease::new(true, &self.nudge))
     }
 
     /// Takes note of an entry that was adopted: its delivery counts when it starts.
     pub fn adopt(&self, queue: &Arc<str>, id: &str) -> Arc<Lease> {
-        self.insert(queue, id, Lease::new(false))
+        self.insert(queue, id, Lease::new(false, &self.nudge))
     }
 
     fn insert(&self, queue: &Arc<str>, id: &str, lease: Lease) -> Arc<Lease> {
@@ -188,24 +225,24 @@ impl Registry {
         by_queue
     }
 
-    /// Takes note of a slot; the token is cancelled when the slot is lost.
-    pub fn add_slot(&self, slot: &SlotRef, fence: u64) -> CancellationToken {
-        let lost = CancellationToken::new();
-        let held = HeldSlot { slot: slot.clone(), fence, lost: lost.clone() };
-        locked(&self.slots).insert((slot.clone(), fence), Arc::new(held));
-        lost
+    /// Takes note of a slot: it is renewed as long as the hold lives.
+    pub fn hold_slot(self: &Arc<Self>, slot: &SlotRef, fence: u64) -> SlotHold {
+        let held = Arc::new(HeldSlot { slot: slot.clone(), fence, lost: CancellationToken::new() });
+        locked(&self.slots).insert((slot.clone(), fence), Arc::clone(&held));
+        SlotHold { registry: Arc::clone(self), held }
     }
 
-    /// Forgets a slot.
-    pub fn remove_slot(&self, slot: &SlotRef, fence: u64) {
-        locked(&self.slots).remove(&(slot.clone(), fence));
+    /// Waits until an adopted entry made progress.
+    pub async fn nudged(&self) {
+        self.nudge.notified().await;
     }
 
-    /// Entries in hand for at least `age`, by queue, with whether they made progress since last asked.
+    /// Entries in hand for at least `age`, and those that made progress, by queue, with whether they made progress since last asked.
     pub fn entries_older_than(&self, age: Duration) -> HashMap<Arc<str>, Vec<HeldEntry>> {
         let mut by_queue: HashMap<Arc<str>, Vec<_>> = HashMap::new();
         for ((queue, id), lease) in locked(&self.entries).iter() {
-            if lease.since.elapsed() >= age && !lease.is_lost() {
+            let due = lease.since.elapsed() >= age || lease.progress.load(Ordering::Relaxed);
+            if due && !lease.is_lost() {
                 let progress = lease.progress.swap(false, Ordering::Relaxed);
                 let item = (id.clone(), progress, Arc::clone(lease));
                 by_queue.entry(Arc::clone(queue)).or_default().push(item);
@@ -256,6 +293,39 @@ mod tests {
         assert!(registry.take_unstarted().is_empty());
         lease.rest();
         assert_eq!(registry.take_unstarted().len(), 1);
+    }
+
+    #[test]
+    fn a_slot_is_renewed_until_its_turn_ends_even_by_a_panic() {
+        let registry = Arc::new(Registry::default());
+        let slot = SlotRef { campaign: "nov".into(), run: "delivery@1".into(), slot: 0, token: 1 };
+        let turn = std::panic::AssertUnwindSafe(|| {
+            let _hold = registry.hold_slot(&slot, 7);
+            assert_eq!(registry.held_slots().len(), 1);
+            panic!("a turn panics");
+        });
+        std::panic::catch_unwind(turn).unwrap_err();
+        assert!(registry.held_slots().is_empty());
+    }
+
+    #[test]
+    fn an_adopted_entry_is_alone_until_it_progresses_rests_or_ends() {
+        let registry = Registry::default();
+        let queue: Arc<str> = "generate".into();
+        let one = Arc::new(tokio::sync::Semaphore::new(1));
+        let adopt = || {
+            let lease = registry.adopt(&queue, "1-0");
+            lease.hold_alone(Arc::clone(&one).try_acquire_owned().unwrap());
+            assert_eq!(one.available_permits(), 0);
+            lease
+        };
+        adopt().progressed();
+        assert_eq!(one.available_permits(), 1, "progress");
+        adopt().rest();
+        assert_eq!(one.available_permits(), 1, "rest");
+        drop(adopt());
+        registry.remove(&queue, "1-0");
+        assert_eq!(one.available_permits(), 1, "end");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! with a backlog; nothing here decides a rule (the rules are in `domain`, their application in
 //! `handler`). Start reading at [`keys`], then [`runs`]: the ledger is the heart.
 
+pub mod active;
 pub mod campaigns;
 pub mod channels;
 pub mod connection;
@@ -21,6 +22,7 @@ pub mod publisher;
 pub mod runs;
 pub mod script;
 mod scripts;
+pub mod slots;
 pub mod system;
 
 use std::{collections::HashMap, sync::Arc};

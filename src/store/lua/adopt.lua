@@ -19,6 +19,7 @@ local function take(pending)
       for i = 1, #fields, 2 do
         if fields[i] == 'job' or fields[i] == 'ref' or fields[i] == 'slot' then
           name, value = fields[i], fields[i + 1]
+          break
         end
       end
       found[#found + 1] = id

@@ -1,16 +1,15 @@
 -- Arms the slots of a run that nobody runs and nobody waits for: each gets a new token, so that an
 -- older entry of that slot, should one turn up, is recognised as stale.
 -- KEYS[1] campaign; ARGV[1] run, ARGV[2] 'wake' (leave slots alone that have an entry waiting) or
--- 'repair', then with 'repair' the slots whose entries are missing
+-- 'repair', then with 'repair' the slots whose entries are missing. Those are armed in a stopped run too while it
+-- has recipients in flight: whoever takes the slot judges what a dead owner left, and nothing else
 -- Returns the channel, then pairs: slot, token.
 local run_key = base .. 'run:' .. ARGV[1]
-local run = redis.call('HMGET', run_key, 'state', 'slots', 'channel', 'paused_by')
+local run = redis.call('HMGET', run_key, 'state', 'slots', 'channel', 'paused_by', 'sending')
 local answer = { run[3] or '' }
-if run[1] ~= 'running' or run[4] then
-  return answer
-end
 local campaign_state = redis.call('HGET', campaign_key, 'state')
-if campaign_state == 'paused' or campaign_state == 'cancelled' then
+local stopped = run[1] ~= 'running' or run[4] or campaign_state == 'paused' or campaign_state == 'cancelled'
+if stopped and not (ARGV[2] == 'repair' and tonumber(run[5] or '0') > 0) then
   return answer
 end
 local slots_key = run_key .. ':slots'

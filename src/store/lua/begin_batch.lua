@@ -2,7 +2,7 @@
 -- KEYS[1] campaign; ARGV[1] job id, ARGV[2] a job that is known to be over, or ''
 -- Returns {'begun', highest number before this batch, batch, earlier batches of this job (comma
 -- behind each)}, {'busy', the job that generates now}, or {'gone'}.
-local c = redis.call('HMGET', campaign_key, 'state', 'generating', 'next', 'batch:' .. ARGV[1], 'earlier:' .. ARGV[1])
+local c = redis.call('HMGET', campaign_key, 'state', 'generating', 'next', 'batch:' .. ARGV[1], 'earlier:' .. ARGV[1], 'batches')
 if not c[1] then
   return { 'gone' }
 end
@@ -12,7 +12,8 @@ end
 local highest = tonumber(c[3] or '1') - 1
 local batch, earlier = c[4] or '1', c[5] or ''
 local known = redis.call('HMGET', campaign_key, 'base:' .. batch, 'last:' .. batch)
-if c[2] ~= ARGV[1] and known[1] and highest > tonumber(known[2] or known[1]) then
+local joined = tonumber(c[6] or '1') > tonumber(batch)
+if c[2] ~= ARGV[1] and joined and known[1] and highest > tonumber(known[2] or known[1]) then
   -- A job that is run again after another one numbered rows goes on in a stretch of its own: the runs
   -- over two stretches never overlap.
   earlier = earlier .. batch .. ','

@@ -31,7 +31,7 @@ for i = 3, #ARGV, 9 do
   p.fields[#p.fields + 1] = int(n % PAGE)
   p.at[#p.at + 1] = i
 end
-local deltas, events, answer = {}, {}, { '', '' }
+local deltas, events, answer, applied = {}, {}, { '', '' }, {}
 for page, p in pairs(pages) do
   local cells = redis.call('HMGET', page, unpack(p.fields))
   local sets = {}
@@ -45,7 +45,10 @@ for page, p in pairs(pages) do
       -- sent goes back to the queue as long as the run goes on.
       apply = rank[letter] > rank.n or (due ~= '' and run_state == 'running')
     end
+    -- The cells were read before any of these outcomes: a second one of a recipient comes too late.
+    apply = apply and not applied[n]
     if apply then
+      applied[n] = true
       if cancelled and (letter == 'q' or letter == 'r') then
         letter, reason, due = 'k', 'cancelled', ''
       end

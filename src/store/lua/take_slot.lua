@@ -34,7 +34,13 @@ redis.call('HSET', slots_key, k .. ':owner', me, k .. ':fence', fence,
   k .. ':until', int(now + ARGV[5]), k .. ':queued', '0')
 redis.call('HDEL', slots_key, k .. ':nonce', k .. ':claimed', k .. ':claimed_at')
 local answer = { 'taken', tostring(fence) }
+-- A retry may be in flight of a recipient whose batch is not yet done with: it is looked at once.
+local seen = {}
 local function look(n)
+  if seen[n] then
+    return
+  end
+  seen[n] = true
   local cell = redis.call('HGET', page_of(run_key, n), int(n % PAGE))
   if cell and cell:sub(1, 2) == 'c,' then
     answer[#answer + 1] = int(n)

@@ -106,10 +106,10 @@ async fn a_daemon_killed_while_it_claims_or_records_leaves_at_most_its_permits_u
         ("claim", Side::Before, 0),
         ("claim", Side::After, 0),
         ("claim", Side::After, 3),
-        ("record", Side::Before, 0),
-        ("record", Side::Before, 3),
-        ("record", Side::After, 0),
-        ("record", Side::After, 3),
+        ("land", Side::Before, 0),
+        ("land", Side::Before, 3),
+        ("land", Side::After, 0),
+        ("land", Side::After, 3),
         ("leave_slot", Side::Before, 0),
         ("leave_slot", Side::After, 0),
         ("settle", Side::Before, 1),
@@ -122,7 +122,7 @@ async fn a_daemon_killed_while_it_claims_or_records_leaves_at_most_its_permits_u
 #[tokio::test]
 async fn an_idempotent_provider_turns_every_unknown_of_a_death_into_an_answer() {
     let keys = "idempotent = true\nretry_base = \"20ms\"\n";
-    for (script, side) in [("claim", Side::After), ("record", Side::Before), ("record", Side::After)] {
+    for (script, side) in [("claim", Side::After), ("land", Side::Before), ("land", Side::After)] {
         let ledger = dies_at(script, side, 1, keys).await;
         assert_eq!(ledger, [("sent", ROWS as u64)].into(), "{script} {side:?}");
     }
@@ -158,6 +158,32 @@ async fn a_job_killed_after_an_idempotent_provider_accepted_is_asked_for_and_sen
     let (mut scene, _second) = dies_at_the_provider("idempotent = true\nretry_base = \"20ms\"\n").await;
     assert_eq!(campaign_audit(&mut scene.db, "c").await, [("sent", ROWS as u64)].into());
     assert_eq!(scene.sandbox.stats().answers.replayed, IN_FLIGHT);
+}
+
+#[tokio::test]
+async fn a_daemon_killed_while_it_judges_what_a_dead_one_left_is_followed_by_a_third() {
+    for side in [Side::Before, Side::After] {
+        let mut scene = Scene::with("", |sandbox| sandbox.hold = true).await;
+        let gate = Gate::before(&scene.redis);
+        let keys = format!("in_flight = {IN_FLIGHT}\n");
+        scene.settings = Settings::with_redis_url(&gate.url()).sandbox_channel("sms", &scene.sandbox.url(), &keys);
+        let mut first = scene.daemon().await;
+        scene.enqueue("generate", &send_job("c", people(ROWS))).await;
+        counted(&scene.sandbox, "all permits are accepted", |stats| stats.counts.accepted == IN_FLIGHT).await;
+        first.kill();
+        scene.sandbox.change(|settings| settings.hold = false).unwrap();
+        gate.catch(&mut scene.db, "record", side, 0).await;
+        let mut second = Daemon::spawn(&scene.settings);
+        gate.caught("the judgement").await;
+        second.kill();
+        let _third = scene.daemon().await;
+        scene.finished("c").await;
+        // What the second one claimed for other slots before it died is in doubt too.
+        let ledger = campaign_audit(&mut scene.db, "c").await;
+        assert!((IN_FLIGHT..=2 * IN_FLIGHT).contains(&ledger["unknown"]), "{ledger:?}");
+        assert_eq!(ledger["sent"] + ledger["unknown"], ROWS as u64);
+        assert_eq!(scene.sandbox.stats().counts.repeated_recipients, 0);
+    }
 }
 
 #[tokio::test]

