@@ -38,6 +38,7 @@ use crate::{
         leases::{Lease, Registry},
         publisher::Publisher,
         runs::SlotRef,
+        script::digest,
     },
 };
 
@@ -87,14 +88,18 @@ pub async fn run(config: Arc<Config>, stop: CancellationToken) -> anyhow::Result
         }
         RedisTarget::Server { .. } => None,
     };
+    let (keeping, end_redis) = (TaskTracker::new(), CancellationToken::new());
+    if let Some(embedded) = embedded {
+        keeping.spawn(embedded.keep(end_redis.clone()));
+    }
     let ended = Daemon::start(&config, &instance, stop).await;
     let result = match ended {
         Ok(daemon) => daemon.run().await,
         Err(error) => Err(error),
     };
-    if let Some(embedded) = embedded {
-        embedded.stop().await;
-    }
+    end_redis.cancel();
+    keeping.close();
+    keeping.wait().await;
     result
 }
 
@@ -154,7 +159,8 @@ impl Daemon {
         let settings = settings(config, instance);
         let liveness = Arc::new(Liveness::new(Instant::now()));
         let look = look_at(Arc::clone(&liveness), settings.queues.clone(), settings.pressure.clone());
-        roles.spawn(depth::run(store.separate(), names, Arc::clone(&ctx.metrics), look, end.clone()));
+        let rates = config.channels.iter().map(|(name, c)| (name.clone(), c.rate_per_second)).collect();
+        roles.spawn(depth::run(store.separate(), rates, Arc::clone(&ctx.metrics), look, end.clone()));
         roles.spawn(tick(Arc::clone(&liveness), end.clone()));
         let alive = Arc::clone(&liveness);
         roles.spawn(lifecycle::watchdog(move || alive.check(Instant::now()).is_ok(), end.clone()));
@@ -317,6 +323,7 @@ async fn beat(ctx: &Context, channels: &[String]) -> Result<(), StoreError> {
         ("instance", ctx.config.instance.to_string()),
         ("pid", std::process::id().to_string()),
         ("channels", channels.join(",")),
+        ("channels_digest", channels_digest(&ctx.config)),
         ("beat_at", now.to_string()),
         ("in_hand", ctx.registry.len().to_string()),
     ];
@@ -337,6 +344,12 @@ fn told(ctx: &Context) -> Vec<(String, Vec<(&'static str, String)>)> {
             (name.clone(), fields)
         })
         .collect()
+}
+
+/// Tells apart daemons whose channels are set up differently. Of settings that may hold a secret it knows nothing: they
+/// do not show themselves.
+fn channels_digest(config: &Config) -> String {
+    digest(format!("{:?}", config.channels).as_bytes())
 }
 
 async fn heartbeat(ctx: Arc<Context>, channels: Vec<String>, end: CancellationToken) {

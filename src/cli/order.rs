@@ -78,8 +78,8 @@ impl DeliveryView {
         // The last two fields of a cell are the daemon's own while it waits or is being sent.
         let told = found.filter(|_| !waits && state != DeliveryState::Sending);
         let at = told.as_ref().map(|cell| cell.at);
-        let (state, reason) = if waits && run.state == "cancelled" {
-            (DeliveryState::Skipped, "cancelled".to_owned())
+        let (state, reason) = if waits && ["cancelled", "failed"].contains(&run.state.as_str()) {
+            (DeliveryState::Skipped, run.state.clone())
         } else {
             (state, told.as_ref().map(|cell| cell.reason.clone()).unwrap_or_default())
         };

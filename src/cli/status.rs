@@ -82,6 +82,7 @@ struct ChannelRow {
     #[serde(flatten)]
     channel: ChannelView,
     recipients_waiting: u64,
+    parts_waiting: u64,
     messages_per_second: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     seconds_left: Option<u64>,
@@ -230,10 +231,15 @@ fn channel_rows(
         let ended = |counts: &Counts| counts.ended.get(&channel.channel).copied().unwrap_or(0);
         let rate = per_second(ended(after).saturating_sub(ended(before)), elapsed);
         let waiting = depth.recipients.get(&channel.channel).copied().unwrap_or(0);
+        let parts = depth.parts.get(&channel.channel).copied().unwrap_or(0);
+        let limit = channel.rate_per_second.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(0);
+        // What it does now; where it does nothing yet, what its limit allows.
+        let measured = (rate > 0).then(|| waiting.div_ceil(rate));
         ChannelRow {
             recipients_waiting: waiting,
+            parts_waiting: parts,
             messages_per_second: rate,
-            seconds_left: (waiting > 0 && rate > 0).then(|| waiting.div_ceil(rate)),
+            seconds_left: measured.or_else(|| depth::seconds_left(parts, limit)).filter(|_| waiting > 0),
             channel,
         }
     });
@@ -306,6 +312,7 @@ fn print_channels(channels: &[ChannelRow]) -> std::io::Result<()> {
     let mut rows = Rows::new(&[
         Column::Text("CHANNEL"),
         Column::Number("RECIPIENTS WAITING"),
+        Column::Number("PARTS"),
         Column::Number("RATE"),
         Column::Number("LEFT"),
         Column::Text("STATE"),
@@ -315,7 +322,8 @@ fn print_channels(channels: &[ChannelRow]) -> std::io::Result<()> {
         let rate = format::rate(row.messages_per_second, Duration::from_secs(1));
         let nobody = if row.channel.served { "" } else { "; no daemon serves it" };
         let state = format!("{}{nobody}", row.channel.shown);
-        rows.add([row.channel.channel.clone(), format::count(row.recipients_waiting), rate, left, state]);
+        let (recipients, parts) = (format::count(row.recipients_waiting), format::count(row.parts_waiting));
+        rows.add([row.channel.channel.clone(), recipients, parts, rate, left, state]);
     }
     rows.print()
 }
@@ -356,7 +364,7 @@ mod tests {
 
     fn depth(queue: &str, waiting: u64) -> Depth {
         let depth = QueueDepth { waiting, running: 1, oldest: Duration::from_secs(3) };
-        Depth { queues: BTreeMap::from([(queue.to_owned(), depth)]), recipients: BTreeMap::new() }
+        Depth { queues: BTreeMap::from([(queue.to_owned(), depth)]), ..Depth::default() }
     }
 
     #[test]
@@ -389,7 +397,7 @@ mod tests {
             kind: None,
             rate_per_second: None,
         };
-        let depth = Depth { queues: BTreeMap::new(), recipients: BTreeMap::from([("sms".to_owned(), 1001)]) };
+        let depth = Depth { recipients: BTreeMap::from([("sms".to_owned(), 1001)]), ..Depth::default() };
         let ended = |n| Counts { entries: BTreeMap::new(), ended: BTreeMap::from([("sms".to_owned(), n)]) };
         let rows = channel_rows(vec![channel], &depth, &ended(50), &ended(150), Duration::from_secs(1));
         assert_eq!((rows[0].messages_per_second, rows[0].seconds_left), (100, Some(11)));

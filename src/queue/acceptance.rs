@@ -104,9 +104,11 @@ enum Standing {
     /// Nothing is written about it.
     Unknown,
     /// It was begun, or put off without an alarm.
-    Begun {
+    Written {
         /// Which attempt this is.
         attempt: Attempt,
+        /// Whether its handler began.
+        begun: bool,
     },
     /// It has ended, or another entry stands for it.
     Over,
@@ -137,16 +139,18 @@ impl Porter {
         let mut accepted = Accepted::unread(queue, entry_id, &body);
         match body {
             EntryBody::Job(_) => {
+                let mut begun = false;
                 let standing = if again { self.standing(&accepted).await? } else { Standing::Unknown };
                 match standing {
                     Standing::Over => return Ok(Admission::Absorb),
-                    Standing::Begun { attempt } => {
+                    Standing::Written { attempt, begun: before } => {
+                        begun = before;
                         accepted.written = true;
                         accepted.attempt = attempt;
                     }
                     Standing::Unknown => {}
                 }
-                self.judge(queue, accepted).await
+                self.judge(queue, accepted, begun).await
             }
             EntryBody::Ref(id) => {
                 accepted.payload.clear();
@@ -170,11 +174,11 @@ impl Porter {
             "done" | "dead" | "rejected" => Standing::Over,
             // Its alarm's entry has taken it over.
             _ if text("entry") != accepted.entry => Standing::Over,
-            _ => Standing::Begun { attempt: attempt(text("attempt")) },
+            _ => Standing::Written { attempt: attempt(text("attempt")), begun: text("begun") == "1" },
         })
     }
 
-    async fn judge(&self, queue: QueueName, mut accepted: Accepted) -> Result<Admission, StoreError> {
+    async fn judge(&self, queue: QueueName, mut accepted: Accepted, mut begun: bool) -> Result<Admission, StoreError> {
         let size = accepted.payload.len();
         if size > self.max_bytes {
             let rejection = Rejection::too_big(size, self.max_bytes);
@@ -194,15 +198,14 @@ impl Porter {
             }
         };
         accepted.campaign = job.campaign().map(ToString::to_string).unwrap_or_default();
-        let mut begun = accepted.written;
         if let (Some(id), Some(digest)) = (&envelope.id, &envelope.digest) {
             let by_entry = accepted.id.clone();
             accepted.id = id.clone();
             accepted.named = true;
             match self.accept(queue, &accepted, digest).await? {
                 Acceptance::Fresh => accepted.written = true,
-                Acceptance::Resume { attempt } => {
-                    begun = true;
+                Acceptance::Resume { attempt, begun: before } => {
+                    begun = before;
                     accepted.written = true;
                     accepted.attempt = Attempt::new(attempt).unwrap_or(Attempt::FIRST);
                 }

@@ -22,7 +22,7 @@ const LIMIT: usize = 100;
 /// How often consumers are looked through for those that nobody is any more.
 const CLEAN_UP: Duration = Duration::from_hours(1);
 
-/// A consumer that is some daemon's reads each second.
+/// A daemon that lives and got nothing for so long loses nothing: its next entry makes its consumer anew.
 const NOBODY_AFTER: Duration = Duration::from_hours(24);
 
 /// Sweeps every queue this daemon serves.

@@ -203,6 +203,11 @@ impl<H: Handle> Worker<H> {
         envelope: Envelope,
         job: Job,
     ) -> Result<Ending, StoreError> {
+        if envelope.not_after.is_some() {
+            // Once begun it goes on, however late: half a campaign is worse than a late one.
+            self.show_running(queue, &accepted).await?;
+            accepted.written = true;
+        }
         let began = Instant::now();
         let task =
             JobTask { id: accepted.id.clone(), attempt: accepted.attempt, envelope, job, lease: Arc::clone(lease) };
@@ -249,6 +254,7 @@ impl<H: Handle> Worker<H> {
             ("queue", queue.to_string()),
             ("campaign", accepted.campaign.clone()),
             ("attempt", accepted.attempt.to_string()),
+            ("begun", "1".to_owned()),
         ];
         if !accepted.written {
             fields.push(("accepted_at", now.to_string()));

@@ -48,4 +48,9 @@ impl Store {
             .await?;
         Ok(left == 1)
     }
+
+    /// Notes how many parts the messages of a run have.
+    pub async fn set_parts_hint(&self, campaign: &str, run: &str, parts: u32) -> Result<(), StoreError> {
+        self.connection.query(cmd("HSET").arg(self.keys.run(campaign, run)).arg("parts_hint").arg(parts)).await
+    }
 }

@@ -220,7 +220,7 @@ impl Store {
         Ok((answer.number()?, answer.text()?))
     }
 
-    /// Pauses, resumes or cancels a campaign (`run` = none) or one of its runs.
+    /// Pauses, resumes or cancels a campaign (`run` = none) or one of its runs, or fails a run.
     pub async fn act(
         &self,
         campaign: &str,

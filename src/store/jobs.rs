@@ -18,6 +18,8 @@ pub enum Acceptance {
     Resume {
         /// Which attempt this is.
         attempt: u32,
+        /// Whether its handler began before.
+        begun: bool,
     },
     /// Another entry runs it.
     Held {
@@ -71,7 +73,7 @@ impl Store {
         let mut answer = Answer::new(reply);
         Ok(match answer.text()?.as_str() {
             "fresh" => Acceptance::Fresh,
-            "resume" => Acceptance::Resume { attempt: answer.number()? },
+            "resume" => Acceptance::Resume { attempt: answer.number()?, begun: answer.text()? == "1" },
             "held" => Acceptance::Held { entry: answer.text()? },
             "waiting" => Acceptance::Waiting,
             "ended" => Acceptance::Ended,

@@ -22,6 +22,7 @@ pub mod publisher;
 pub mod runs;
 pub mod script;
 mod scripts;
+pub mod slots;
 pub mod system;
 
 use std::{collections::HashMap, sync::Arc};

@@ -33,7 +33,7 @@ use crate::{
 
 use super::Context;
 use landing::recover;
-use plan::RunPlan;
+use plan::{Loaded, RunPlan};
 use work::{End, Turn};
 
 /// After this time a turn claims nothing more, so that runs share a channel.
@@ -41,6 +41,9 @@ const CLAIMS_FOR: Duration = Duration::from_secs(2);
 
 /// Longest sleep of a slot whose channel is held: a resume binds within it.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// A slot whose channel this daemon does not serve rests so long.
+const FOREIGN: Duration = Duration::from_secs(10);
 
 /// Runs one turn.
 pub async fn run(ctx: &Arc<Context>, slot: SlotRef, lease: Arc<Lease>) -> Outcome {
@@ -55,8 +58,18 @@ pub async fn run(ctx: &Arc<Context>, slot: SlotRef, lease: Arc<Lease>) -> Outcom
 }
 
 async fn turn(ctx: &Arc<Context>, slot: &SlotRef, lease: &Arc<Lease>) -> Result<Outcome, StoreError> {
-    let Some(plan) = RunPlan::load(ctx, &slot.campaign, &slot.run).await? else {
-        return Ok(Outcome::done(serde_json::Value::Null));
+    let plan = match RunPlan::load(ctx, &slot.campaign, &slot.run).await? {
+        Loaded::Plan(plan) => plan,
+        Loaded::Gone => return Ok(Outcome::done(serde_json::Value::Null)),
+        Loaded::Foreign { channel } => {
+            tracing::warn!(%slot, channel, "this slot is another channel's: left for its daemons");
+            let now = EpochMs(ctx.store.now_ms().await?);
+            return Ok(Outcome::Snooze { until: now.plus(FOREIGN) });
+        }
+        Loaded::Broken { code } => {
+            ctx.store.act(&slot.campaign, Some(&slot.run), "fail", code).await?;
+            return Ok(Outcome::done(serde_json::Value::Null));
+        }
     };
     let lease_for = ctx.config.leases.lease;
     let (fence, in_doubt) = match ctx.store.take_slot(slot, &ctx.incarnation, lease_for, &ctx.dead).await? {
@@ -87,6 +100,7 @@ impl Turn {
             self.lease.progressed();
         }
         let end = self.work().await;
+        self.plan.tell_parts(&self.ctx, &self.slot.campaign, &self.slot.run).await;
         self.leave(end).await
     }
 

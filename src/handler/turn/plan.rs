@@ -1,7 +1,10 @@
 //! A run compiled: its channel, its text, what all its links share.
 
 use std::{
-    sync::{Arc, atomic::AtomicU32},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -32,18 +35,44 @@ pub struct RunPlan {
     pub max_parts: usize,
     /// Parts of a message as last seen, for the next reservation.
     pub parts_hint: AtomicU32,
+    /// The same as the run's hash says it.
+    pub parts_told: AtomicU32,
+}
+
+/// What became of the wish for a plan.
+#[derive(Debug)]
+pub enum Loaded {
+    /// Here it is.
+    Plan(Arc<RunPlan>),
+    /// There is no such run.
+    Gone,
+    /// Its channel is not this daemon's.
+    Foreign {
+        /// That channel.
+        channel: String,
+    },
+    /// Nobody can send it.
+    Broken {
+        /// Why, as a code.
+        code: &'static str,
+    },
 }
 
 impl RunPlan {
-    /// The plan of a run, compiled once. `None`: there is no such run, or its channel is not ours.
-    pub async fn load(ctx: &Context, campaign: &str, run: &str) -> Result<Option<Arc<Self>>, StoreError> {
+    /// The plan of a run, compiled once.
+    pub async fn load(ctx: &Context, campaign: &str, run: &str) -> Result<Loaded, StoreError> {
         let created_at = ctx.store.run_field(campaign, run, "created_at").await?.unwrap_or_default();
         if let Some(known) = ctx.plans.get(campaign, run, &created_at) {
-            return Ok(Some(known));
+            return Ok(Loaded::Plan(known));
         }
         let hash = ctx.store.run(campaign, run).await?;
+        if hash.is_empty() {
+            return Ok(Loaded::Gone);
+        }
         let text = |field: &str| hash.get(field).map_or("", String::as_str);
-        let Some(channel) = ctx.channels.get(text("channel")) else { return Ok(None) };
+        let Some(channel) = ctx.channels.get(text("channel")) else {
+            return Ok(Loaded::Foreign { channel: text("channel").to_owned() });
+        };
         let place = match text("url_place") {
             "start" => Some(UrlPlace::Start),
             "end" => Some(UrlPlace::End),
@@ -53,9 +82,10 @@ impl RunPlan {
             Ok(message) => message,
             Err(error) => {
                 tracing::error!(campaign, run, %error, "the text of this run does not compile");
-                return Ok(None);
+                return Ok(Loaded::Broken { code: error.code() });
             }
         };
+        let hint = text("parts_hint").parse().unwrap_or(1);
         let plan = Arc::new(Self {
             channel: Arc::clone(channel),
             message,
@@ -63,10 +93,21 @@ impl RunPlan {
             currency: Currency::parse(text("currency")).ok(),
             min_life: ctx.config.orders.floor,
             max_parts: ctx.config.max_parts,
-            parts_hint: AtomicU32::new(1),
+            parts_hint: AtomicU32::new(hint),
+            parts_told: AtomicU32::new(hint),
         });
         ctx.plans.keep(campaign, run, &created_at, &plan);
-        Ok(Some(plan))
+        Ok(Loaded::Plan(plan))
+    }
+
+    /// Tells the run's hash how many parts its messages have, when that changed: the depth counts with it.
+    pub async fn tell_parts(&self, ctx: &Context, campaign: &str, run: &str) {
+        let hint = self.parts_hint.load(Ordering::Relaxed);
+        if self.parts_told.swap(hint, Ordering::Relaxed) != hint
+            && let Err(error) = ctx.store.set_parts_hint(campaign, run, hint).await
+        {
+            tracing::debug!(campaign, run, %error, "the depth counts with other parts for now");
+        }
     }
 
     /// The link of a short code.

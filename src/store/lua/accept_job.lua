@@ -2,9 +2,9 @@
 -- KEYS[1] the job's hash
 -- ARGV[1] `<queue>:<entry id>` of this entry, ARGV[2] digest of queue and payload, ARGV[3] queue,
 -- ARGV[4] campaign or '', ARGV[5] the entry to adopt the job from, or ''
--- Returns one of: {'fresh', attempt}, {'resume', attempt}, {'held', entry}, {'ended', state},
+-- Returns one of: {'fresh', attempt}, {'resume', attempt, '1' when its handler began before or ''}, {'held', entry}, {'ended', state},
 -- {'waiting', state}, {'conflict', state}
-local job = redis.call('HMGET', KEYS[1], 'state', 'entry', 'digest', 'attempt')
+local job = redis.call('HMGET', KEYS[1], 'state', 'entry', 'digest', 'attempt', 'begun')
 local state, entry, digest, attempt = job[1], job[2], job[3], job[4]
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -22,7 +22,7 @@ if state == 'done' or state == 'dead' then
 end
 if entry == ARGV[1] or (ARGV[5] ~= '' and entry == ARGV[5]) then
   redis.call('HSET', KEYS[1], 'state', 'running', 'entry', ARGV[1])
-  return { 'resume', attempt }
+  return { 'resume', attempt, job[5] or '' }
 end
 if state == 'running' then
   return { 'held', entry }

@@ -1,6 +1,7 @@
--- Pauses, resumes or cancels a campaign or one of its runs. O(1) in the number of recipients: what
--- is queued, held or waiting for a retry in a cancelled run reads as `skipped: cancelled`.
--- KEYS[1] campaign; ARGV[1] 'pause' | 'resume' | 'cancel', ARGV[2] run or '' for the campaign,
+-- Pauses, resumes or cancels a campaign or one of its runs, or fails a run that cannot go on. O(1) in the number of
+-- recipients: what is queued, held or waiting for a retry in a cancelled run reads as `skipped: cancelled`, in a
+-- failed one as `skipped: failed`.
+-- KEYS[1] campaign; ARGV[1] 'pause' | 'resume' | 'cancel' | 'fail' (a run only), ARGV[2] run or '' for the campaign,
 -- ARGV[3] who asks (a reason), ARGV[4] runs looked at most
 -- Returns {'done', outbox entry, then the runs to wake}, {'same', state} when it was so already, {'gone'}, or
 -- {'wrong', the state}.
@@ -18,18 +19,18 @@ local function say(kind, run, new_state)
     name, run, new_state, int(now), kind, name,
     run ~= '' and (',"run":"' .. run .. '"') or '', new_state, int(now))
 end
-local function cancel_run(run)
+local function end_run(run, new_state, reason_field)
   local run_key = base .. 'run:' .. run
   local r = redis.call('HMGET', run_key, 'state', 'queued', 'retry', 'held')
   if r[1] ~= 'running' then
     return
   end
   local q, w, h = tonumber(r[2] or '0'), tonumber(r[3] or '0'), tonumber(r[4] or '0')
-  redis.call('HSET', run_key, 'state', 'cancelled', 'finished_at', int(now), 'cancelled_by', ARGV[3])
+  redis.call('HSET', run_key, 'state', new_state, 'finished_at', int(now), reason_field, ARGV[3])
   redis.call('HDEL', run_key, 'paused_by')
   count(run_key, { queued = -q, retry = -w, held = -h, skipped = q + w + h })
   redis.call('HINCRBY', campaign_key, 'running_runs', -1)
-  say('run', run, 'cancelled')
+  say('run', run, new_state)
 end
 local answer = { 'done', '' }
 if only ~= '' then
@@ -37,14 +38,17 @@ if only ~= '' then
   local r = redis.call('HMGET', run_key, 'state', 'paused_by')
   if not r[1] then
     return { 'gone' }
-  elseif action == 'cancel' then
-    if r[1] == 'cancelled' then
-      return { 'same', 'cancelled' }
+  elseif action == 'cancel' or action == 'fail' then
+    local new_state = action == 'cancel' and 'cancelled' or 'failed'
+    if r[1] == new_state then
+      return { 'same', new_state }
     elseif r[1] ~= 'running' then
       return { 'wrong', r[1] }
     end
-    cancel_run(only)
-    if tonumber(redis.call('HGET', campaign_key, 'running_runs')) <= 0 and state == 'running' then
+    end_run(only, new_state, action == 'cancel' and 'cancelled_by' or 'failed_reason')
+    local c = redis.call('HMGET', campaign_key, 'running_runs', 'generating')
+    -- While a job appends to the campaign there is more to come.
+    if tonumber(c[1] or '0') <= 0 and state == 'running' and not c[2] then
       redis.call('HSET', campaign_key, 'state', 'delivered', 'delivered_at', int(now))
       say('campaign', '', 'delivered')
     end
@@ -75,7 +79,7 @@ else
     redis.call('HSET', campaign_key, 'state', 'cancelled', 'cancelled_at', int(now))
     redis.call('HDEL', campaign_key, 'paused_from', 'paused_by')
     for _, run in ipairs(runs) do
-      cancel_run(run)
+      end_run(run, 'cancelled', 'cancelled_by')
     end
     say('campaign', '', 'cancelled')
   elseif action == 'pause' then

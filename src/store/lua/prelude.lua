@@ -43,8 +43,9 @@ local function finish_if_done(run, run_key, now)
     name, run, int(now), name, run, r[6] or '0', int(now))
   if redis.call('HINCRBY', campaign_key, 'running_runs', -1) <= 0 then
     redis.call('HSET', campaign_key, 'running_runs', 0)
-    local state = redis.call('HGET', campaign_key, 'state')
-    if state == 'running' then
+    local c = redis.call('HMGET', campaign_key, 'state', 'generating')
+    -- While a job appends to the campaign there is more to come: the end of that job looks again.
+    if c[1] == 'running' and not c[2] then
       redis.call('HSET', campaign_key, 'state', 'delivered', 'delivered_at', int(now))
       events = events .. string.format(
         ',{"event":"%s/delivered/%s","type":"campaign","campaign":"%s","state":"delivered","at":%s}',

@@ -116,7 +116,7 @@ async fn the_gates_are_judged_again_at_the_time_and_the_campaign_fails_with_the_
     let mut scene = Scene::new().await;
     scene.settings.spool("later.csv", "amount,SMScontact\n1,+34600000001\n");
     let _daemon = scene.daemon().await;
-    let mut job = send_job("c", json!([]));
+    let mut job = send_job("c", Vec::<serde_json::Value>::new());
     job.as_object_mut().unwrap().remove("rows");
     job["rows_from"] = json!({"file": "later.csv"});
     job["message"] = json!({"text": "Hola"});

@@ -55,7 +55,7 @@ async fn a_csv_file_is_read_from_the_spool_folder_and_its_bad_rows_are_listed() 
                 k-7,A-1,Cuota,7,,not a number,Con referencia repetida\n";
     scene.settings.spool("nov.csv", file);
     let _daemon = scene.daemon().await;
-    let mut job = generate_job("c", json!([]));
+    let mut job = generate_job("c", Vec::<serde_json::Value>::new());
     job.as_object_mut().unwrap().remove("rows");
     job["rows_from"] = json!({"file": "nov.csv"});
     let result = scene.run("generate", &job).await;
@@ -89,7 +89,7 @@ async fn an_ndjson_file_goes_on_behind_a_line_that_is_not_json() {
     let file = "{\"key\":\"a\",\"amount\":1}\n{\"key\":\"b\",\"amount\":2\n\n[3]\n{\"key\":\"d\",\"amount\":4}\n";
     scene.settings.spool("nov.ndjson", file);
     let _daemon = scene.daemon().await;
-    let mut job = generate_job("c", json!([]));
+    let mut job = generate_job("c", Vec::<serde_json::Value>::new());
     job.as_object_mut().unwrap().remove("rows");
     job["rows_from"] = json!({"file": "nov.ndjson"});
     let result = scene.run("generate", &job).await;

@@ -10,6 +10,7 @@ mod ids;
 mod leases;
 mod poison;
 mod refused;
+mod repair;
 mod service;
 mod start;
 mod timing;

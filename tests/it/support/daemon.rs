@@ -199,6 +199,11 @@ impl Daemon {
         kill(Pid::from_raw(self.id().try_into().unwrap()), signal).unwrap();
     }
 
+    /// Kills its embedded Redis, as a crash of the server would.
+    pub(crate) fn kill_embedded_redis(&self) {
+        kill_embedded_redis(&self.state_dir);
+    }
+
     /// Its process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
