@@ -42,6 +42,7 @@ impl Renewer {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = tick.tick() => self.renew().await,
+                () = self.registry.nudged() => self.renew().await,
             }
         }
     }

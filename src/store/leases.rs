@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use super::runs::SlotRef;
@@ -42,10 +42,12 @@ pub struct Lease {
     stage: Mutex<Stage>,
     /// What keeps other adopted entries from starting.
     alone: Mutex<Option<OwnedSemaphorePermit>>,
+    /// Wakes the renewer.
+    nudge: Arc<Notify>,
 }
 
 impl Lease {
-    fn new(counted: bool) -> Self {
+    fn new(counted: bool, nudge: &Arc<Notify>) -> Self {
         Self {
             since: Instant::now(),
             lost: CancellationToken::new(),
@@ -53,6 +55,7 @@ impl Lease {
             counted: AtomicBool::new(counted),
             stage: Mutex::new(Stage::Waiting),
             alone: Mutex::new(None),
+            nudge: Arc::clone(nudge),
         }
     }
 
@@ -72,10 +75,10 @@ impl Lease {
     }
 
     /// Notes recorded progress: the delivery count starts again, so a long job is no poison, and an adopted entry
-    /// is no suspect any more.
+    /// is no suspect any more. Of an adopted one Redis is told at once: its daemon may die any moment again.
     pub fn progressed(&self) {
-        if !self.progress.swap(true, Ordering::Relaxed) {
-            locked(&self.alone).take();
+        if !self.progress.swap(true, Ordering::Relaxed) && locked(&self.alone).take().is_some() {
+            self.nudge.notify_one();
         }
     }
 
@@ -163,6 +166,7 @@ pub type HeldEntry = (String, bool, Arc<Lease>);
 pub struct Registry {
     entries: Mutex<HashMap<EntryKey, Arc<Lease>>>,
     slots: Mutex<HashMap<(SlotRef, u64), Arc<HeldSlot>>>,
+    nudge: Arc<Notify>,
 }
 
 /// A poisoned map is still a map: the panic was elsewhere.
@@ -173,12 +177,12 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl Registry {
     /// Takes note of an entry that was read: Redis counted the delivery.
     pub fn add(&self, queue: &Arc<str>, id: &str) -> Arc<Lease> {
-        self.insert(queue, id, Lease::new(true))
+        self.insert(queue, id, Lease::new(true, &self.nudge))
     }
 
     /// Takes note of an entry that was adopted: its delivery counts when it starts.
     pub fn adopt(&self, queue: &Arc<str>, id: &str) -> Arc<Lease> {
-        self.insert(queue, id, Lease::new(false))
+        self.insert(queue, id, Lease::new(false, &self.nudge))
     }
 
     fn insert(&self, queue: &Arc<str>, id: &str, lease: Lease) -> Arc<Lease> {
@@ -228,11 +232,17 @@ impl Registry {
         SlotHold { registry: Arc::clone(self), held }
     }
 
-    /// Entries in hand for at least `age`, by queue, with whether they made progress since last asked.
+    /// Waits until an adopted entry made progress.
+    pub async fn nudged(&self) {
+        self.nudge.notified().await;
+    }
+
+    /// Entries in hand for at least `age`, and those that made progress, by queue, with whether they made progress since last asked.
     pub fn entries_older_than(&self, age: Duration) -> HashMap<Arc<str>, Vec<HeldEntry>> {
         let mut by_queue: HashMap<Arc<str>, Vec<_>> = HashMap::new();
         for ((queue, id), lease) in locked(&self.entries).iter() {
-            if lease.since.elapsed() >= age && !lease.is_lost() {
+            let due = lease.since.elapsed() >= age || lease.progress.load(Ordering::Relaxed);
+            if due && !lease.is_lost() {
                 let progress = lease.progress.swap(false, Ordering::Relaxed);
                 let item = (id.clone(), progress, Arc::clone(lease));
                 by_queue.entry(Arc::clone(queue)).or_default().push(item);

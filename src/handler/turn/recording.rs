@@ -67,6 +67,9 @@ impl Turn {
                 events.extend(record.event.take());
             }
         }
+        if !counts.is_empty() {
+            self.lease.progressed();
+        }
         if let Some(added) = &recorded.added {
             events.extend(Event::split(added));
         }

@@ -24,7 +24,8 @@ async fn chain(seed: u64, channel: &str) -> (Scene, u64) {
     let keys = format!("in_flight = {IN_FLIGHT}\n{channel}");
     let settings = |gate: &Gate, name: &str| {
         let settings = Settings::with_redis_url(&gate.url()).sandbox_channel("sms", &scene.sandbox.url(), &keys);
-        settings.toml("[sources]\nslice_rows = 100\n").instance(name)
+        // Deaths come faster than progress resets their count.
+        settings.toml("[sources]\nslice_rows = 50\n").set("leases.max_deliveries", "100").instance(name)
     };
     let settings = [settings(&gates[0], "one"), settings(&gates[1], "two")];
     let mut daemons = [Daemon::start(&settings[0]).await, Daemon::start(&settings[1]).await];
