@@ -3,14 +3,15 @@
 //! An entry that comes back may be the one that killed its daemon. So it starts alone among the
 //! adopted ones of its queue, and only when it starts is a delivery counted: those that wait behind
 //! the culprit keep their count. At the limit an entry is not run again; it is dead. With the first
-//! progress it records it is no suspect any more, and the next one starts beside it.
+//! progress it records it is no suspect any more, and the next one starts beside it. A slot's turn is
+//! waited for only as long as a turn claims: one that hangs at its provider keeps no other from its work.
 //!
 //! Adopted entries have permits of their own, as many as the queue: an idle reader holds all of those
 //! while it waits for fresh entries, and the work of the dead should not wait for that.
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::store::{
@@ -19,7 +20,10 @@ use crate::store::{
     leases::{Lease, Registry},
 };
 
-use super::{Delivery, Queue};
+use super::{Delivery, Queue, QueueId};
+
+/// A turn claims for two seconds.
+const SLOT_WITHIN: Duration = Duration::from_secs(2);
 
 /// An adopted entry that waits for its turn.
 #[derive(Debug)]
@@ -60,13 +64,13 @@ impl Suspects {
             let Some(suspect) = suspect else { return };
             let alone = tokio::select! {
                 () = drain.cancelled() => return,
-                permit = Arc::clone(&one).acquire_owned() => permit,
+                permit = self.alone(&one) => permit,
             };
             let permit = tokio::select! {
                 () = drain.cancelled() => return,
                 permit = Arc::clone(&beside).acquire_owned() => permit,
             };
-            let (Ok(alone), Ok(permit)) = (alone, permit) else { return };
+            let Ok(permit) = permit else { return };
             let counted = tokio::select! {
                 // Uncounted or counted, it is given back: nothing of it began.
                 () = drain.cancelled() => return,
@@ -77,7 +81,9 @@ impl Suspects {
                 continue;
             };
             suspect.lease.count();
-            suspect.lease.hold_alone(alone);
+            if let Some(alone) = alone {
+                suspect.lease.hold_alone(alone);
+            }
             let delivery = Delivery {
                 queue: self.queue.clone(),
                 entry: Entry { deliveries, ..suspect.entry },
@@ -87,6 +93,15 @@ impl Suspects {
             if self.deliveries.send(delivery).is_err() {
                 return;
             }
+        }
+    }
+
+    /// Waits until the suspect before is none any more; `None` when that takes too long for a slot.
+    async fn alone(&self, one: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        let turn = Arc::clone(one).acquire_owned();
+        match self.queue.id {
+            QueueId::Jobs(_) => turn.await.ok(),
+            QueueId::Batch(_) => tokio::time::timeout(SLOT_WITHIN, turn).await.ok()?.ok(),
         }
     }
 

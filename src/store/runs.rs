@@ -38,7 +38,7 @@ pub struct Recipient {
 
 impl Recipient {
     /// Reads `<ordinal>,<attempt>,<attempt of its key>,<reason to skip it>` of a claim made with `fence`.
-    fn read(head: &str, claimed_at: &str, fence: u64, order: String) -> Option<Self> {
+    pub fn read(head: &str, claimed_at: &str, fence: u64, order: String) -> Option<Self> {
         let mut parts = head.splitn(4, ',');
         let (ordinal, attempt, key, skip) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         Some(Self {

@@ -55,6 +55,10 @@ impl Turn {
     }
 
     fn recorded(&self, records: &mut [Record], recorded: Recorded) {
+        if recorded.stale.len() < records.len() {
+            // Whoever gets something done is no poison, however often its daemon dies.
+            self.lease.progressed();
+        }
         let mut events = Vec::with_capacity(records.len());
         let mut counts: HashMap<DeliveryState, u64> = HashMap::new();
         for (i, record) in records.iter_mut().enumerate() {

@@ -57,9 +57,12 @@ async fn adopted_entries_that_wait_for_their_turn_are_given_back_as_often_counte
     daemon.term();
     assert_eq!(daemon.exit_code().await, Some(0));
     assert!(stage.orders("a").await < ROWS, "it was over too early");
-    let counts: Vec<_> =
-        stage.pending("generate").await.into_iter().map(|e| (e.entry, e.consumer, e.deliveries)).collect();
-    assert_eq!(counts, [first, second, third].map(|entry| (entry, "released".to_owned(), 1)));
+    let pending = stage.pending("generate").await;
+    assert!(pending.iter().all(|entry| entry.consumer == "released"));
+    let counts: Vec<_> = pending.into_iter().map(|entry| (entry.entry, entry.deliveries)).collect();
+    // The first recorded progress; where Redis knew of it in time, its count began again at one.
+    assert!(counts[0] == (first.clone(), 0) || counts[0] == (first, 1), "{counts:?}");
+    assert_eq!(counts[1..], [(second, 1), (third, 1)]);
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ impl Stage {
         }
     }
 
-    async fn member_score(&mut self, member: &str) -> Option<f64> {
+    async fn member_score(&mut self, member: &str) -> Option<i64> {
         self.connection.zscore("remesa:active", member).await.unwrap()
     }
 }
@@ -91,9 +91,9 @@ async fn what_was_announced_and_never_came_is_forgotten_only_after_a_minute() {
     assert_eq!(stage.member_score("old/").await, None);
     assert_eq!(stage.member_score("old/refused").await, None);
     for kept in ["fresh/", "fresh/refused"] {
-        assert!(stage.member_score(kept).await.is_some_and(|score| score < now as f64), "{kept}");
+        assert!(stage.member_score(kept).await.is_some_and(|score| score < now), "{kept}");
     }
-    assert!(stage.member_score("loud/").await.is_some_and(|score| score >= now as f64));
+    assert!(stage.member_score("loud/").await.is_some_and(|score| score >= now));
 }
 
 #[tokio::test]
