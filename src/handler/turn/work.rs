@@ -149,6 +149,7 @@ impl Turn {
                 }
                 recorded = under_way(way.record.as_mut()), if way.record.is_some() => {
                     way.record = None;
+                    me.lease.progressed();
                     me.count_in_flight(-1, recorded.len());
                     for (ordinal, again) in recorded {
                         way.ordinals.remove(&ordinal);

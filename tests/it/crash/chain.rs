@@ -11,7 +11,7 @@ use crate::support::wait;
 
 const ROWS: usize = 800;
 const IN_FLIGHT: u64 = 8;
-const KILLS: usize = 10;
+const KILLS: usize = 8;
 /// Calls of the first three deaths, and those of the others.
 const GENERATING: [&str; 2] = ["number_rows", "write_orders"];
 const SENDING: [&str; 2] = ["claim", "land"];
@@ -24,7 +24,7 @@ async fn chain(seed: u64, channel: &str) -> (Scene, u64) {
     let keys = format!("in_flight = {IN_FLIGHT}\n{channel}");
     let settings = |gate: &Gate, name: &str| {
         let settings = Settings::with_redis_url(&gate.url()).sandbox_channel("sms", &scene.sandbox.url(), &keys);
-        // Deaths come faster than progress resets their count.
+        // Deaths come faster than any progress is made between them.
         settings.toml("[sources]\nslice_rows = 50\n").set("leases.max_deliveries", "100").instance(name)
     };
     let settings = [settings(&gates[0], "one"), settings(&gates[1], "two")];

@@ -16,9 +16,9 @@ async fn a_thawed_daemon_records_the_answers_it_had_waited_for() {
     scene.enqueue("generate", &send_job("c", people(60))).await;
     counted(&scene.sandbox, "all permits are accepted", |stats| stats.counts.accepted == IN_FLIGHT).await;
     frozen.stop();
-    let _other = Daemon::start(&scene.settings.instance("two")).await;
-    scene.counted("c", "unknown", IN_FLIGHT).await;
+    // The answers reach its sockets, and nobody reads them.
     scene.sandbox.change(|settings| settings.hold = false).unwrap();
+    let _other = Daemon::start(&scene.settings.instance("two")).await;
     scene.finished("c").await;
     assert_eq!(campaign_audit(&mut scene.db, "c").await, [("sent", 52), ("unknown", IN_FLIGHT)].into());
     frozen.cont();

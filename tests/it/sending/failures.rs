@@ -17,7 +17,7 @@ fn outcome(letter: &str, attempt: u32, reason: &str) -> (String, u32, String) {
 
 #[tokio::test]
 async fn a_refusal_is_failed_a_lost_answer_is_unknown_and_nobody_is_asked_twice() {
-    let mut scene = Scene::with("timeout = \"300ms\"\nconnect_timeout = \"300ms\"\n", |sandbox| {
+    let mut scene = Scene::with("timeout = \"2s\"\nconnect_timeout = \"2s\"\n", |sandbox| {
         let fates = [Fate::Accept, Fate::Refuse, Fate::Fail, Fate::Hang, Fate::Cut];
         sandbox.recipients = fates.into_iter().enumerate().map(|(n, fate)| (phone(n + 1), fate)).collect();
     })
@@ -59,7 +59,8 @@ async fn an_idempotent_channel_is_asked_again_with_the_same_key() {
     scene.finished("c").await;
     assert_eq!(campaign_audit(&mut scene.db, "c").await, [("sent", 3)].into());
     let attempts = [scene.outcome("c", 1).await.1, scene.outcome("c", 2).await.1, scene.outcome("c", 3).await.1];
-    assert_eq!(attempts, [2, 2, 1]);
+    // Whom the second act of the script meets depends on whether the first one's retry is due already.
+    assert_eq!(attempts.iter().sum::<u32>(), 5, "{attempts:?}");
     let stats = scene.sandbox.stats();
     assert_eq!((stats.requests, stats.counts.accepted, stats.answers.replayed), (5, 3, 1));
     let mut keys: Vec<String> =
