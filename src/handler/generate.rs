@@ -101,6 +101,8 @@ pub async fn give_up(ctx: &Context, campaign: &str, id: &JobId, why: &str) -> Re
     if batch == "1" {
         let why = [("failed_reason", why.to_owned())];
         ctx.store.set_campaign_state(campaign, &["scheduled", "running", "paused"], "failed", &why).await?;
+    } else {
+        ctx.store.close_campaign(campaign).await?;
     }
     Ok(())
 }

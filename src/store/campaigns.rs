@@ -147,6 +147,15 @@ impl Store {
         Ok(())
     }
 
+    /// Looks again whether a campaign is delivered, for a job that could have added to it and will not.
+    pub async fn close_campaign(&self, campaign: &str) -> Result<(), StoreError> {
+        self.announce(campaign).await?;
+        let call = scripts::CLOSE_CAMPAIGN.call(&[&self.keys.campaign(campaign)]);
+        let outbox: String = call.run(&self.connection).await?;
+        self.publish_soon(campaign, &outbox).await;
+        Ok(())
+    }
+
     /// Numbers rows by key; `before` is the highest number given earlier. Returns the campaign's state, and per row its number and whether it had
     /// it before.
     pub async fn number_rows<'a>(

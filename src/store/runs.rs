@@ -171,7 +171,11 @@ impl Store {
                 self.publish_soon(campaign, &answer.text()?).await;
                 CreatedRun::Created { state }
             }
-            "exists" => CreatedRun::Exists { state, job: answer.text()? },
+            "exists" => {
+                // It may have ended while its job, resumed, was at the campaign again.
+                self.close_campaign(campaign).await?;
+                CreatedRun::Exists { state, job: answer.text()? }
+            }
             _ => CreatedRun::Refused { state },
         })
     }

@@ -50,6 +50,7 @@ campaign!(WRITE_ORDERS, "", "write_orders");
 campaign!(CREATE_RUN, "", "create_run");
 campaign!(CLAIM, "", "claim");
 campaign!(END_BATCH, "allow-oom", "end_batch");
+campaign!(CLOSE_CAMPAIGN, "allow-oom", "close_campaign");
 campaign!(ARM_SLOTS, "allow-oom", "arm_slots");
 campaign!(TAKE_SLOT, "allow-oom", "take_slot");
 campaign!(LAND, "allow-oom", "land");

@@ -46,12 +46,7 @@ if only ~= '' then
       return { 'wrong', r[1] }
     end
     end_run(only, new_state, action == 'cancel' and 'cancelled_by' or 'failed_reason')
-    local c = redis.call('HMGET', campaign_key, 'running_runs', 'generating')
-    -- While a job appends to the campaign there is more to come.
-    if tonumber(c[1] or '0') <= 0 and state == 'running' and not c[2] then
-      redis.call('HSET', campaign_key, 'state', 'delivered', 'delivered_at', int(now))
-      say('campaign', '', 'delivered')
-    end
+    events[#events + 1] = deliver_if_done(now)
   elseif r[1] ~= 'running' then
     return { 'wrong', r[1] }
   elseif action == 'pause' then

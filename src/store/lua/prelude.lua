@@ -25,6 +25,18 @@ local function count(run_key, deltas)
     end
   end
 end
+-- Decides whether the last run of a campaign has ended and nobody adds to it. Returns its event as JSON, or nothing.
+local function deliver_if_done(now)
+  local c = redis.call('HMGET', campaign_key, 'state', 'generating', 'running_runs')
+  -- While a job appends to the campaign there is more to come: that job looks again.
+  if c[1] ~= 'running' or c[2] or tonumber(c[3] or '0') > 0 or redis.call('EXISTS', base .. 'runs') == 0 then
+    return
+  end
+  redis.call('HSET', campaign_key, 'state', 'delivered', 'delivered_at', int(now))
+  local name = base:match('{(.*)}')
+  return string.format('{"event":"%s/delivered/%s","type":"campaign","campaign":"%s","state":"delivered","at":%s}',
+    name, int(now), name, int(now))
+end
 -- Decides whether a run has just ended. Returns its event as JSON, and the campaign's, or nothing.
 local function finish_if_done(run, run_key, now)
   local r = redis.call('HMGET', run_key, 'state', 'queued', 'sending', 'retry', 'held', 'total')
@@ -41,16 +53,12 @@ local function finish_if_done(run, run_key, now)
   local events = string.format(
     '{"event":"%s/%s/finished/%s","type":"run","campaign":"%s","run":"%s","state":"finished","total":%s,"at":%s}',
     name, run, int(now), name, run, r[6] or '0', int(now))
-  if redis.call('HINCRBY', campaign_key, 'running_runs', -1) <= 0 then
+  if redis.call('HINCRBY', campaign_key, 'running_runs', -1) < 0 then
     redis.call('HSET', campaign_key, 'running_runs', 0)
-    local c = redis.call('HMGET', campaign_key, 'state', 'generating')
-    -- While a job appends to the campaign there is more to come: the end of that job looks again.
-    if c[1] == 'running' and not c[2] then
-      redis.call('HSET', campaign_key, 'state', 'delivered', 'delivered_at', int(now))
-      events = events .. string.format(
-        ',{"event":"%s/delivered/%s","type":"campaign","campaign":"%s","state":"delivered","at":%s}',
-        name, int(now), name, int(now))
-    end
+  end
+  local delivered = deliver_if_done(now)
+  if delivered then
+    events = events .. ',' .. delivered
   end
   return events
 end

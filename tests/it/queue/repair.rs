@@ -21,6 +21,7 @@ impl Stage {
     async fn run_in(&mut self, state: &str, fields: &[(&str, &str)]) {
         let campaign = [("state", "running"), ("running_runs", "1")];
         let () = self.connection.hset_multiple(CAMPAIGN, &campaign).await.unwrap();
+        let () = self.connection.zadd("remesa:{c}:runs", "r", 1).await.unwrap();
         let run = [("state", state), ("channel", "sms-main"), ("slots", "1"), ("cursor", "1"), ("end", "1")];
         let () = self.connection.hset_multiple(RUN, &run).await.unwrap();
         for (field, value) in fields {
@@ -159,6 +160,11 @@ async fn a_campaign_is_not_delivered_while_a_job_appends_to_it() {
     let states: (String, String) =
         (stage.connection.hget(RUN, "state").await.unwrap(), stage.connection.hget(CAMPAIGN, "state").await.unwrap());
     assert_eq!(states, ("cancelled".to_owned(), "running".to_owned()));
+    // The job ends without a run of its own: then it is.
+    let store = stage.store();
+    store.end_batch("c", "appending").await.unwrap();
+    store.close_campaign("c").await.unwrap();
+    wait::field(&mut stage.connection, CAMPAIGN, "state", &["delivered"]).await;
 }
 
 #[tokio::test]
