@@ -313,11 +313,6 @@ impl Store {
     pub async fn touch_active(&self, campaign: &str, run: &str, now_ms: i64) -> Result<(), StoreError> {
         self.connection.query(cmd("ZADD").arg(self.keys.active()).arg(now_ms).arg(format!("{campaign}/{run}"))).await
     }
-
-    /// Takes a run off the list of runs in progress.
-    pub async fn drop_active(&self, campaign: &str, run: &str) -> Result<(), StoreError> {
-        self.connection.query(cmd("ZREM").arg(self.keys.active()).arg(format!("{campaign}/{run}"))).await
-    }
 }
 
 /// What became of the wish for a run.

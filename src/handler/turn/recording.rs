@@ -67,9 +67,6 @@ impl Turn {
                 events.extend(record.event.take());
             }
         }
-        if !counts.is_empty() {
-            self.lease.progressed();
-        }
         if let Some(added) = &recorded.added {
             events.extend(Event::split(added));
         }
