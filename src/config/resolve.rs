@@ -40,9 +40,15 @@ impl Surroundings {
         Ok(PathBuf::from(home).join(rest.trim_start_matches('/')))
     }
 
+    /// A folder; a relative one begins at the working folder, now: the embedded Redis has another one.
+    fn folder(&self, key: &str, text: &str) -> Result<PathBuf, ConfigError> {
+        let path = self.path(key, text)?;
+        std::path::absolute(path).map_err(|_| ConfigError::value(key, show(text), "is not a path"))
+    }
+
     fn state_dir(&self, text: &str) -> Result<PathBuf, ConfigError> {
         if !text.is_empty() {
-            return self.path("state_dir", text);
+            return self.folder("state_dir", text);
         }
         // systemd names several folders with colons between; ours is the first.
         if let Some(first) = self.variable("STATE_DIRECTORY").and_then(|folders| folders.split(':').next()) {
@@ -63,7 +69,7 @@ pub(super) fn resolve(raw: Raw, around: &Surroundings) -> Result<Config, ConfigE
     let state_dir = around.state_dir(&raw.state_dir)?;
     let spool_dir = match raw.sources.spool_dir.as_str() {
         "" => state_dir.join("spool"),
-        text => around.path("sources.spool_dir", text)?,
+        text => around.folder("sources.spool_dir", text)?,
     };
     let payment_points = payment_points(raw.payment_points, &raw.orders)?;
     let drain = duration("shutdown.drain", &raw.shutdown.drain, Duration::from_secs(1), 10 * MINUTE)?;

@@ -172,6 +172,8 @@ fn the_state_folder_is_what_systemd_or_the_desktop_says() {
     assert_eq!(load("", &given).unwrap().state_dir.to_str(), Some("/var/lib/private/remesa"));
     assert_eq!(load("", &given[1..]).unwrap().state_dir.to_str(), Some("/state/remesa"));
     assert_eq!(load("state_dir = \"~/r\"\n", &given).unwrap().state_dir.to_str(), Some("/home/ana/r"));
+    let relative = load("state_dir = \"./state\"\n", &given).unwrap().state_dir;
+    assert!(relative.is_absolute() && relative.ends_with("state"), "{relative:?}");
     let as_root = Config::from_layers(None, BTreeMap::new(), true).unwrap();
     assert_eq!(as_root.state_dir.to_str(), Some("/var/lib/remesa"));
 }
