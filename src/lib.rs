@@ -22,7 +22,7 @@
 //! Beside the way: [`source`] reads files of rows, [`orders`] mints orders and links, [`config`] says
 //! what this process is told to be, [`metrics`] and [`telemetry`] tell what it does, [`lifecycle`] hears
 //! signals and systemd, [`http`] answers health and metrics, [`sandbox`] is a provider to test against,
-//! [`bench`] measures, [`cli`] is what a person types.
+//! [`mod@bench`] measures, [`cli`] is what a person types.
 
 pub mod app;
 pub mod bench;

@@ -1,6 +1,6 @@
 //! `remesa bench`: how fast this machine does what Remesa does.
 //!
-//! Each run sets a [`stage`] of its own (a private Redis, the provider simulator, daemons, all separate
+//! Each run sets a `stage` of its own (a private Redis, the provider simulator, daemons, all separate
 //! processes) and strikes it again; what is printed is the median and the best of several runs, with
 //! what we aim at on two cores that also run Redis and the provider. Nothing outside the temporary
 //! folder is touched. Nothing is timed in a test: a slow machine is not a failure.

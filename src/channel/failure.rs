@@ -1,6 +1,6 @@
 //! The closed table of send failures: what happened on the wire, and what it means for the recipient.
 //!
-//! Every end of a call that is not an acceptance is one [`Trouble`], and [`classify`] is the only place that turns it
+//! Every end of a call that is not an acceptance is one `Trouble`, and `classify` is the only place that turns it
 //! into a [`Failure`]. The question behind every row is the same: can the provider have taken the message? If nobody
 //! knows, the row is *ambiguous*, never a guess.
 //!
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::domain::failure::Failure;
 
-/// Every code that [`classify`] can give, before a colon.
+/// Every code that `classify` can give, before a colon.
 pub const CODES: [&str; 16] = [
     "answer_lost",
     "answer_timeout",

@@ -25,7 +25,7 @@ A status is kept 24 h after the job's end, 1 h for a job without an id.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The job's id, or <queue>:<entry id>.
+    /// The job's id, or `<queue>:<entry id>`.
     id: String,
     #[command(flatten)]
     format: output::Format,

@@ -1,6 +1,6 @@
 //! The commands: arguments in, output and an exit code out; one file a group.
 //!
-//! [`run`] is the daemon, [`demo`] shows everything at once, [`sandbox`] is the provider simulator; the
+//! [`mod@run`] is the daemon, [`demo`] shows everything at once, [`sandbox`] is the provider simulator; the
 //! others look at a daemon's work, or ask for something, through Redis alone, as any program can. Rules
 //! live elsewhere. Data is printed by [`output`], words for people go to standard error.
 

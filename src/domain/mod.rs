@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`name`], [`money`], [`contact`] (values); [`order`], [`campaign`], [`run`],
 //! [`delivery`] (states and legal edges); [`message`], [`sms`] (what is sent); [`expiry`],
-//! [`failure`], [`retry`] (when not to, and when again); [`short_code`], [`reference`] (what is
+//! [`failure`], [`retry`] (when not to, and when again); [`short_code`], [`mod@reference`] (what is
 //! recognised when it comes back).
 
 mod excerpt;
