@@ -12,10 +12,9 @@ use remesa::job::{Job, QueueName, RejectionCode, RowCode, RowsSpec, decode, publ
 use remesa::source::{self, RowFault, SourceError, SourceLimits, SourceSpec};
 use serde_json::{Value, json};
 
-/// Codes that no job alone brings about: they need a full or restarted store, another configuration, or a file that
-/// changes or cannot be read.
-const WITHOUT_EXAMPLE: [RejectionCode; 3] =
-    [RejectionCode::CurrencyNotAllowed, RejectionCode::SourceUnreadable, RejectionCode::SourceChanged];
+/// Codes that no job and file bring about: they need a file that the system refuses to read, or that changes under
+/// the reader's hands.
+const WITHOUT_EXAMPLE: [RejectionCode; 2] = [RejectionCode::SourceUnreadable, RejectionCode::SourceChanged];
 
 fn jobs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("jobs")

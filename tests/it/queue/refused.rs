@@ -74,6 +74,7 @@ async fn run(stage: &mut Stage, queue: &str, job: &Value) -> std::collections::H
 #[tokio::test]
 async fn every_refused_example_is_rejected_with_its_code_and_harms_nothing_else() {
     let mut stage = Stage::with_channel().await;
+    stage.settings = stage.settings.set("orders.currencies", "EUR,MXN");
     let mut daemon = Daemon::start(&stage.settings).await;
     for (name, example) in examples("rejected") {
         spool(&stage, &example);
