@@ -8,6 +8,8 @@ use std::time::Duration;
 use comfy_table::{Cell, CellAlignment, Table, presets::NOTHING};
 use serde_json::{Value, json};
 
+use crate::cli::format::count;
+
 /// What a figure counts, and which way is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {
@@ -46,11 +48,11 @@ impl Unit {
 
     fn show(self, value: u64) -> String {
         match self {
-            Self::PerSecond => format!("{}/s", grouped(value)),
-            Self::Micros => format!("{}.{:02} ms", grouped(value / 1000), value % 1000 / 10),
+            Self::PerSecond => format!("{}/s", count(value)),
+            Self::Micros => format!("{}.{:02} ms", count(value / 1000), value % 1000 / 10),
             Self::CpuMicros => format!("{}.{:04} s", value / 1_000_000, value % 1_000_000 / 100),
             Self::Bytes if value >= 10 << 20 => format!("{}.{} MiB", value >> 20, (value % (1 << 20) * 10) >> 20),
-            Self::Bytes => format!("{} B", grouped(value)),
+            Self::Bytes => format!("{} B", count(value)),
             Self::Each => format!("{}.{:02}", value / 1000, value % 1000 / 10),
             Self::Share | Self::Deviation => format!("{}.{} %", value / 10, value % 10),
         }
@@ -176,19 +178,6 @@ pub(super) fn micros(duration: Duration) -> u64 {
 /// CPU time for 1,000 of `count`.
 pub(super) fn cpu_per_thousand(cpu: Duration, count: u64) -> u64 {
     micros(cpu).saturating_mul(1000) / count.max(1)
-}
-
-/// `1234567` as `1,234,567`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]
