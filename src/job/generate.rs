@@ -24,7 +24,7 @@ pub const SHOWN_NAME_MAX_CHARS: usize = 200;
 /// Characters of a message's template; whether what comes out fits is the handler's question.
 pub const MESSAGE_MAX_CHARS: usize = 5000;
 
-pub(super) const GENERATE_FIELDS: [&str; 15] = [
+pub(super) const GENERATE_FIELDS: &[&str] = &[
     "campaign",
     "name",
     "country",

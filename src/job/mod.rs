@@ -62,7 +62,7 @@ impl RawJob {
     pub fn decode(self, queue: QueueName) -> Result<(Envelope, Job), Rejection> {
         match queue {
             QueueName::Generate => {
-                let (envelope, fields) = self.open(&generate::GENERATE_FIELDS)?;
+                let (envelope, fields) = self.open(generate::GENERATE_FIELDS)?;
                 let job = GenerateJob::decode(fields, envelope.at)?;
                 Ok((envelope, Job::Generate(Box::new(job))))
             }
@@ -71,7 +71,7 @@ impl RawJob {
                 if let Some(action) = action.filter(|action| !control::ACTIONS.contains(action)) {
                     return Err(control::refused_action(action));
                 }
-                let (envelope, fields) = self.open(&control::CONTROL_FIELDS)?;
+                let (envelope, fields) = self.open(control::CONTROL_FIELDS)?;
                 Ok((envelope, Job::Control(ControlJob::decode(fields)?)))
             }
             QueueName::Import | QueueName::Send | QueueName::Recurring => Err(Rejection::new(

@@ -226,12 +226,12 @@ fn the_fields_that_decoding_knows_are_those_of_the_schema() {
     };
     let of_generate = schema(QueueName::Generate).unwrap();
     let envelope: &[&str] = &envelope::ENVELOPE_FIELDS;
-    assert_eq!(names(&of_generate, ""), sorted(&[envelope, &generate::GENERATE_FIELDS]));
+    assert_eq!(names(&of_generate, ""), sorted(&[envelope, generate::GENERATE_FIELDS]));
     assert_eq!(names(&of_generate, "/$defs/MessageText"), sorted(&[&generate::MESSAGE_FIELDS]));
     assert_eq!(names(&of_generate, "/$defs/Scheduled"), sorted(&[&generate::DELIVERY_FIELDS]));
     let of_file = generate::ROWS_FROM_FIELDS.into_iter().filter(|name| !["list", "url"].contains(name));
     assert_eq!(names(&of_generate, "/$defs/RowsFrom"), sorted(&[&of_file.collect::<Vec<_>>()]));
-    assert_eq!(names(&schema(QueueName::Control).unwrap(), ""), sorted(&[envelope, &control::CONTROL_FIELDS]));
+    assert_eq!(names(&schema(QueueName::Control).unwrap(), ""), sorted(&[envelope, control::CONTROL_FIELDS]));
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn jobs() -> impl Strategy<Value = Value> {
         prop_oneof![Just("pause"), Just("now"), Just("2030-01-01T00:00:00Z"), Just("48h"), Just("EUR"), Just("c-1")]
             .prop_map(Value::from),
     ];
-    let all: Vec<&'static str> = [&envelope::ENVELOPE_FIELDS[..], &generate::GENERATE_FIELDS, &control::CONTROL_FIELDS]
+    let all: Vec<&'static str> = [&envelope::ENVELOPE_FIELDS[..], generate::GENERATE_FIELDS, control::CONTROL_FIELDS]
         .concat()
         .into_iter()
         .chain(["text", "url", "file", "format"])

@@ -4,15 +4,19 @@
 //! with a mistaken target must not cancel something larger. Whether the target exists and its state allows the action
 //! is the handler's question.
 
+mod target;
+
 use super::codes::RejectionCode;
 use super::fields::{Fields, not_one_of};
 use super::rejection::Rejection;
 use crate::domain::clock::EpochMs;
-use crate::domain::name::{Name, NameError, RunName};
+use crate::domain::name::{Name, RunName};
 use crate::domain::order::OrderEvent;
-use crate::domain::short_code::{ShortCode, ShortCodeError};
 
-pub(super) const CONTROL_FIELDS: [&str; 12] = [
+pub use target::{OrderRef, Target};
+use target::{order_ref, run_name, target};
+
+pub(super) const CONTROL_FIELDS: &[&str] = &[
     "action",
     "campaign",
     "run",
@@ -27,9 +31,9 @@ pub(super) const CONTROL_FIELDS: [&str; 12] = [
     "occurred_at",
 ];
 /// Actions of this version.
-pub(super) const ACTIONS: [&str; 5] = ["pause", "resume", "cancel", "retry", "order_event"];
+pub(super) const ACTIONS: &[&str] = &["pause", "resume", "cancel", "retry", "order_event"];
 /// Actions of the contract that come later.
-const LATER_ACTIONS: [&str; 11] = [
+const LATER_ACTIONS: &[&str] = &[
     "run_now",
     "reroute",
     "close_case",
@@ -79,22 +83,6 @@ pub enum ControlJob {
     },
 }
 
-/// What a command is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// A campaign with all its runs.
-    Campaign(Name),
-    /// One run.
-    Run {
-        /// Its campaign.
-        campaign: Name,
-        /// Its name.
-        run: RunName,
-    },
-    /// A channel, for all campaigns.
-    Channel(Name),
-}
-
 /// Which deliveries a retry returns to queued; never what was sent, delivered or skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryStates {
@@ -115,27 +103,6 @@ impl RetryStates {
             Self::All => "all",
         }
     }
-}
-
-/// How a program outside names an order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OrderRef {
-    /// By its number in the campaign.
-    Number {
-        /// The campaign.
-        campaign: Name,
-        /// From 1.
-        number: u64,
-    },
-    /// By the row's key.
-    Key {
-        /// The campaign.
-        campaign: Name,
-        /// The row's `key`, or `<job id>:<row>`.
-        key: String,
-    },
-    /// By the code of its link, which says the campaign too.
-    ShortCode(ShortCode),
 }
 
 impl ControlJob {
@@ -188,33 +155,7 @@ pub(super) fn refused_action(action: &str) -> Rejection {
         let rule = format!("\"{action}\" is not available yet; available are {}", ACTIONS.join(", "));
         return Rejection::of_field(RejectionCode::NotAvailableYet, "action", rule);
     }
-    not_one_of(RejectionCode::UnknownAction, "action", action, &ACTIONS)
-}
-
-fn run_name(fields: &mut Fields) -> Result<Option<RunName>, Rejection> {
-    fields.parsed("run", RunName::parse, NameError::code)
-}
-
-fn target(fields: &mut Fields) -> Result<Target, Rejection> {
-    let campaign = fields.name("campaign")?;
-    let run = run_name(fields)?;
-    let channel = fields.name("channel")?;
-    match (campaign, run, channel) {
-        (Some(campaign), None, None) => Ok(Target::Campaign(campaign)),
-        (Some(campaign), Some(run), None) => Ok(Target::Run { campaign, run }),
-        (None, None, Some(channel)) => Ok(Target::Channel(channel)),
-        (None, Some(_), None) => {
-            Err(fields.refuse(RejectionCode::MissingField, "campaign", "a run is named together with its campaign"))
-        }
-        (None, None, None) => {
-            let rule = "the target is required: a campaign, a campaign and a run, or a channel";
-            Err(fields.refuse(RejectionCode::MissingField, "campaign", rule))
-        }
-        (Some(_), _, Some(_)) | (None, Some(_), Some(_)) => {
-            let rule = "a channel is named alone, without a campaign or a run";
-            Err(fields.refuse(RejectionCode::ConflictingFields, "channel", rule))
-        }
-    }
+    not_one_of(RejectionCode::UnknownAction, "action", action, ACTIONS)
 }
 
 fn cancel(fields: &mut Fields) -> Result<ControlJob, Rejection> {
@@ -269,32 +210,4 @@ fn order_event(fields: &mut Fields) -> Result<ControlJob, Rejection> {
         return Err(fields.refuse(RejectionCode::ConflictingFields, "amount", rule));
     }
     Ok(ControlJob::OrderEvent { order, event, amount_minor, occurred_at })
-}
-
-fn order_ref(fields: &mut Fields) -> Result<OrderRef, Rejection> {
-    let campaign = fields.name("campaign")?;
-    let number = fields.count("order")?;
-    let key = fields.text("key")?;
-    let short_code = fields.parsed("short_code", ShortCode::parse, ShortCodeError::code)?;
-    match (campaign, number, key, short_code) {
-        (None, None, None, Some(short_code)) => Ok(OrderRef::ShortCode(short_code)),
-        (Some(campaign), Some(number), None, None) => Ok(OrderRef::Number { campaign, number }),
-        (Some(campaign), None, Some(key), None) => Ok(OrderRef::Key { campaign, key }),
-        (_, _, _, Some(_)) => {
-            let rule = "a short code names its order alone, without campaign, order or key";
-            Err(fields.refuse(RejectionCode::ConflictingFields, "short_code", rule))
-        }
-        (_, Some(_), Some(_), None) => {
-            let rule = "an order is named by its number or by its key, not by both";
-            Err(fields.refuse(RejectionCode::ConflictingFields, "key", rule))
-        }
-        (None, _, _, None) => {
-            let rule = "an order is named by its campaign with order or key, or by short_code alone";
-            Err(fields.refuse(RejectionCode::MissingField, "campaign", rule))
-        }
-        (Some(_), None, None, None) => {
-            let rule = "the order's number is required, or its key";
-            Err(fields.refuse(RejectionCode::MissingField, "order", rule))
-        }
-    }
 }
