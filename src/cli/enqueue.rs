@@ -207,7 +207,11 @@ fn print_end(job: &Enqueued, end: &JobEnd, run: Option<&RunView>, format: output
     }
     output::line(format_args!("{} is done", job.id))?;
     if let Some(result) = end.result.as_ref().and_then(|result| result.as_object()) {
-        output::pairs(result.iter().map(|(name, value)| (name.as_str(), format::value(value))))?;
+        let shown = result.iter().filter(|(name, _)| *name != "warnings");
+        output::pairs(shown.map(|(name, value)| (name.as_str(), format::value(value))))?;
+        for warning in format::warnings(result.get("warnings")) {
+            output::line(format_args!("warning: {warning}"))?;
+        }
     }
     if let Some(run) = run {
         output::line(format_args!(

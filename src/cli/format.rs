@@ -80,6 +80,16 @@ pub fn value(value: &serde_json::Value) -> String {
     }
 }
 
+/// The warnings of a result or a campaign, each as `code: sentence`.
+pub fn warnings(list: Option<&serde_json::Value>) -> Vec<String> {
+    let each = list.and_then(serde_json::Value::as_array).into_iter().flatten();
+    each.map(|warning| {
+        let text = |field: &str| warning.get(field).and_then(serde_json::Value::as_str).unwrap_or_default();
+        format!("{}: {}", text("code"), text("sentence"))
+    })
+    .collect()
+}
+
 /// Counts by name as a phrase, the largest first: `540 sent, 12 failed`.
 pub fn summary(counts: &BTreeMap<String, u64>) -> String {
     let mut counts: Vec<_> = counts.iter().collect();
@@ -147,6 +157,13 @@ mod tests {
         let result = serde_json::json!({ "run": "delivery@1", "by": { "a": 1, "b": 20 }, "x": { "y": "z" }, "n": 3 });
         let shown = ["run", "by", "x", "n"].map(|name| value(&result[name]));
         assert_eq!(shown, ["delivery@1", "20 b, 1 a", r#"{"y":"z"}"#, "3"]);
+    }
+
+    #[test]
+    fn warnings_are_lines_with_code_and_sentence() {
+        let result = serde_json::json!([{ "code": "same_source", "sentence": "seen before" }]);
+        assert_eq!(warnings(Some(&result)), ["same_source: seen before"]);
+        assert!(warnings(None).is_empty());
     }
 
     #[test]

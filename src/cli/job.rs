@@ -64,6 +64,10 @@ pub async fn run(globals: &Globals, args: Args) -> anyhow::Result<()> {
     }
     output::line(id.as_str())?;
     output::pairs(fields(&hash).into_iter().map(|(name, value)| (name, shown(name, value))))?;
+    let result: Option<Value> = hash.get("result").and_then(|text| serde_json::from_str(text).ok());
+    for warning in format::warnings(result.as_ref().and_then(|result| result.get("warnings"))) {
+        output::line(format_args!("warning: {warning}"))?;
+    }
     Ok(())
 }
 
@@ -103,7 +107,8 @@ fn shown(name: &str, value: &str) -> String {
         "result" => serde_json::from_str::<Value>(value).ok().as_ref().and_then(Value::as_object).map_or_else(
             || value.to_owned(),
             |fields| {
-                let each = fields.iter().map(|(name, value)| format!("{name}: {}", format::value(value)));
+                let each = fields.iter().filter(|(name, _)| *name != "warnings");
+                let each = each.map(|(name, value)| format!("{name}: {}", format::value(value)));
                 each.collect::<Vec<_>>().join("; ")
             },
         ),

@@ -63,6 +63,8 @@ pub struct Config {
     pub streams: StreamSettings,
     /// A campaign is removed this long after its last change.
     pub campaign_retention: Duration,
+    /// The digest of a source is remembered this long.
+    pub source_digest_retention: Duration,
     /// Where health and metrics are served; none = not at all.
     pub http_listen: Option<SocketAddr>,
     /// Running work may end within this after the first signal; at least every channel's time-out.

@@ -151,6 +151,7 @@ pub(super) struct Capped {
 #[serde(deny_unknown_fields)]
 pub(super) struct Retention {
     pub(super) campaigns: String,
+    pub(super) source_digests: String,
 }
 
 #[derive(Debug, Deserialize)]

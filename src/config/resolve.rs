@@ -115,6 +115,12 @@ pub(super) fn resolve(raw: Raw, around: &Surroundings) -> Result<Config, ConfigE
             dead_max_bytes: stream("dead.max_bytes", &raw.dead)?,
         },
         campaign_retention: duration("retention.campaigns", &raw.retention.campaigns, HOUR, 3_650 * DAY)?,
+        source_digest_retention: duration(
+            "retention.source_digests",
+            &raw.retention.source_digests,
+            MINUTE,
+            3_650 * DAY,
+        )?,
         http_listen: listen(&raw.http.listen)?,
         drain,
         log: LogSettings {

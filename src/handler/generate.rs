@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     domain::{clock::EpochMs, contact::Country, expiry::Expiry, money::Currency, name::JobId},
-    job::{DeadCode, Delivery, GenerateJob, Outcome, Rejection, RejectionCode},
+    job::{DeadCode, Delivery, GenerateJob, Outcome, Rejection, RejectionCode, RowsSpec, Warning, WarningCode},
     orders::local::Mint,
     source::digest,
     store::{
@@ -244,7 +244,9 @@ impl<'a> Generation<'a> {
             self.check_match(resolved).await?;
         }
         match self.ctx.store.create_campaign(self.campaign, self.id.as_str(), job.append, state, &fields).await? {
-            Creation::Created { .. } | Creation::Joined { .. } | Creation::Resumed { .. } => Ok(()),
+            Creation::Created { .. } | Creation::Joined { .. } | Creation::Resumed { .. } => {
+                Ok(self.warn_of_same_source(source_digest).await?)
+            }
             Creation::Exists { job } => {
                 let rule = format!(
                     "\"{}\" was made by the job \"{job}\"; set \"append\":true to add rows to it",
@@ -253,6 +255,22 @@ impl<'a> Generation<'a> {
                 Err(Rejection::of_field(RejectionCode::CampaignExists, "campaign", rule).into())
             }
         }
+    }
+
+    /// The same file again is not blocked, but warned of (PO-21). Rows in the job itself are not remembered: each of
+    /// many small jobs would leave a key behind.
+    async fn warn_of_same_source(&self, digest: &str) -> Result<(), StoreError> {
+        if matches!(self.job.rows, RowsSpec::Inline(_)) {
+            return Ok(());
+        }
+        let (store, job) = (&self.ctx.store, self.id.as_str());
+        let keep = self.ctx.config.source_digest_retention;
+        let Some((campaign, first)) = store.remember_source(digest, self.campaign, job, keep).await? else {
+            return Ok(());
+        };
+        let sentence =
+            format!("a source with the same bytes was that of the job \"{first}\" of the campaign \"{campaign}\"");
+        store.add_warnings(self.campaign, job, &[Warning::new(WarningCode::SameSource, sentence)]).await
     }
 
     /// Waits for its turn in the campaign; a paused campaign generates nothing, a cancelled one ends.
@@ -382,18 +400,19 @@ impl<'a> Generation<'a> {
         Ok(Outcome::done(json!({ "campaign": self.campaign, "cancelled": true, "orders": orders })))
     }
 
-    fn result(&self, progress: &Progress, run: Option<&str>) -> Value {
+    async fn result(&self, progress: &Progress, run: Option<&str>) -> Result<Value, StoreError> {
         let mut result = json!({
             "campaign": self.campaign,
             "orders": progress.orders,
             "refused": progress.refused,
             "refused_by_code": progress.refused_by_code,
             "without_valid_contact": progress.without_contact,
+            "warnings": self.ctx.store.warnings_of(self.campaign, self.id.as_str()).await?,
         });
         if let (Some(fields), Some(run)) = (result.as_object_mut(), run) {
             fields.insert("run".to_owned(), run.into());
         }
-        result
+        Ok(result)
     }
 }
 

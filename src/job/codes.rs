@@ -1,4 +1,4 @@
-//! The closed sets of codes that leave the process: why a job, a row, or a job's end.
+//! The closed sets of codes that leave the process: why a job, a row, or a job's end; what it warns of.
 //!
 //! A code is stable for ever: programs branch on it. Its one line of documentation stands here and nowhere else; the
 //! tables of `jobs/README.md` are generated from it, and a test says that they are fresh.
@@ -228,5 +228,15 @@ codes! {
         ProviderDenied = "provider_denied",
         /// No row of the source could be generated.
         NothingGenerated = "nothing_generated",
+    }
+}
+
+codes! {
+    /// What an accepted job warns of; nothing is held up by it.
+    pub enum WarningCode {
+        /// Rows have a `reference` that stood in an earlier row of the job.
+        DuplicateReference = "duplicate_reference",
+        /// Another job had a source with the same bytes within `retention.source_digests`.
+        SameSource = "same_source",
     }
 }

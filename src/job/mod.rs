@@ -17,8 +17,9 @@ mod rejection;
 mod row;
 mod schema;
 mod strict;
+mod warning;
 
-pub use codes::{DeadCode, RejectionCode, RowCode};
+pub use codes::{DeadCode, RejectionCode, RowCode, WarningCode};
 pub use control::{ControlJob, OrderRef, RetryStates, Target};
 pub use envelope::{AFTER_MAX, CONTRACT_VERSION, Envelope, JOB_MAX_BYTES, RawJob};
 pub use generate::{
@@ -30,6 +31,7 @@ pub use queue_name::QueueName;
 pub use rejection::Rejection;
 pub use row::{OrderRow, RowRefusal, RowRules, VARIABLES_MAX_BYTES};
 pub use schema::schema;
+pub use warning::Warning;
 
 use crate::domain::name::Name;
 

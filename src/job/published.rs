@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::codes::{DeadCode, RejectionCode, RowCode};
+use super::codes::{DeadCode, RejectionCode, RowCode, WarningCode};
 use super::queue_name::QueueName;
 use super::schema::schema;
 
@@ -35,7 +35,9 @@ fn with_tables(readme: &str) -> String {
     let dead = DeadCode::ALL.iter().map(|code| (code.as_str(), code.meaning()));
     let page = with_table(readme, "rejection", &table(rejections));
     let page = with_table(&page, "row", &table(rows));
-    with_table(&page, "dead", &table(dead))
+    let warnings = WarningCode::ALL.iter().map(|code| (code.as_str(), code.meaning()));
+    let page = with_table(&page, "dead", &table(dead));
+    with_table(&page, "warning", &table(warnings))
 }
 
 fn table<'a>(codes: impl Iterator<Item = (&'a str, &'a str)>) -> String {

@@ -12,6 +12,7 @@
 //! | `active` | zset | runs in progress, campaigns with unpublished events | until done |
 //! | `rejected`, `dead`, `results` | streams | settling, publisher | capped by bytes |
 //! | `{C}:*` | see below | handlers | with the campaign |
+//! | `source:<digest>` | string | generate: the first job that had this source | `retention.source_digests` |
 //! | `links:<first 3>` | hash | generate | with the campaign |
 //! | `channel:<name>` | hash | governor | for good |
 //! | `worker:<incarnation>` | hash | heartbeat | 30 s without a beat |
@@ -124,6 +125,11 @@ impl Keys {
     /// Short codes by their first three characters (hash: rest -> `C/n`).
     pub fn links(&self, first3: &str) -> String {
         self.plain(&format!("links:{first3}"))
+    }
+
+    /// Which job first had the source with this SHA-256 (string: `C/job`).
+    pub fn source(&self, digest: &str) -> String {
+        self.plain(&format!("source:{digest}"))
     }
 
     /// A campaign's name, state, settings and totals (hash).

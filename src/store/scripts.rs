@@ -49,6 +49,7 @@ campaign!(NUMBER_ROWS, "", "number_rows");
 campaign!(WRITE_ORDERS, "", "write_orders");
 campaign!(CREATE_RUN, "", "create_run");
 campaign!(CLAIM, "", "claim");
+campaign!(ADD_WARNINGS, "allow-oom", "add_warnings");
 campaign!(END_BATCH, "allow-oom", "end_batch");
 campaign!(CLOSE_CAMPAIGN, "allow-oom", "close_campaign");
 campaign!(ARM_SLOTS, "allow-oom", "arm_slots");

@@ -57,7 +57,7 @@ fn what_is_committed_in_jobs_is_what_the_types_say() {
         let committed = fs::read_to_string(jobs().join(&file.path)).unwrap_or_default();
         assert_eq!(committed, file.content, "jobs/{} is stale: run `make schemas`", file.path);
     }
-    for table in ["rejection", "row", "dead"] {
+    for table in ["rejection", "row", "dead", "warning"] {
         assert!(readme.contains(&format!("<!-- codes:{table} -->")), "the table of {table} codes is gone");
     }
 }

@@ -37,7 +37,7 @@ impl Generation<'_> {
             }
         }
         let run = next.last().map(|next| next.run.clone());
-        Ok(Outcome::Done { result: self.result(progress, run.as_deref()), next })
+        Ok(Outcome::Done { result: self.result(progress, run.as_deref()).await?, next })
     }
 
     /// Nothing is to be sent: the campaign comes to rest.
@@ -50,7 +50,7 @@ impl Generation<'_> {
         {
             return Ok(self.look_again().await?);
         }
-        Ok(Outcome::done(self.result(progress, None)))
+        Ok(Outcome::done(self.result(progress, None).await?))
     }
 
     /// What the runs of this job share: how many slots, and their fields.

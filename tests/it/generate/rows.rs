@@ -141,6 +141,27 @@ async fn po_21_a_second_job_for_a_campaign_is_refused_unless_it_appends() {
 }
 
 #[tokio::test]
+async fn po_21_the_same_file_again_is_generated_and_warned_of() {
+    let mut scene = Scene::new().await;
+    scene.settings.spool("nov.csv", "amount,reference\n1,A-1\n");
+    let _daemon = scene.daemon().await;
+    let job = |campaign: &str| {
+        json!({"id": format!("gen-{campaign}"), "campaign": campaign, "currency": "EUR",
+               "rows_from": {"file": "nov.csv"}})
+    };
+    assert_eq!(scene.run("generate", &job("first")).await["warnings"], json!([]));
+    let result = scene.run("generate", &job("second")).await;
+    assert_eq!((&result["orders"], &result["warnings"][0]["code"]), (&1.into(), &"same_source".into()));
+    let sentence = result["warnings"][0]["sentence"].as_str().unwrap();
+    assert!(sentence.contains("\"gen-first\"") && sentence.contains("\"first\""), "{sentence}");
+    let campaign = scene.campaign("second").await;
+    assert_eq!(serde_json::from_str::<Value>(&campaign["warnings"]).unwrap(), result["warnings"]);
+    let shown = scene.settings.command(&["job", "gen-second"]).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains("warning: same_source: a source with the same bytes"), "{shown}");
+}
+
+#[tokio::test]
 async fn a_job_enqueued_twice_makes_each_order_once() {
     let mut scene = Scene::new().await;
     let job = generate_job("c", people(20));
