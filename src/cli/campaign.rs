@@ -4,13 +4,15 @@ use anyhow::anyhow;
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::store::Store;
+use crate::store::{
+    Store,
+    view::{CampaignView, RunView},
+};
 
 use super::{
     context::{Context, Globals},
     control, format, order,
     output::{self, Column, Rows},
-    view::{CampaignView, RunView},
 };
 
 /// Examples of the group.

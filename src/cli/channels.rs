@@ -11,14 +11,13 @@ use serde_json::json;
 
 use crate::{
     config::Config,
-    store::{Store, StoreError, system::SEEN},
+    store::{Store, StoreError, system::SEEN, view::ChannelState},
 };
 
 use super::{
     context::{Context, Globals},
     control, format,
     output::{self, Column, Rows},
-    view::ChannelState,
 };
 
 /// Examples of the group.

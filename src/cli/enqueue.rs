@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::{
     domain::name::JobId,
     job::{ControlJob, JOB_MAX_BYTES, Job, QueueName, Rejection, RejectionCode, decode},
-    store::StoreError,
+    store::{StoreError, view::RunView},
 };
 
 use super::{
@@ -24,7 +24,6 @@ use super::{
     follow::{self, Enqueued, JobEnd},
     format, output,
     progress::Progress,
-    view::RunView,
 };
 
 const EXAMPLES: &str = "\

@@ -14,10 +14,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::{
     domain::{clock::EpochMs, delivery::DeliveryState, name::JobId},
     job::QueueName,
-    store::{Store, StoreError},
+    store::{Store, StoreError, view::RunView},
 };
 
-use super::{format, progress::Progress, view::RunView};
+use super::{format, progress::Progress};
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(150);

@@ -23,7 +23,6 @@ pub mod published;
 pub mod run;
 pub mod sandbox;
 pub mod status;
-pub mod view;
 
 use std::process::ExitCode;
 

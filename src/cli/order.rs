@@ -15,7 +15,10 @@ use crate::{
         order::Order,
         short_code::ShortCode,
     },
-    store::Store,
+    store::{
+        Store,
+        view::{CampaignView, RunView},
+    },
 };
 
 use super::{
@@ -24,7 +27,6 @@ use super::{
     error::Usage,
     format,
     output::{self, Column, Rows},
-    view::{CampaignView, RunView},
 };
 
 const EXAMPLES: &str = "\
@@ -206,7 +208,7 @@ fn print_deliveries(deliveries: &[DeliveryView]) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::view::ChannelState;
+    use crate::store::view::ChannelState;
     use std::collections::HashMap;
 
     fn view(state: &str, cell: Option<&str>) -> DeliveryView {

@@ -24,6 +24,7 @@ pub mod script;
 mod scripts;
 pub mod slots;
 pub mod system;
+pub mod view;
 pub mod warnings;
 
 use std::{collections::HashMap, sync::Arc};

@@ -11,10 +11,10 @@ use crate::{
         context::Context,
         format,
         output::{self, Column, Rows},
-        view::{CampaignView, RunView},
     },
     domain::delivery::{Cell, DeliveryState},
     sandbox::{Received, SandboxHandle},
+    store::view::{CampaignView, RunView},
 };
 
 /// Messages shown.

@@ -1,0 +1,155 @@
+//! Campaigns, runs and channels as commands and the look-up show them: read from their hashes, ready for a table or
+//! for JSON.
+//!
+//! What a newer daemon writes besides is passed over; what is missing is empty or nought. The JSON of a view is the
+//! same wherever it is shown.
+
+mod channel;
+mod run;
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+
+use crate::domain::{delivery::DeliveryState, order::OrderState};
+
+use super::{Store, StoreError};
+
+pub use channel::ChannelState;
+pub use run::RunView;
+
+type Hash = HashMap<String, String>;
+
+/// A campaign.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CampaignView {
+    /// Its name.
+    pub campaign: String,
+    /// Its name for people.
+    pub name: String,
+    /// Its state.
+    pub state: String,
+    /// Why it stands still, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What all orders share: `category`, `payment_point`, `currency` ...
+    pub settings: BTreeMap<String, String>,
+    /// Times in epoch milliseconds: `created_at`, `delivered_at` ...
+    pub times: BTreeMap<String, i64>,
+    /// Orders generated.
+    pub orders: u64,
+    /// Orders by state.
+    pub orders_by_state: BTreeMap<String, u64>,
+    /// Deliveries of all runs.
+    pub deliveries: u64,
+    /// Deliveries by state.
+    pub deliveries_by_state: BTreeMap<String, u64>,
+    /// Rows refused.
+    pub refused: u64,
+    /// Rows refused, by code.
+    pub refused_by_code: BTreeMap<String, u64>,
+}
+
+/// Fields of a campaign that all its orders share.
+const SHARED: [&str; 9] = [
+    "category",
+    "country",
+    "currency",
+    "payment_point",
+    "link_base",
+    "delivery",
+    "expires_in_seconds",
+    "expires_at",
+    "job",
+];
+
+impl CampaignView {
+    /// The campaign, if there is one.
+    pub async fn load(store: &Store, campaign: &str) -> Result<Option<Self>, StoreError> {
+        let hash = store.campaign(campaign).await?;
+        Ok((!hash.is_empty()).then(|| Self::of(campaign, &hash)))
+    }
+
+    /// What its hash says.
+    pub fn of(campaign: &str, hash: &Hash) -> Self {
+        let shared = SHARED.iter().filter_map(|field| Some(((*field).to_owned(), hash.get(*field)?.clone())));
+        let reason = ["paused_by", "failed_reason"].into_iter().find_map(|field| hash.get(field).cloned());
+        Self {
+            campaign: campaign.to_owned(),
+            name: text(hash, "name"),
+            state: text(hash, "state"),
+            reason,
+            settings: shared.collect(),
+            times: times(hash, &["expires_at"]),
+            orders: number(hash, "orders"),
+            orders_by_state: OrderState::ALL
+                .iter()
+                .map(|state| (state.as_str().to_owned(), number(hash, &format!("orders:{state}"))))
+                .filter(|(_, count)| *count > 0)
+                .collect(),
+            deliveries: number(hash, "deliveries:total"),
+            deliveries_by_state: by_state(|state| number(hash, &format!("deliveries:{state}"))),
+            refused: number(hash, "refused"),
+            refused_by_code: hash
+                .iter()
+                .filter_map(|(field, value)| Some((field.strip_prefix("refused:")?.to_owned(), value.parse().ok()?)))
+                .collect(),
+        }
+    }
+}
+
+fn text(hash: &Hash, field: &str) -> String {
+    hash.get(field).cloned().unwrap_or_default()
+}
+
+fn number(hash: &Hash, field: &str) -> u64 {
+    hash.get(field).and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+fn by_state(count: impl Fn(DeliveryState) -> u64) -> BTreeMap<String, u64> {
+    let all = DeliveryState::ALL.iter().map(|state| (state.as_str().to_owned(), count(*state)));
+    all.filter(|(_, count)| *count > 0).collect()
+}
+
+/// Fields that end in `_at` and hold epoch milliseconds.
+fn times(hash: &Hash, except: &[&str]) -> BTreeMap<String, i64> {
+    hash.iter()
+        .filter(|(field, _)| field.ends_with("_at") && !except.contains(&field.as_str()))
+        .filter_map(|(field, value)| Some((field.clone(), value.parse().ok()?)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn hash(fields: &[(&str, &str)]) -> Hash {
+        fields.iter().map(|(field, value)| ((*field).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_campaign_shows_its_totals_by_state_and_code() {
+        let view = CampaignView::of(
+            "nov",
+            &hash(&[
+                ("name", "November"),
+                ("state", "running"),
+                ("orders", "10"),
+                ("orders:available", "7"),
+                ("orders:paid", "3"),
+                ("deliveries:total", "10"),
+                ("deliveries:sent", "9"),
+                ("deliveries:failed", "1"),
+                ("refused", "2"),
+                ("refused:missing_amount", "2"),
+                ("currency", "EUR"),
+                ("created_at", "1763719200000"),
+            ]),
+        );
+        assert_eq!((view.orders, view.refused, view.deliveries), (10, 2, 10));
+        assert_eq!((view.orders_by_state["available"], view.orders_by_state["paid"]), (7, 3));
+        assert_eq!((view.deliveries_by_state["sent"], view.deliveries_by_state["failed"]), (9, 1));
+        assert_eq!(view.refused_by_code["missing_amount"], 2);
+        assert_eq!((view.settings["currency"].as_str(), view.times["created_at"]), ("EUR", 1_763_719_200_000));
+    }
+}

@@ -1,0 +1,150 @@
+//! A run as it is shown: its state under its flags, its campaign and its channel, its counters, its pace.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{ChannelState, Hash, Store, StoreError, by_state, number, text, times};
+use crate::domain::{
+    clock::EpochMs,
+    delivery::DeliveryState,
+    run::{RunFlags, RunState},
+};
+
+/// A run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RunView {
+    /// Its campaign.
+    pub campaign: String,
+    /// Its name.
+    pub run: String,
+    /// Its state.
+    pub state: String,
+    /// The state that people see: flags and the state of campaign and channel included.
+    pub shown: String,
+    /// Why it stands still, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Its channel.
+    pub channel: String,
+    /// Its deliveries.
+    pub total: u64,
+    /// Deliveries by state.
+    pub deliveries_by_state: BTreeMap<String, u64>,
+    /// Times in epoch milliseconds.
+    pub times: BTreeMap<String, i64>,
+    /// Its recipients: the ordinals from this one ...
+    pub first: u64,
+    /// ... to this one.
+    pub end: u64,
+}
+
+impl RunView {
+    /// The run, if there is one, as it stands at `now_ms`.
+    pub async fn load(store: &Store, campaign: &str, run: &str, now_ms: i64) -> Result<Option<Self>, StoreError> {
+        let hash = store.run(campaign, run).await?;
+        if hash.is_empty() {
+            return Ok(None);
+        }
+        let above = store.campaign_fields(campaign, &["state", "paused_by"]).await?;
+        let mut above = above.into_iter();
+        let campaign_state = above.next().flatten().unwrap_or_default();
+        let paused_by = above.next().flatten().filter(|_| campaign_state == "paused");
+        let channel = match hash.get("channel") {
+            Some(channel) => store.channel(channel).await?,
+            None => Hash::new(),
+        };
+        Ok(Some(Self::of(campaign, run, &hash, paused_by, &ChannelState::of(&channel, now_ms))))
+    }
+
+    /// What its hash says, below a campaign that may be paused and beside a channel that may stand still.
+    pub fn of(
+        campaign: &str,
+        run: &str,
+        hash: &Hash,
+        campaign_paused_by: Option<String>,
+        channel: &ChannelState,
+    ) -> Self {
+        let by_campaign = campaign_paused_by.map(|by| format!("campaign paused by {by}"));
+        let (by_channel, held_by_channel) = match channel {
+            ChannelState::Paused { reason } => (Some(format!("channel paused: {reason}")), None),
+            ChannelState::Blocked { .. } | ChannelState::Breaker { .. } => (None, Some(channel.to_string())),
+            ChannelState::Open => (None, None),
+        };
+        let own = hash.get("paused_by").map(|by| format!("paused by {by}"));
+        let flags = RunFlags {
+            paused_by: own.or(by_campaign).or(by_channel),
+            held_until: hash.get("held_until").and_then(|at| at.parse().ok()).map(EpochMs),
+            breaker: held_by_channel.is_some(),
+            auto_paused: hash.get("auto_paused").cloned(),
+        };
+        let state = text(hash, "state");
+        let shown = RunState::parse(&state).map_or_else(|| state.clone(), |s| s.shown(&flags).as_str().to_owned());
+        let held = flags.held_until.map(|at| format!("contact hours open at {at}"));
+        let reason = flags.auto_paused.or(flags.paused_by).or(held).or(held_by_channel);
+        Self {
+            campaign: campaign.to_owned(),
+            run: run.to_owned(),
+            reason: reason.filter(|_| state == RunState::Running.as_str()),
+            state,
+            shown,
+            channel: text(hash, "channel"),
+            total: number(hash, "total"),
+            deliveries_by_state: by_state(|state| number(hash, state.as_str())),
+            times: times(hash, &[]),
+            first: number(hash, "first"),
+            end: number(hash, "end"),
+        }
+    }
+
+    /// Deliveries that need nothing more.
+    pub fn ended(&self) -> u64 {
+        let open = DeliveryState::ALL.iter().filter(|state| state.is_open());
+        self.total.saturating_sub(open.map(|state| self.count(*state)).sum())
+    }
+
+    /// Deliveries in one state.
+    pub fn count(&self, state: DeliveryState) -> u64 {
+        self.deliveries_by_state.get(state.as_str()).copied().unwrap_or(0)
+    }
+
+    /// From its start to its end, or to `now_ms`.
+    pub fn took(&self, now_ms: i64) -> std::time::Duration {
+        let at = |field: &str| self.times.get(field).copied();
+        let (Some(start), end) = (at("created_at"), at("finished_at")) else { return std::time::Duration::ZERO };
+        EpochMs(end.unwrap_or(now_ms)).since(EpochMs(start))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::hash, *};
+
+    #[test]
+    fn a_run_is_shown_paused_by_itself_its_campaign_or_its_channel() {
+        let running = hash(&[("state", "running"), ("total", "5"), ("queued", "2"), ("sent", "3")]);
+        let shown = |hash: &Hash, by: Option<&str>, channel: ChannelState| {
+            let view = RunView::of("c", "r", hash, by.map(str::to_owned), &channel);
+            (view.shown, view.reason.unwrap_or_default())
+        };
+        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        assert_eq!(shown(&running, None, ChannelState::Open), pair("running", ""));
+        assert_eq!(shown(&running, Some("ana"), ChannelState::Open), pair("paused", "campaign paused by ana"));
+        let denied = ChannelState::Paused { reason: "http_401".to_owned() };
+        assert_eq!(shown(&running, None, denied.clone()), pair("paused", "channel paused: http_401"));
+        let blocked = ChannelState::Blocked { until: EpochMs(1_763_719_200_000), reason: "http_429".to_owned() };
+        assert_eq!(shown(&running, None, blocked).0, "held");
+        let own = hash(&[("state", "running"), ("paused_by", "ana")]);
+        assert_eq!(shown(&own, None, ChannelState::Open), pair("paused", "paused by ana"));
+        let over = hash(&[("state", "finished")]);
+        assert_eq!(shown(&over, Some("ana"), denied), pair("finished", ""));
+    }
+
+    #[test]
+    fn what_is_ended_is_the_total_without_what_is_open() {
+        let fields =
+            [("total", "9"), ("queued", "2"), ("retry", "1"), ("sending", "1"), ("sent", "4"), ("unknown", "1")];
+        let view = RunView::of("c", "r", &hash(&fields), None, &ChannelState::Open);
+        assert_eq!((view.ended(), view.count(DeliveryState::Sent)), (5, 4));
+    }
+}
