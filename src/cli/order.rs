@@ -155,7 +155,7 @@ fn link(context: &Context, view: &CampaignView, order: &Order) -> String {
         let point = view.settings.get("payment_point").map(String::as_str)?;
         Some(context.config.payment_point(point)?.link_base.clone())
     });
-    format!("{}?p={}", base.unwrap_or_default(), order.short_code.as_str())
+    order.link(&base.unwrap_or_default())
 }
 
 fn print(view: &CampaignView, order: &Order, link: &str, now: EpochMs) -> std::io::Result<()> {

@@ -10,7 +10,7 @@ use super::contact::Phone;
 use super::excerpt::Excerpt;
 use super::money::{Amount, Currency};
 use super::name::Name;
-use super::short_code::ShortCode;
+use super::short_code::{ShortCode, link};
 use super::word::{WrongState, words};
 use serde::{Deserialize, Serialize};
 
@@ -172,6 +172,32 @@ fn longer_than(text: &str, max: usize) -> Option<usize> {
     Some(text.chars().count()).filter(|chars| *chars > max)
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// A link that an order had before it was re-routed. What was sent until `until` carries it, what was sent
+/// afterwards carries the next one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormerLink {
+    /// The end of the link.
+    pub short_code: ShortCode,
+    /// Who collected by it, where it is not the campaign's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_point: Option<Name>,
+    /// What stood before the code, where it is not the campaign's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_base: Option<String>,
+    /// The order's id at that payment platform, if one made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform_id: Option<String>,
+    /// When it was replaced.
+    pub until: EpochMs,
+    /// The job that replaced it.
+    pub job: String,
+}
+
 /// One payment order, as it is stored. The order of the fields is the order in the JSON text:
 /// scripts read the first two by position.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -198,13 +224,29 @@ pub struct Order {
     /// Where its message goes, if the row had a valid number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<Phone>,
-    /// The end of its link.
-    pub short_code: ShortCode,
+    /// The end of its link; none until a payment platform has said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub short_code: Option<ShortCode>,
     /// When it was generated.
     pub created_at: EpochMs,
     /// Its payment point, where it is not the campaign's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment_point: Option<Name>,
+    /// Address of its payment form, where it is not the campaign's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_base: Option<String>,
+    /// Its id at the payment platform, if one made it (`payment_order_id`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform_id: Option<String>,
+    /// What was paid, in minor units; 0 as long as nothing was.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub paid_minor: u64,
+    /// What of it was given back, in minor units.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub refunded_minor: u64,
+    /// Links it had before it was re-routed, the oldest first; they still lead to it (PO-17).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<FormerLink>,
     /// The row's other columns, for the message.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub vars: serde_json::Map<String, serde_json::Value>,
@@ -228,6 +270,23 @@ impl Order {
             return OrderState::Expired;
         }
         self.state
+    }
+
+    /// Its public link, `https://<host>/?p=<short code>`; `campaign_base` is the link base of its campaign.
+    /// Empty as long as there is no short code.
+    pub fn link(&self, campaign_base: &str) -> String {
+        let base = self.link_base.as_deref().unwrap_or(campaign_base);
+        self.short_code.as_ref().map(|code| link(base, code)).unwrap_or_default()
+    }
+
+    /// Every code that leads to it, the present one first.
+    pub fn codes(&self) -> impl Iterator<Item = &ShortCode> {
+        self.short_code.iter().chain(self.former.iter().map(|former| &former.short_code))
+    }
+
+    /// The end of its link, or nothing.
+    pub fn code(&self) -> &str {
+        self.short_code.as_ref().map_or("", ShortCode::as_str)
     }
 
     /// Whether it can be paid at `now`, which is also whether its message may leave (PO-18).
@@ -263,9 +322,14 @@ mod tests {
             amount: Amount::from_minor(1250, u64::MAX).unwrap(),
             currency: None,
             contact: Some(Phone::parse("+34600123456", None).unwrap()),
-            short_code: ShortCode::parse("aB3dE5gH1j").unwrap(),
+            short_code: Some(ShortCode::parse("aB3dE5gH1j").unwrap()),
             created_at: EXPIRY.minus(Duration::from_hours(48)),
             payment_point: None,
+            link_base: None,
+            platform_id: None,
+            paid_minor: 0,
+            refunded_minor: 0,
+            former: Vec::new(),
             vars: serde_json::Map::new(),
         }
     }
@@ -289,11 +353,33 @@ mod tests {
         let mut full = order();
         full.currency = Some(Currency::parse("MXN").unwrap());
         full.payment_point = Some(Name::parse("pp-2").unwrap());
+        full.link_base = Some("https://pay.example/two/".to_owned());
+        full.platform_id = Some("a".repeat(64));
+        (full.paid_minor, full.refunded_minor) = (1250, 250);
+        full.former.push(FormerLink {
+            short_code: ShortCode::parse("abc123").unwrap(),
+            payment_point: None,
+            link_base: None,
+            platform_id: None,
+            until: EXPIRY,
+            job: "reroute-1".to_owned(),
+        });
         full.vars.insert("name".to_owned(), "Ana \"la\" Ñ".into());
         assert_eq!(Order::from_json(&full.to_json()).unwrap(), full);
         let newer = order().to_json().replacen("\"number\"", "\"later\":{\"a\":1},\"number\"", 1);
         assert_eq!(Order::from_json(&newer).unwrap(), order());
         assert!(Order::from_json("{\"state\":\"available\"}").is_err());
+    }
+
+    #[test]
+    fn the_link_of_an_order_has_its_own_base_before_the_campaigns() {
+        let base = "https://pay.example/";
+        assert_eq!(order().link(base), "https://pay.example/?p=aB3dE5gH1j");
+        let own = Order { link_base: Some("https://two.example".to_owned()), ..order() };
+        assert_eq!(own.link(base), "https://two.example/?p=aB3dE5gH1j");
+        let without = Order { short_code: None, ..order() };
+        assert_eq!((without.link(base).as_str(), without.code()), ("", ""));
+        assert!(!without.to_json().contains("short_code"));
     }
 
     #[test]

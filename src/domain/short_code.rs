@@ -71,6 +71,12 @@ impl ShortCode {
     }
 }
 
+/// The public link of a code, `https://<host>/?p=<short code>`. An order says its own: `Order::link`.
+pub fn link(base: &str, code: &ShortCode) -> String {
+    let slash = if base.ends_with('/') { "" } else { "/" };
+    [base, slash, "?p=", code.as_str()].concat()
+}
+
 impl fmt::Display for ShortCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)

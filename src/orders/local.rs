@@ -108,9 +108,14 @@ fn order(draft: Draft, short_code: ShortCode) -> Order {
         amount: draft.amount,
         currency: draft.currency,
         contact: draft.contact,
-        short_code,
+        short_code: Some(short_code),
         created_at: draft.created_at,
         payment_point: draft.payment_point,
+        link_base: None,
+        platform_id: None,
+        paid_minor: 0,
+        refunded_minor: 0,
+        former: Vec::new(),
         vars: draft.vars,
     }
 }

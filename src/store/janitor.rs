@@ -12,7 +12,7 @@ use super::{
     Store, StoreError,
     keys::{INDEX_SHARDS, LEDGER_PAGE},
 };
-use crate::domain::order::Order;
+use crate::domain::{order::Order, short_code::ShortCode};
 
 /// How often streams are looked at.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -106,8 +106,9 @@ impl Store {
             let texts = self.orders(campaign, from..upto).await?;
             let mut pipeline = redis::pipe();
             for order in texts.into_iter().flatten().filter_map(|text| Order::from_json(&text).ok()) {
-                let (first, rest) = order.short_code.split();
-                pipeline.cmd("HDEL").arg(self.keys.links(first)).arg(rest).ignore();
+                for (first, rest) in order.codes().map(ShortCode::split) {
+                    pipeline.cmd("HDEL").arg(self.keys.links(first)).arg(rest).ignore();
+                }
             }
             let keys: Vec<String> = (from..upto).map(|n| self.keys.order(campaign, n)).collect();
             pipeline.cmd("UNLINK").arg(keys).ignore();

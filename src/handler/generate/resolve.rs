@@ -7,14 +7,20 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    domain::{clock::EpochMs, expiry::Expiry, message::Vars, money::Currency, short_code::ShortCode, sms},
+    domain::{
+        clock::EpochMs,
+        expiry::Expiry,
+        message::Vars,
+        money::Currency,
+        short_code::{ShortCode, link},
+        sms,
+    },
     job::{Delivery, Dispatch, Rejection, RejectionCode, RowRules},
     source::{SourceLimits, SourceSpec},
     store::StoreError,
 };
 
 use super::{Generation, Stop, gates};
-use crate::handler::turn::plan::link;
 
 /// What the job's names stand for.
 pub(super) struct Resolved {
@@ -114,7 +120,7 @@ impl Generation<'_> {
         let vars: Map<String, Value> =
             dispatch.message.variables().iter().map(|name| (name.clone(), Value::from("x"))).collect();
         let code = ShortCode::sample(self.ctx.config.orders.short_code_length);
-        let url = link(link_base, code.as_str());
+        let url = link(link_base, &code);
         let max = self.ctx.config.max_parts;
         if let Ok(text) = dispatch.message.render(&Vars::new(&vars, &[]), &url) {
             let parts = sms::parts(&text);

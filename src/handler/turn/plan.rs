@@ -109,21 +109,4 @@ impl RunPlan {
             tracing::debug!(campaign, run, %error, "the depth counts with other parts for now");
         }
     }
-
-    /// The link of a short code.
-    pub fn link(&self, short_code: &str) -> String {
-        link(&self.link_base, short_code)
-    }
-}
-
-/// The public link of an order, `https://<host>/?p={short_code}`.
-pub fn link(base: &str, short_code: &str) -> String {
-    let mut link = String::with_capacity(base.len() + 4 + short_code.len());
-    link.push_str(base);
-    if !base.ends_with('/') {
-        link.push('/');
-    }
-    link.push_str("?p=");
-    link.push_str(short_code);
-    link
 }

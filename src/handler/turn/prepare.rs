@@ -135,9 +135,9 @@ fn render(plan: &RunPlan, order: &Order) -> Result<String, MessageError> {
         ("currency", currency.map_or("", |c| c.code())),
         ("concept", order.concept.as_str()),
         ("reference", order.reference.as_str()),
-        ("short_code", order.short_code.as_str()),
+        ("short_code", order.code()),
         ("expires_at", expires_at.as_str()),
     ];
-    let url = plan.link(order.short_code.as_str());
+    let url = order.link(&plan.link_base);
     plan.message.render(&Vars::new(&order.vars, &built_in), &url)
 }
