@@ -13,6 +13,7 @@ mod crash;
 mod demo_files;
 mod generate;
 mod layers;
+mod producers;
 mod queue;
 mod sending;
 mod support;
