@@ -1,176 +1,28 @@
-//! A payment order: its fields, its states and their legal edges (DESIGN 5, PO-11, PO-18).
+//! A payment order: its fields and what they say at an instant (DESIGN 5, PO-18).
 //!
 //! An order is one JSON string in Redis. It begins with state and expiry, which scripts read
 //! without decoding the rest, and leaves out what is absent: 600 bytes is the budget for an order
 //! with its index entry, link and delivery. Whether it can be paid is judged by the clock; the
-//! sweeper that writes `expired` may come later.
+//! sweeper that writes `expired` may come later. [`state`] has the edges, [`happening`] what an event
+//! does to the sums, [`texts`] how long texts may be.
 
 use super::clock::EpochMs;
 use super::contact::Phone;
-use super::excerpt::Excerpt;
 use super::money::{Amount, Currency};
 use super::name::Name;
 use super::short_code::{ShortCode, link};
-use super::word::{WrongState, words};
+use super::word::WrongState;
 use serde::{Deserialize, Serialize};
 
-/// Most characters of a concept (PO-11; Unicode scalar values).
-pub const CONCEPT_MAX_CHARS: usize = 100;
-/// Most characters of a reference (PO-11; Unicode scalar values).
-pub const REFERENCE_MAX_CHARS: usize = 150;
-/// Most characters of a row key; holds `<job id>:<row>` of the longest job id.
-pub const KEY_MAX_CHARS: usize = 150;
+pub mod happening;
+pub mod state;
+pub mod texts;
 
-words! {
-    /// Where a payment order stands.
-    pub enum OrderState {
-        /// Asked of a payment platform, not answered yet.
-        Creating = "creating",
-        /// The platform's answer was lost.
-        InDoubt = "in_doubt",
-        /// Can be paid.
-        Available = "available",
-        /// Its time passed unpaid.
-        Expired = "expired",
-        /// Withdrawn before it was paid.
-        Cancelled = "cancelled",
-        /// Paid.
-        Paid = "paid",
-        /// Paid, and a part given back.
-        PartiallyRefunded = "partially_refunded",
-        /// Paid, and all given back.
-        Refunded = "refunded",
-    }
-}
-
-words! {
-    /// What can happen to a payment order.
-    pub enum OrderEvent {
-        /// The payer paid.
-        Paid = "paid",
-        /// Somebody withdrew it.
-        Cancelled = "cancelled",
-        /// Its time passed.
-        Expired = "expired",
-        /// A part was given back.
-        PartiallyRefunded = "partially_refunded",
-        /// All was given back.
-        Refunded = "refunded",
-    }
-}
-
-impl OrderState {
-    /// What may happen in this state. An order that is being created takes no event.
-    pub const fn allowed(self) -> &'static [OrderEvent] {
-        use OrderEvent as E;
-        match self {
-            Self::Available => &[E::Paid, E::Cancelled, E::Expired],
-            Self::Paid | Self::PartiallyRefunded => &[E::PartiallyRefunded, E::Refunded],
-            Self::Creating | Self::InDoubt | Self::Expired | Self::Cancelled | Self::Refunded => &[],
-        }
-    }
-
-    /// The state after `event`, or what would be allowed instead (DA-7).
-    pub fn after(self, event: OrderEvent) -> Result<Self, WrongState<Self, OrderEvent>> {
-        if !self.allowed().contains(&event) {
-            return Err(WrongState { state: self, allowed: self.allowed() });
-        }
-        Ok(match event {
-            OrderEvent::Paid => Self::Paid,
-            OrderEvent::Cancelled => Self::Cancelled,
-            OrderEvent::Expired => Self::Expired,
-            OrderEvent::PartiallyRefunded => Self::PartiallyRefunded,
-            OrderEvent::Refunded => Self::Refunded,
-        })
-    }
-
-    /// Whether nothing can happen any more.
-    pub const fn is_final(self) -> bool {
-        matches!(self, Self::Expired | Self::Cancelled | Self::Refunded)
-    }
-}
-
-/// Why a field of an order was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum OrderError {
-    /// Over 100 characters.
-    #[error("concept {value} has {chars} characters, more than {CONCEPT_MAX_CHARS}")]
-    ConceptTooLong {
-        /// What was written.
-        value: Excerpt,
-        /// How long it is.
-        chars: usize,
-    },
-    /// Over 150 characters.
-    #[error("reference {value} has {chars} characters, more than {REFERENCE_MAX_CHARS}")]
-    ReferenceTooLong {
-        /// What was written.
-        value: Excerpt,
-        /// How long it is.
-        chars: usize,
-    },
-    /// Over 150 characters.
-    #[error("key {value} has {chars} characters, more than {KEY_MAX_CHARS}")]
-    KeyTooLong {
-        /// What was written.
-        value: Excerpt,
-        /// How long it is.
-        chars: usize,
-    },
-    /// Empty or with control characters.
-    #[error("key {value} is empty or has control characters")]
-    InvalidKey {
-        /// What was written.
-        value: Excerpt,
-    },
-}
-
-impl OrderError {
-    /// The stable code of this refusal.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::ConceptTooLong { .. } => "concept_too_long",
-            Self::ReferenceTooLong { .. } => "reference_too_long",
-            Self::KeyTooLong { .. } => "key_too_long",
-            Self::InvalidKey { .. } => "invalid_key",
-        }
-    }
-}
-
-/// Refuses a concept of more than 100 characters (PO-11).
-pub fn check_concept(text: &str) -> Result<(), OrderError> {
-    match longer_than(text, CONCEPT_MAX_CHARS) {
-        Some(chars) => Err(OrderError::ConceptTooLong { value: Excerpt::of(text), chars }),
-        None => Ok(()),
-    }
-}
-
-/// Refuses a reference of more than 150 characters (PO-11).
-pub fn check_reference(text: &str) -> Result<(), OrderError> {
-    match longer_than(text, REFERENCE_MAX_CHARS) {
-        Some(chars) => Err(OrderError::ReferenceTooLong { value: Excerpt::of(text), chars }),
-        None => Ok(()),
-    }
-}
-
-/// Refuses a row key that is empty, longer than 150 characters, or holds control characters.
-pub fn check_key(text: &str) -> Result<(), OrderError> {
-    if let Some(chars) = longer_than(text, KEY_MAX_CHARS) {
-        return Err(OrderError::KeyTooLong { value: Excerpt::of(text), chars });
-    }
-    if text.is_empty() || text.chars().any(char::is_control) {
-        return Err(OrderError::InvalidKey { value: Excerpt::of(text) });
-    }
-    Ok(())
-}
-
-/// The number of characters, when it is over `max`. Bytes are never fewer than characters.
-fn longer_than(text: &str, max: usize) -> Option<usize> {
-    if text.len() <= max {
-        return None;
-    }
-    Some(text.chars().count()).filter(|chars| *chars > max)
-}
+pub use happening::{EventError, Happened};
+pub use state::{OrderEvent, OrderState};
+pub use texts::{
+    CONCEPT_MAX_CHARS, KEY_MAX_CHARS, OrderError, REFERENCE_MAX_CHARS, check_concept, check_key, check_reference,
+};
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
 const fn is_zero(number: &u64) -> bool {
@@ -244,6 +96,9 @@ pub struct Order {
     /// What of it was given back, in minor units.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub refunded_minor: u64,
+    /// What happened to it, the oldest first; the last [`happening::KEPT`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Happened>,
     /// Links it had before it was re-routed, the oldest first; they still lead to it (PO-17).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former: Vec<FormerLink>,
@@ -304,14 +159,14 @@ impl Order {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::time::Duration;
 
-    const EXPIRY: EpochMs = EpochMs(1_763_719_200_000);
+    pub(crate) const EXPIRY: EpochMs = EpochMs(1_763_719_200_000);
 
-    fn order() -> Order {
+    pub(crate) fn order() -> Order {
         Order {
             state: OrderState::Available,
             expires_at: EXPIRY,
@@ -329,6 +184,7 @@ mod tests {
             platform_id: None,
             paid_minor: 0,
             refunded_minor: 0,
+            history: Vec::new(),
             former: Vec::new(),
             vars: serde_json::Map::new(),
         }
@@ -355,6 +211,7 @@ mod tests {
         full.payment_point = Some(Name::parse("pp-2").unwrap());
         full.link_base = Some("https://pay.example/two/".to_owned());
         full.platform_id = Some("a".repeat(64));
+        full.history.push(Happened { event: OrderEvent::Paid, at: EXPIRY, amount_minor: Some(1250) });
         (full.paid_minor, full.refunded_minor) = (1250, 250);
         full.former.push(FormerLink {
             short_code: ShortCode::parse("abc123").unwrap(),
@@ -383,36 +240,6 @@ mod tests {
     }
 
     #[test]
-    fn only_the_edges_of_the_table_are_legal() {
-        use OrderEvent as E;
-        use OrderState as S;
-        let legal = [
-            (S::Available, E::Paid, S::Paid),
-            (S::Available, E::Cancelled, S::Cancelled),
-            (S::Available, E::Expired, S::Expired),
-            (S::Paid, E::PartiallyRefunded, S::PartiallyRefunded),
-            (S::Paid, E::Refunded, S::Refunded),
-            (S::PartiallyRefunded, E::PartiallyRefunded, S::PartiallyRefunded),
-            (S::PartiallyRefunded, E::Refunded, S::Refunded),
-        ];
-        for state in S::ALL {
-            for event in E::ALL {
-                let expected = legal.iter().find(|(s, e, _)| s == state && e == event).map(|(_, _, next)| *next);
-                assert_eq!(state.after(*event).ok(), expected, "{event} in {state}");
-            }
-            assert_eq!(state.is_final(), state.allowed().is_empty() && !matches!(state, S::Creating | S::InDoubt));
-        }
-    }
-
-    #[test]
-    fn da_7_an_illegal_event_is_answered_with_state_and_allowed_events() {
-        let wrong = OrderState::Paid.after(OrderEvent::Cancelled).unwrap_err();
-        assert_eq!(wrong.to_string(), "the state is paid, which allows only partially_refunded, refunded");
-        let wrong = OrderState::Cancelled.after(OrderEvent::Paid).unwrap_err();
-        assert_eq!(wrong.to_string(), "the state is cancelled, which allows nothing further");
-    }
-
-    #[test]
     fn po_18_an_order_is_payable_until_its_instant_by_the_clock_not_the_sweeper() {
         let order = order();
         assert!(order.is_payable(EpochMs(EXPIRY.0 - 1)));
@@ -426,35 +253,7 @@ mod tests {
         assert_eq!(paid.state_at(EXPIRY), OrderState::Paid);
     }
 
-    #[test]
-    fn po_11_lengths_are_counted_in_characters_and_refused_not_cut() {
-        assert!(check_concept(&"ñ".repeat(100)).is_ok());
-        let error = check_concept(&"ñ".repeat(101)).unwrap_err();
-        assert_eq!(error.code(), "concept_too_long");
-        assert!(error.to_string().contains("101 characters, more than 100"), "{error}");
-        assert!(check_reference(&"😀".repeat(150)).is_ok());
-        let error = check_reference(&"😀".repeat(151)).unwrap_err();
-        assert_eq!(error.code(), "reference_too_long");
-        assert!(error.to_string().contains("151 characters, more than 150"), "{error}");
-        assert!(check_concept("").is_ok());
-    }
-
-    #[test]
-    fn a_row_key_is_short_and_printable() {
-        assert!(check_key(&format!("{}:5000000", "j".repeat(128))).is_ok());
-        assert_eq!(check_key("").unwrap_err().code(), "invalid_key");
-        assert_eq!(check_key("a\tb").unwrap_err().code(), "invalid_key");
-        assert_eq!(check_key(&"k".repeat(151)).unwrap_err().code(), "key_too_long");
-    }
-
     proptest! {
-        #[test]
-        fn po_11_the_limits_are_exact_for_any_characters(text in "\\PC{0,160}") {
-            let chars = text.chars().count();
-            prop_assert_eq!(check_concept(&text).is_ok(), chars <= 100);
-            prop_assert_eq!(check_reference(&text).is_ok(), chars <= 150);
-        }
-
         #[test]
         fn any_texts_survive_storing(key in "\\PC{1,20}", concept in "\\PC{0,20}", name in "\\PC{0,20}", ms in 0_i64..1 << 50) {
             let mut order = Order { key, concept, expires_at: EpochMs(ms), ..order() };

@@ -17,13 +17,20 @@ use crate::{
     store::{StoreError, campaigns::Acted, leases::Lease, runs::Requeued},
 };
 
-use super::{Context, order_event, trouble};
+use super::{
+    Context,
+    order_event::{self, Told},
+    reroute, trouble,
+};
 
 /// Ledger pages that one script returns to the queue: 40 pages are 5,120 recipients.
 const PAGES: u64 = 40;
 
 /// Orders cancelled by one script.
 const ORDERS: u64 = 500;
+
+/// What becomes of an order with its campaign.
+const CANCELLED: Told = Told { event: OrderEvent::Cancelled, amount_minor: None, occurred_at: None };
 
 type Answer = Result<Result<Outcome, Rejection>, StoreError>;
 
@@ -35,8 +42,10 @@ pub async fn run(ctx: &Arc<Context>, id: &JobId, job: ControlJob, lease: &Lease)
         ControlJob::Cancel { target, cancel_orders } => cancel(ctx, id, target, *cancel_orders, lease).await,
         ControlJob::Retry { campaign, run, states } => retry(ctx, campaign, run.as_str(), states.as_str(), lease).await,
         ControlJob::OrderEvent { order, event, amount_minor, occurred_at } => {
-            return order_event::run(ctx, order, *event, *amount_minor, *occurred_at).await;
+            let told = Told { event: *event, amount_minor: *amount_minor, occurred_at: *occurred_at };
+            return order_event::run(ctx, order, told).await;
         }
+        ControlJob::Reroute { order, payment_point } => return reroute::run(ctx, id, order, payment_point).await,
     };
     match answer {
         Ok(Ok(outcome)) => outcome,
@@ -136,9 +145,8 @@ async fn cancel_available(ctx: &Context, campaign: &str, lease: &Lease) -> Resul
             .flatten()
             .filter_map(|text| Order::from_json(&text).ok().map(|order| (text, order)))
             .filter(|(_, order)| order.state == OrderState::Available)
-            .filter_map(|(text, order)| {
-                order_event::plan_change(campaign, text, order, OrderEvent::Cancelled, now, None).ok()
-            })
+            .filter_map(|(text, order)| order_event::plan(campaign, text, &order, CANCELLED, now).ok().flatten())
+            .map(|(change, _)| change)
             .collect();
         let missed = ctx.store.change_orders(campaign, None, &changes).await?;
         cancelled += (changes.len() - missed.len()) as u64;

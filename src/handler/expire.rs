@@ -12,7 +12,10 @@ use crate::{
     store::{StoreError, orders::Change},
 };
 
-use super::{Context, order_event::plan_change};
+use super::{
+    Context,
+    order_event::{Told, plan},
+};
 
 /// Orders looked at by one alarm.
 const STRETCH: u64 = 500;
@@ -41,7 +44,8 @@ pub async fn sweep(ctx: &Context, campaign: &str, batch: &str) -> Result<Option<
             due_again = Some(order.expires_at.0);
             break;
         }
-        if let Ok(change) = plan_change(campaign, text, order, OrderEvent::Expired, now, None) {
+        let told = Told { event: OrderEvent::Expired, amount_minor: None, occurred_at: None };
+        if let Ok(Some((change, _))) = plan(campaign, text, &order, told, now) {
             changes.push(change);
         }
     }

@@ -1,15 +1,15 @@
 //! `order_event`: a payment platform says what happened to an order.
 //!
 //! The change is planned on the order as it reads now and written only if it still reads so: between
-//! the sweeper, two webhooks and a cancel, one edge of the table is taken at a time.
+//! the sweeper, two webhooks and a cancel, one edge of the table is taken at a time. What is known
+//! already is done already; what the edges and the sums do not allow is refused with what they do.
 
 use serde_json::{Value, json};
 
 use crate::{
     domain::{
-        WrongState,
         clock::EpochMs,
-        order::{Order, OrderEvent, OrderState},
+        order::{EventError, Order, OrderEvent, OrderState},
     },
     job::{OrderRef, Outcome, Rejection, RejectionCode},
     store::{StoreError, orders::Change},
@@ -20,62 +20,90 @@ use super::{Context, trouble};
 /// An order that changes under our hands is read again so often.
 const TRIES: u32 = 20;
 
+/// What is told of an order.
+#[derive(Debug, Clone, Copy)]
+pub struct Told {
+    /// What happened.
+    pub event: OrderEvent,
+    /// The sum of this payment or refund.
+    pub amount_minor: Option<u64>,
+    /// When; our clock where the platform does not say.
+    pub occurred_at: Option<EpochMs>,
+}
+
+/// An order under its campaign, as it reads now.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Its campaign.
+    pub campaign: String,
+    /// Its JSON.
+    pub text: String,
+    /// The same, read.
+    pub order: Order,
+}
+
 /// Runs the job.
-pub async fn run(
-    ctx: &Context,
-    order: &OrderRef,
-    event: OrderEvent,
-    amount_minor: Option<u64>,
-    occurred_at: Option<EpochMs>,
-) -> Outcome {
-    match apply(ctx, order, event, amount_minor, occurred_at).await {
+pub async fn run(ctx: &Context, order: &OrderRef, told: Told) -> Outcome {
+    match apply(ctx, order, told).await {
         Ok(Ok(result)) => Outcome::done(result),
         Ok(Err(rejection)) => rejection.into(),
         Err(error) => trouble::outcome(&error),
     }
 }
 
-async fn apply(
-    ctx: &Context,
-    order: &OrderRef,
-    event: OrderEvent,
-    amount_minor: Option<u64>,
-    occurred_at: Option<EpochMs>,
-) -> Result<Result<Value, Rejection>, StoreError> {
-    let Some((campaign, number)) = locate(ctx, order).await? else {
-        let rule = format!("there is no order {}", shown(order));
-        return Ok(Err(Rejection::of_field(RejectionCode::UnknownOrder, "order", rule)));
-    };
+async fn apply(ctx: &Context, order: &OrderRef, told: Told) -> Result<Result<Value, Rejection>, StoreError> {
     for _ in 0..TRIES {
-        let text = ctx.store.orders(&campaign, std::iter::once(number)).await?.into_iter().next().flatten();
-        let Some((text, found)) = text.and_then(|t| Order::from_json(&t).ok().map(|o| (t, o))) else {
-            let rule = format!("the campaign \"{campaign}\" has no order {number}");
-            return Ok(Err(Rejection::of_field(RejectionCode::UnknownOrder, "order", rule)));
+        let found = match find(ctx, order).await? {
+            Ok(found) => found,
+            Err(rejection) => return Ok(Err(rejection)),
         };
         let now = EpochMs(ctx.store.now_ms().await?);
-        let at = occurred_at.unwrap_or(now);
-        // The same event again (a webhook repeats) is no error.
-        if found.state == target(event) {
-            return Ok(Ok(result(&campaign, number, found.state)));
-        }
-        let change = match plan_change(&campaign, text, found, event, at.min(now), amount_minor) {
-            Ok(change) => change,
-            Err(wrong) => {
-                let allowed: Vec<&str> = wrong.allowed.iter().map(|e| e.as_str()).collect();
-                let allowed = if allowed.is_empty() { "nothing".to_owned() } else { allowed.join(", ") };
-                let rule = format!(
-                    "order {number} of \"{campaign}\" is {}: {} is not allowed, only {allowed}",
-                    wrong.state.as_str(),
-                    event.as_str(),
-                );
-                return Ok(Err(Rejection::of_field(RejectionCode::WrongState, "event", rule)));
+        let number = found.order.number;
+        let changed = match plan(&found.campaign, found.text, &found.order, told, now) {
+            Ok(Some((change, order))) => {
+                if !ctx.store.change_orders(&found.campaign, None, &[change]).await?.is_empty() {
+                    continue;
+                }
+                order
             }
+            // A webhook repeats itself.
+            Ok(None) => return Ok(Ok(result(&found.campaign, &found.order, false))),
+            Err(error) => return Ok(Err(refusal(&found.campaign, number, told.event, &error))),
         };
-        if ctx.store.change_orders(&campaign, None, &[change]).await?.is_empty() {
-            return Ok(Ok(result(&campaign, number, target(event))));
-        }
+        return Ok(Ok(result(&found.campaign, &changed, true)));
     }
     Err(StoreError::Unavailable("the order changes too fast".to_owned()))
+}
+
+/// The order that a job names, as it reads now.
+pub async fn find(ctx: &Context, order: &OrderRef) -> Result<Result<Found, Rejection>, StoreError> {
+    let unknown = |rule| Ok(Err(Rejection::of_field(RejectionCode::UnknownOrder, "order", rule)));
+    let Some((campaign, number)) = locate(ctx, order).await? else {
+        return unknown(format!("there is no order {}", shown(order)));
+    };
+    let text = ctx.store.orders(&campaign, std::iter::once(number)).await?.into_iter().next().flatten();
+    match text.and_then(|text| Order::from_json(&text).ok().map(|order| (text, order))) {
+        Some((text, order)) => Ok(Ok(Found { campaign, text, order })),
+        None => unknown(format!("the campaign \"{campaign}\" has no order {number}")),
+    }
+}
+
+fn refusal(campaign: &str, number: u64, event: OrderEvent, error: &EventError) -> Rejection {
+    match error {
+        EventError::Wrong(wrong) => wrong_state(campaign, number, event.as_str(), wrong.state, wrong.allowed),
+        EventError::OutOfRange { .. } | EventError::NotAll { .. } => {
+            let rule = format!("{error} (order {number} of \"{campaign}\")");
+            Rejection::of_field(RejectionCode::InvalidRefund, "amount", rule)
+        }
+    }
+}
+
+/// The refusal that names the state and what it allows (DA-7).
+pub fn wrong_state(campaign: &str, number: u64, wanted: &str, state: OrderState, allowed: &[OrderEvent]) -> Rejection {
+    let allowed: Vec<&str> = allowed.iter().map(|e| e.as_str()).collect();
+    let allowed = if allowed.is_empty() { "nothing".to_owned() } else { allowed.join(", ") };
+    let rule = format!("order {number} of \"{campaign}\" is {state}: {wanted} is not allowed, only {allowed}");
+    Rejection::of_field(RejectionCode::WrongState, "event", rule)
 }
 
 /// The campaign and number of an order.
@@ -101,45 +129,58 @@ fn shown(order: &OrderRef) -> String {
     }
 }
 
-/// The state an event leads to.
-const fn target(event: OrderEvent) -> OrderState {
-    match event {
-        OrderEvent::Paid => OrderState::Paid,
-        OrderEvent::Cancelled => OrderState::Cancelled,
-        OrderEvent::Expired => OrderState::Expired,
-        OrderEvent::PartiallyRefunded => OrderState::PartiallyRefunded,
-        OrderEvent::Refunded => OrderState::Refunded,
+fn result(campaign: &str, order: &Order, changed: bool) -> Value {
+    let mut result =
+        json!({ "campaign": campaign, "order": order.number, "state": order.state.as_str(), "changed": changed });
+    if let Some(fields) = result.as_object_mut()
+        && order.paid_minor > 0
+    {
+        fields.insert("paid_minor".to_owned(), order.paid_minor.into());
+        fields.insert("refunded_minor".to_owned(), order.refunded_minor.into());
     }
+    result
 }
 
-fn result(campaign: &str, number: u64, state: OrderState) -> Value {
-    json!({ "campaign": campaign, "order": number, "state": state.as_str() })
-}
-
-/// Plans one change with its event.
-pub fn plan_change(
+/// Plans one change with its event, and the order after it. `None`: it is known already.
+pub fn plan(
     campaign: &str,
     before: String,
-    mut order: Order,
-    event: OrderEvent,
-    at: EpochMs,
-    amount_minor: Option<u64>,
-) -> Result<Change, WrongState<OrderState, OrderEvent>> {
-    let from = order.state;
-    let to = order.after(event, at)?;
-    order.state = to;
-    let mut told = json!({
-        "event": format!("{campaign}/{}/{}", order.number, to.as_str()), "type": "order", "campaign": campaign,
-        "order": order.number, "key": order.key, "reference": order.reference, "state": to.as_str(), "at": at.0,
-    });
-    if let (Some(fields), Some(amount)) = (told.as_object_mut(), amount_minor) {
-        fields.insert("amount".to_owned(), amount.into());
+    order: &Order,
+    told: Told,
+    now: EpochMs,
+) -> Result<Option<(Change, Order)>, EventError> {
+    let at = told.occurred_at.unwrap_or(now);
+    let is_told = told.occurred_at.is_some();
+    let Some(after) = order.happen(told.event, at, is_told, told.amount_minor, now)? else { return Ok(None) };
+    let sum = after.history.last().filter(|_| told.event != OrderEvent::Expired).and_then(|h| h.amount_minor);
+    // A second partial refund is another change: its event has another id.
+    let nth = if after.refunded_minor > 0 { format!("/{}", after.refunded_minor) } else { String::new() };
+    let mut event = order_event(campaign, &after, &format!("{}{nth}", after.state), now);
+    if let Some(fields) = event.as_object_mut() {
+        if let Some(sum) = sum {
+            fields.insert("amount".to_owned(), sum.into());
+            fields.insert("paid".to_owned(), after.paid_minor.into());
+            fields.insert("refunded".to_owned(), after.refunded_minor.into());
+        }
+        if is_told {
+            fields.insert("occurred_at".to_owned(), at.0.into());
+        }
     }
-    Ok(Change {
+    let change = Change {
         number: order.number,
         before,
-        after: order.to_json(),
-        states: (from.as_str(), to.as_str()),
-        event: told.to_string(),
+        after: after.to_json(),
+        states: (order.state.as_str(), after.state.as_str()),
+        event: event.to_string(),
+    };
+    Ok(Some((change, after)))
+}
+
+/// The event of a change of one order; `id` tells its changes apart.
+pub fn order_event(campaign: &str, order: &Order, id: &str, now: EpochMs) -> Value {
+    json!({
+        "event": format!("{campaign}/{}/{id}", order.number), "type": "order", "campaign": campaign,
+        "order": order.number, "key": order.key, "reference": order.reference, "state": order.state.as_str(),
+        "at": now.0,
     })
 }

@@ -153,6 +153,8 @@ codes! {
         UnknownOrder = "unknown_order",
         /// The present state does not allow this; the state and what it allows are named.
         WrongState = "wrong_state",
+        /// A refund is not from 1 to what is left of the payment, or `refunded` leaves something of it.
+        InvalidRefund = "invalid_refund",
         /// The campaign has its generate job already; `append` adds rows to it.
         CampaignExists = "campaign_exists",
         /// An appended job differs from its campaign in a field that all orders share.

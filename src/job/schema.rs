@@ -247,21 +247,23 @@ struct Control {
     cancel_orders: Option<bool>,
     /// With retry: which deliveries. `all` = failed and unknown.
     states: Option<States>,
-    /// With `order_event`: the order's number in its campaign.
+    /// With `order_event` and `reroute`: the order's number in its campaign.
     #[schemars(range(min = 1))]
     order: Option<u64>,
-    /// With `order_event`: the order's row key.
+    /// With `order_event` and `reroute`: the order's row key.
     key: Option<String>,
-    /// With `order_event`: the code of the order's link, without campaign.
+    /// With `order_event` and `reroute`: the code of the order's link, without campaign.
     #[schemars(regex(pattern = "^[A-Za-z0-9]{6,16}$"))]
     short_code: Option<String>,
     /// With `order_event`: what happened.
     event: Option<Event>,
-    /// With the event `paid`: minor units.
+    /// With a payment or a refund: minor units. A partial refund must say it.
     #[schemars(range(min = 1))]
     amount: Option<u64>,
     /// With `order_event`: when it happened.
     occurred_at: Option<Instant>,
+    /// With `reroute`: who collects from now on.
+    payment_point: Option<NameText>,
 }
 
 #[derive(JsonSchema)]
@@ -277,6 +279,8 @@ enum Action {
     Retry,
     /// The payment platform says what happened to an order.
     OrderEvent,
+    /// Gives an order that can still be paid another payment point and another link.
+    Reroute,
 }
 
 #[derive(JsonSchema)]
@@ -297,4 +301,8 @@ enum Event {
     Paid,
     /// The order may no longer be paid.
     Cancelled,
+    /// A part of the payment was given back.
+    PartiallyRefunded,
+    /// All that was left of the payment was given back.
+    Refunded,
 }

@@ -61,6 +61,20 @@ pub struct Mint<'a> {
 }
 
 impl Mint<'_> {
+    /// Another code for an order that has one, its `nth` beyond the first. The same again for the same order.
+    pub async fn another(&self, order: &Order, nth: usize) -> Result<ShortCode, StoreError> {
+        // No row key has a control character, so this is no other row's.
+        let key = format!("{}\n{nth}", order.key);
+        let wanted = format!("{}/{}", self.campaign, order.number);
+        for counter in 0..TRIES {
+            let code = ShortCode::derive(self.secret, self.campaign, &key, counter, self.code_length);
+            if self.store.link_order(&code, &wanted).await? == wanted {
+                return Ok(code);
+            }
+        }
+        Err(no_code())
+    }
+
     /// Gives each draft its link. One round trip, and another for the codes that were taken.
     pub async fn mint(&self, drafts: Vec<Draft>) -> Result<Vec<Order>, StoreError> {
         let mut orders = Vec::with_capacity(drafts.len());
@@ -93,8 +107,12 @@ impl Mint<'_> {
             }
             open = taken;
         }
-        Err(StoreError::Refused("no free short code: raise orders.short_code_length".to_owned()))
+        Err(no_code())
     }
+}
+
+fn no_code() -> StoreError {
+    StoreError::Refused("no free short code: raise orders.short_code_length".to_owned())
 }
 
 fn order(draft: Draft, short_code: ShortCode) -> Order {
@@ -115,6 +133,7 @@ fn order(draft: Draft, short_code: ShortCode) -> Order {
         platform_id: None,
         paid_minor: 0,
         refunded_minor: 0,
+        history: Vec::new(),
         former: Vec::new(),
         vars: draft.vars,
     }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use redis::cmd;
 
 use super::{Answer, Store, StoreError, keys::index_shard, scripts};
+use crate::domain::short_code::ShortCode;
 
 /// Runs of a campaign that one action looks at.
 const RUNS_LOOKED_AT: u32 = 10_000;
@@ -198,6 +199,13 @@ impl Store {
             pipeline.cmd("HGET").arg(&key).arg(rest);
         }
         self.connection.pipeline(&pipeline).await
+    }
+
+    /// Writes one short code; returns the order that holds it.
+    pub async fn link_order(&self, code: &ShortCode, target: &str) -> Result<String, StoreError> {
+        let (first, rest) = code.split();
+        let holders = self.link_orders(&[(first.to_owned(), rest.to_owned(), target.to_owned())]).await?;
+        Ok(holders.into_iter().next().unwrap_or_default())
     }
 
     /// The order behind a short code, as `C/n`.

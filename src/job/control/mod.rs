@@ -4,6 +4,8 @@
 //! with a mistaken target must not cancel something larger. Whether the target exists and its state allows the action
 //! is the handler's question.
 
+mod order_event;
+mod reroute;
 mod target;
 
 use super::codes::RejectionCode;
@@ -14,7 +16,7 @@ use crate::domain::name::{Name, RunName};
 use crate::domain::order::OrderEvent;
 
 pub use target::{OrderRef, Target};
-use target::{order_ref, run_name, target};
+use target::{run_name, target};
 
 pub(super) const CONTROL_FIELDS: &[&str] = &[
     "action",
@@ -29,23 +31,13 @@ pub(super) const CONTROL_FIELDS: &[&str] = &[
     "event",
     "amount",
     "occurred_at",
+    "payment_point",
 ];
 /// Actions of this version.
-pub(super) const ACTIONS: &[&str] = &["pause", "resume", "cancel", "retry", "order_event"];
+pub(super) const ACTIONS: &[&str] = &["pause", "resume", "cancel", "retry", "order_event", "reroute"];
 /// Actions of the contract that come later.
-const LATER_ACTIONS: &[&str] = &[
-    "run_now",
-    "reroute",
-    "close_case",
-    "reopen_case",
-    "opt_out",
-    "opt_in",
-    "forget",
-    "receipt",
-    "reply",
-    "export",
-    "preview",
-];
+const LATER_ACTIONS: &[&str] =
+    &["run_now", "close_case", "reopen_case", "opt_out", "opt_in", "forget", "receipt", "reply", "export", "preview"];
 
 /// A decoded job of the queue `control`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,12 +66,19 @@ pub enum ControlJob {
     OrderEvent {
         /// Which order.
         order: OrderRef,
-        /// `Paid` or `Cancelled`.
+        /// What happened; never `Expired`, which the clock decides.
         event: OrderEvent,
-        /// Minor units, where the platform says them.
+        /// Of the payment or this refund, minor units, where the platform says them.
         amount_minor: Option<u64>,
         /// When it happened, where the platform says it.
         occurred_at: Option<EpochMs>,
+    },
+    /// Gives an order that can still be paid another payment point and another link (PO-17).
+    Reroute {
+        /// Which order.
+        order: OrderRef,
+        /// Who collects from now on.
+        payment_point: Name,
     },
 }
 
@@ -114,7 +113,7 @@ impl ControlJob {
                 Target::Channel(_) => None,
             },
             Self::Retry { campaign, .. } => Some(campaign),
-            Self::OrderEvent { order, .. } => match order {
+            Self::OrderEvent { order, .. } | Self::Reroute { order, .. } => match order {
                 OrderRef::Number { campaign, .. } | OrderRef::Key { campaign, .. } => Some(campaign),
                 OrderRef::ShortCode(_) => None,
             },
@@ -128,7 +127,9 @@ impl ControlJob {
             | Self::Resume(Target::Run { run, .. })
             | Self::Cancel { target: Target::Run { run, .. }, .. }
             | Self::Retry { run, .. } => Some(run),
-            Self::Pause(_) | Self::Resume(_) | Self::Cancel { .. } | Self::OrderEvent { .. } => None,
+            Self::Pause(_) | Self::Resume(_) | Self::Cancel { .. } | Self::OrderEvent { .. } | Self::Reroute { .. } => {
+                None
+            }
         }
     }
 
@@ -141,7 +142,8 @@ impl ControlJob {
             "resume" => Self::Resume(target(&mut fields)?),
             "cancel" => cancel(&mut fields)?,
             "retry" => retry(&mut fields)?,
-            "order_event" => order_event(&mut fields)?,
+            "order_event" => order_event::decode(&mut fields)?,
+            "reroute" => reroute::decode(&mut fields)?,
             other => return Err(refused_action(other)),
         };
         fields.nothing_else(&format!("the action \"{action}\""))?;
@@ -189,25 +191,4 @@ fn retry(fields: &mut Fields) -> Result<ControlJob, Rejection> {
         }
     };
     Ok(ControlJob::Retry { campaign, run, states })
-}
-
-fn order_event(fields: &mut Fields) -> Result<ControlJob, Rejection> {
-    let order = order_ref(fields)?;
-    let event = fields.text("event")?;
-    let event = match fields.required("event", event)?.as_str() {
-        "paid" => OrderEvent::Paid,
-        "cancelled" => OrderEvent::Cancelled,
-        later @ ("partially_refunded" | "refunded") => {
-            let rule = format!("\"{later}\" is not available yet; available are paid, cancelled");
-            return Err(fields.refuse(RejectionCode::NotAvailableYet, "event", rule));
-        }
-        other => return Err(not_one_of(RejectionCode::InvalidValue, "event", other, &["paid", "cancelled"])),
-    };
-    let amount_minor = fields.count("amount")?;
-    let occurred_at = fields.instant("occurred_at")?;
-    if amount_minor.is_some() && event == OrderEvent::Cancelled {
-        let rule = "the field does not go with the event \"cancelled\"";
-        return Err(fields.refuse(RejectionCode::ConflictingFields, "amount", rule));
-    }
-    Ok(ControlJob::OrderEvent { order, event, amount_minor, occurred_at })
 }

@@ -3,4 +3,5 @@
 mod deliveries;
 mod layout;
 mod lives;
+mod orders;
 mod rows;
