@@ -19,7 +19,7 @@ use crate::{
     config::{Config, RedisTarget},
     domain::{name::JobId, retry::RetryPolicy},
     handler::{self, Context, ServedChannel, context::Plans},
-    http::{self, HttpState, Liveness, QueueLook},
+    http::{self, HttpState, Liveness, QueueLook, receipts::Desk},
     job::{DeadCode, Job, Outcome, QueueName},
     lifecycle,
     metrics::Metrics,
@@ -168,7 +168,16 @@ impl Daemon {
         let address = listener.as_ref().and_then(|l| l.local_addr().ok());
         if let Some(listener) = listener {
             let metrics = Arc::clone(&ctx.metrics);
-            let state = HttpState { store: store.separate(), metrics, liveness, drain: drain.clone() };
+            let (receipts, committer) = Desk::new(
+                config.receipts.clone(),
+                Arc::clone(&ctx.secret),
+                &store,
+                ctx.publisher.clone(),
+                Arc::clone(&metrics),
+            );
+            // It ends when the listener has: what was let in is written.
+            roles.spawn(committer.run());
+            let state = HttpState { store: store.separate(), metrics, liveness, drain: drain.clone(), receipts };
             roles.spawn(http::serve(listener, state, end.clone()));
         }
         let handle = Arc::new(Handlers(Arc::clone(&ctx)));

@@ -39,6 +39,46 @@ pub struct ChannelLabel {
     channel: String,
 }
 
+/// Labels of receipts; the channel is empty where a job brought them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReceiptLabel {
+    channel: String,
+    result: &'static str,
+}
+
+/// What became of a receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReceiptResult {
+    /// The ledger says now what it says.
+    Applied,
+    /// The ledger knew as much or more.
+    Old,
+    /// Nothing of ours, or gone.
+    Unknown,
+    /// A word that means nothing new.
+    Ignored,
+    /// Not understood.
+    Unreadable,
+    /// Not believed.
+    Unsigned,
+    /// Turned away, to come again: too many at once, or Redis is away.
+    Busy,
+}
+
+impl ReceiptResult {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Old => "old",
+            Self::Unknown => "unknown",
+            Self::Ignored => "ignored",
+            Self::Unreadable => "unreadable",
+            Self::Unsigned => "unsigned",
+            Self::Busy => "busy",
+        }
+    }
+}
+
 type Seconds = Gauge<f64, AtomicU64>;
 
 /// The metrics of one daemon.
@@ -48,6 +88,7 @@ pub struct Metrics {
     jobs: Family<QueueState, Counter>,
     job_seconds: Family<QueueLabel, Histogram>,
     deliveries: Family<ChannelState, Counter>,
+    receipts: Family<ReceiptLabel, Counter>,
     provider_seconds: Family<ChannelLabel, Histogram>,
     in_flight: Family<ChannelLabel, Gauge>,
     depth: Family<QueueState, Gauge>,
@@ -66,6 +107,7 @@ impl Default for Metrics {
             jobs: Family::default(),
             job_seconds: Family::new_with_constructor(histogram),
             deliveries: Family::default(),
+            receipts: Family::default(),
             provider_seconds: Family::new_with_constructor(histogram),
             in_flight: Family::default(),
             depth: Family::default(),
@@ -77,6 +119,7 @@ impl Default for Metrics {
         registry.register("jobs", "Jobs that ended at this daemon, by outcome", metrics.jobs.clone());
         registry.register("job_seconds", "Time a handler ran", metrics.job_seconds.clone());
         registry.register("deliveries", "Recorded outcomes of messages at this daemon", metrics.deliveries.clone());
+        registry.register("receipts", "Receipts that came to this daemon, by what they did", metrics.receipts.clone());
         registry.register("provider_seconds", "Time a provider took to answer", metrics.provider_seconds.clone());
         registry.register("in_flight", "Recipients claimed and not yet recorded", metrics.in_flight.clone());
         registry.register("queue_depth", "Entries of a queue, waiting or running", metrics.depth.clone());
@@ -116,6 +159,12 @@ impl Metrics {
     pub fn delivered(&self, channel: &str, state: DeliveryState, count: u64) {
         let label = ChannelState { channel: channel.to_owned(), state: state.as_str().to_owned() };
         self.deliveries.get_or_create(&label).inc_by(count);
+    }
+
+    /// Receipts came by a channel.
+    pub fn received(&self, channel: &str, result: ReceiptResult, count: u64) {
+        let label = ReceiptLabel { channel: channel.to_owned(), result: result.as_str() };
+        self.receipts.get_or_create(&label).inc_by(count);
     }
 
     /// A provider answered.

@@ -49,6 +49,8 @@ pub struct Submission<'a> {
     pub validity_seconds: Option<u64>,
     /// Parts (SMS segments) of the text.
     pub parts: usize,
+    /// Where the provider may report on this message; empty where no public address is configured.
+    pub receipt_url: &'a str,
     /// After this instant the claim may belong to someone else: nothing is handed over any more.
     pub deadline: Instant,
 }

@@ -228,6 +228,7 @@ fn samples() -> [Submission<'static>; 2] {
             idempotency_key: HOSTILE,
             validity_seconds: None,
             parts: 1,
+            receipt_url: HOSTILE,
             deadline,
         },
         Submission {
@@ -237,6 +238,7 @@ fn samples() -> [Submission<'static>; 2] {
             idempotency_key: "i",
             validity_seconds: Some(600),
             parts: 2,
+            receipt_url: "https://x.example/",
             deadline,
         },
     ]

@@ -34,9 +34,10 @@ enum Variable {
     IdempotencyKey,
     ValiditySeconds,
     Parts,
+    ReceiptUrl,
 }
 
-const VARIABLES: [(&str, Variable); 7] = [
+const VARIABLES: [(&str, Variable); 8] = [
     ("to", Variable::To),
     ("text", Variable::Text),
     ("sender", Variable::Sender),
@@ -44,6 +45,7 @@ const VARIABLES: [(&str, Variable); 7] = [
     ("idempotency_key", Variable::IdempotencyKey),
     ("validity_seconds", Variable::ValiditySeconds),
     ("parts", Variable::Parts),
+    ("receipt_url", Variable::ReceiptUrl),
 ];
 
 enum Piece {
@@ -123,6 +125,7 @@ impl Template {
                     idempotency_key => submission.idempotency_key,
                     validity_seconds => submission.validity_seconds,
                     parts => submission.parts,
+                    receipt_url => submission.receipt_url,
                     credentials => credentials,
                 };
                 let rendered = environment.get_template("").and_then(|template| template.render(context));
@@ -219,6 +222,7 @@ fn push_variable(variable: Variable, values: &Values<'_>, place: Place, out: &mu
         Variable::Reference => push_text(submission.reference, place, out),
         Variable::IdempotencyKey => push_text(submission.idempotency_key, place, out),
         Variable::Parts => out.push_str(&submission.parts.to_string()),
+        Variable::ReceiptUrl => push_text(submission.receipt_url, place, out),
         Variable::ValiditySeconds => match submission.validity_seconds {
             Some(seconds) => out.push_str(&seconds.to_string()),
             None => out.push_str(nothing(place)),
@@ -305,6 +309,7 @@ mod tests {
             idempotency_key: "i-1",
             validity_seconds,
             parts: 2,
+            receipt_url: "https://x.example/receipts/sms/r-1",
             deadline: Instant::now(),
         };
         let mut out = String::new();

@@ -51,6 +51,7 @@ pub(crate) fn submission(text: &str) -> Submission<'_> {
         idempotency_key: "nov-dues/delivery@1/7.0",
         validity_seconds: Some(600),
         parts: 1,
+        receipt_url: "",
         deadline: Instant::now() + Duration::from_mins(1),
     }
 }

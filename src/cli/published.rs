@@ -15,6 +15,7 @@ const SCHEMA_EXAMPLES: &str = "\
 Examples:
   remesa schema                       all queues, as one JSON object
   remesa schema generate              the schema of one queue
+  remesa schema results               the schema of the events in the results stream
   remesa schema --write jobs          write <queue>/schema.json and the tables of README.md there";
 
 const COMPLETIONS_EXAMPLES: &str = "\
@@ -27,7 +28,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = SCHEMA_EXAMPLES)]
 pub struct SchemaArgs {
-    /// One queue.
+    /// One queue, or `results` for the events.
     #[arg(conflicts_with = "write")]
     queue: Option<String>,
     /// Write the published files into this folder.
@@ -49,7 +50,9 @@ pub fn schema(args: SchemaArgs) -> anyhow::Result<()> {
     if let Some(folder) = args.write {
         return write(&folder);
     }
-    let shown = if let Some(name) = args.queue {
+    let shown = if args.queue.as_deref() == Some("results") {
+        job::event::event_schema()
+    } else if let Some(name) = args.queue {
         job::schema(enqueue::queue(&name)?).unwrap_or_default()
     } else {
         let each = QueueName::available().filter_map(|queue| Some((queue.to_string(), job::schema(queue)?)));

@@ -20,11 +20,12 @@ Examples:
   remesa sandbox --port 0 --latency-min-ms 20 --latency-max-ms 80
   remesa sandbox --fail-per-mille 50 --cut-per-mille 10 --throttle-per-mille 20
   remesa sandbox --recipient +34600000001=refuse --script fail,fail,accept
-  remesa sandbox --report-url http://127.0.0.1:8080/reports
+  remesa sandbox --reports-to http://127.0.0.1:9464/receipts/sms-main --report-undelivered-per-mille 50
 
 While it runs:
   curl http://127.0.0.1:9465/stats                           counts, duplicates, most in flight
-  curl 'http://127.0.0.1:9465/inbox?limit=5'                 the messages
+  curl 'http://127.0.0.1:9465/inbox?last=5'                  the messages, their orders and receipts
+  xdg-open http://127.0.0.1:9465/                            the same, in a browser
   curl -X PUT http://127.0.0.1:9465/settings -d '{\"hold\":true}'";
 
 /// Arguments of `remesa sandbox`. Shares are per mille of the messages; what they leave over is accepted.
@@ -127,9 +128,12 @@ pub struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Delivery reports")]
 struct ReportArgs {
-    /// Receives one POST a message.
-    #[arg(long = "report-url", value_name = "URL")]
+    /// Receives one POST a message: a daemon's http://127.0.0.1:9464/receipts/<channel>, or a program of yours.
+    #[arg(long = "reports-to", visible_alias = "report-url", value_name = "URL")]
     url: Option<String>,
+    /// Signs the reports as Standard Webhooks says; the channel's receipts.secrets holds the same.
+    #[arg(long = "report-secret", value_name = "SECRET")]
+    secret: Option<String>,
     /// Shortest time from acceptance to the report.
     #[arg(long = "report-delay-min-ms", value_name = "MS")]
     delay_min_ms: Option<u64>,
@@ -160,6 +164,7 @@ impl ReportArgs {
     fn patch(&self) -> Value {
         let fields = [
             ("url", json!(self.url)),
+            ("secret", json!(self.secret)),
             ("delay_min_ms", json!(self.delay_min_ms)),
             ("delay_max_ms", json!(self.delay_max_ms)),
             ("undelivered_per_mille", json!(self.undelivered_per_mille)),
@@ -241,7 +246,7 @@ fn greet(sandbox: &SandboxHandle, shown: output::Format) -> std::io::Result<()> 
     output::line(format_args!("the sandbox provider listens on {url}"))?;
     output::pairs([
         ("send", format!("POST {url}/messages")),
-        ("read", format!("GET  {url}/inbox")),
+        ("read", format!("GET  {url}/inbox, or open {url} in a browser")),
         ("count", format!("GET  {url}/stats")),
         ("change", format!("PUT  {url}/settings")),
     ])?;
@@ -311,7 +316,8 @@ mod tests {
             "--no-idempotency",
             "--inbox-messages=8",
             "--tracked-keys=9",
-            "--report-url=http://127.0.0.1:1/",
+            "--reports-to=http://127.0.0.1:1/",
+            "--report-secret=s",
             "--report-delay-min-ms=1",
             "--report-delay-max-ms=2",
             "--report-undelivered-per-mille=3",

@@ -53,12 +53,23 @@ pub(super) fn merge(file: Option<Layer<'_>>, environment: &BTreeMap<String, Stri
             let ValueKind::Table(own) = &mut value.kind else {
                 return Err(ConfigError::value(format!("{section}.{name}"), value.to_string(), "is a table of keys"));
             };
-            for (key, default) in &defaults {
-                own.entry(key.clone()).or_insert_with(|| default.clone());
-            }
+            fill(own, &defaults);
         }
     }
     Ok(Value::new(None, merged))
+}
+
+/// Gives a table the keys that it does not have, and its tables theirs.
+fn fill(own: &mut Table, defaults: &Table) {
+    for (key, default) in defaults {
+        match (own.get_mut(key).map(|value| &mut value.kind), &default.kind) {
+            (Some(ValueKind::Table(own)), ValueKind::Table(defaults)) => fill(own, defaults),
+            (Some(_), _) => {}
+            (None, _) => {
+                own.insert(key.clone(), default.clone());
+            }
+        }
+    }
 }
 
 fn read(builder: config::ConfigBuilder<config::builder::DefaultState>) -> Result<Table, ConfigError> {

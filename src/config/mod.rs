@@ -10,6 +10,7 @@ mod layers;
 mod raw;
 mod resolve;
 mod resolve_channel;
+mod resolve_receipts;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 pub use error::ConfigError;
 use layers::Layer;
+pub use resolve_receipts::{ReceiptSettings, SignatureSettings};
 
 use crate::channel::settings::ChannelSettings;
 use crate::domain::money::Currency;
@@ -59,6 +61,8 @@ pub struct Config {
     pub max_parts: usize,
     /// Channels by name.
     pub channels: BTreeMap<String, ChannelSettings>,
+    /// How the receipts of each channel are read, by its name.
+    pub receipts: BTreeMap<String, ReceiptSettings>,
     /// Bounds of the capped streams.
     pub streams: StreamSettings,
     /// A campaign is removed this long after its last change.
@@ -67,6 +71,8 @@ pub struct Config {
     pub source_digest_retention: Duration,
     /// Where health and metrics are served; none = not at all.
     pub http_listen: Option<SocketAddr>,
+    /// Where providers reach it from outside, without a slash at the end.
+    pub public_url: Option<String>,
     /// Running work may end within this after the first signal; at least every channel's time-out.
     pub drain: Duration,
     /// What is logged, and how.

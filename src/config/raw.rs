@@ -139,6 +139,24 @@ pub(super) struct Channel {
     pub(super) retry_cap: String,
     pub(super) breaker_failures: u32,
     pub(super) breaker_cooldown: String,
+    pub(super) receipts: Receipts,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Receipts {
+    pub(super) list_pointer: String,
+    pub(super) reference_pointer: String,
+    pub(super) state_pointer: String,
+    pub(super) reason_pointer: String,
+    pub(super) id_pointer: String,
+    pub(super) time_pointer: String,
+    pub(super) states: BTreeMap<String, String>,
+    #[serde(deserialize_with = "list")]
+    pub(super) secrets: Vec<String>,
+    pub(super) signature: String,
+    pub(super) signature_header: String,
+    pub(super) tolerance: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -158,6 +176,7 @@ pub(super) struct Retention {
 #[serde(deny_unknown_fields)]
 pub(super) struct Http {
     pub(super) listen: String,
+    pub(super) public_url: String,
 }
 
 #[derive(Debug, Deserialize)]

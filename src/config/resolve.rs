@@ -13,6 +13,7 @@ use super::rules::{DAY, HOUR, MINUTE, address_base, duration, name, number, one_
 use super::{
     Config, ConfigError, Fsync, JobSettings, LeaseSettings, LogFormat, LogSettings, OrderProvider, OrderSettings,
     PaymentPoint, QueueSettings, RedisSettings, RedisTarget, SourceSettings, StreamSettings, resolve_channel,
+    resolve_receipts,
 };
 use crate::domain::clock::format_duration;
 use crate::domain::money::Currency;
@@ -73,8 +74,13 @@ pub(super) fn resolve(raw: Raw, around: &Surroundings) -> Result<Config, ConfigE
     };
     let payment_points = payment_points(raw.payment_points, &raw.orders)?;
     let drain = duration("shutdown.drain", &raw.shutdown.drain, Duration::from_secs(1), 10 * MINUTE)?;
-    let mut channels = BTreeMap::new();
-    for (channel, settings) in raw.channels {
+    let public_url = resolve_receipts::public_url(&raw.http.public_url)?;
+    let (mut channels, mut receipts) = (BTreeMap::new(), BTreeMap::new());
+    for (channel, mut settings) in raw.channels {
+        resolve_receipts::needs_public_url(&channel, &settings, public_url.as_deref())?;
+        let table = format!("channels.{channel}");
+        let of_receipts = std::mem::take(&mut settings.receipts);
+        receipts.insert(channel.clone(), resolve_receipts::receipts(&table, of_receipts, around)?);
         let settings = resolve_channel::channel(&channel, settings, around)?;
         if settings.timeout > drain {
             return Err(ConfigError::Contradiction {
@@ -109,6 +115,7 @@ pub(super) fn resolve(raw: Raw, around: &Surroundings) -> Result<Config, ConfigE
         },
         max_parts: size("messages.max_parts", raw.messages.max_parts.into(), 1, 10)?,
         channels,
+        receipts,
         streams: StreamSettings {
             results_max_bytes: stream("results.max_bytes", &raw.results)?,
             rejected_max_bytes: stream("rejected.max_bytes", &raw.rejected)?,
@@ -122,6 +129,7 @@ pub(super) fn resolve(raw: Raw, around: &Surroundings) -> Result<Config, ConfigE
             3_650 * DAY,
         )?,
         http_listen: listen(&raw.http.listen)?,
+        public_url,
         drain,
         log: LogSettings {
             format: one_of("log.format", &raw.log.format, &[("text", LogFormat::Text), ("json", LogFormat::Json)])?,

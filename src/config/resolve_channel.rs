@@ -95,7 +95,7 @@ fn body(table: &str, kind: ChannelKind, text: String) -> Result<String, ConfigEr
     Ok(text)
 }
 
-fn pointer(key: &str, text: String) -> Result<String, ConfigError> {
+pub(super) fn pointer(key: &str, text: String) -> Result<String, ConfigError> {
     if text.is_empty() || text.starts_with('/') {
         return Ok(text);
     }
@@ -149,7 +149,7 @@ fn credentials(
     Ok(found)
 }
 
-fn credential_text(key: &str, text: &str, around: &Surroundings) -> Result<String, ConfigError> {
+pub(super) fn credential_text(key: &str, text: &str, around: &Surroundings) -> Result<String, ConfigError> {
     let missing = |rule: String| ConfigError::Unusable { key: key.to_owned(), rule };
     if let Some(variable) = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
         return around

@@ -7,7 +7,7 @@
 //! Reading order: [`name`], [`money`], [`contact`] (values); [`order`], [`campaign`], [`run`],
 //! [`delivery`] (states and legal edges); [`message`], [`sms`] (what is sent); [`expiry`],
 //! [`failure`], [`retry`] (when not to, and when again); [`short_code`], [`mod@reference`] (what is
-//! recognised when it comes back).
+//! recognised when it comes back); [`receipt`], [`signature`] (what a provider tells later, and who says so).
 
 mod excerpt;
 mod keyed;
@@ -23,10 +23,12 @@ pub mod message;
 pub mod money;
 pub mod name;
 pub mod order;
+pub mod receipt;
 pub mod reference;
 pub mod retry;
 pub mod run;
 pub mod short_code;
+pub mod signature;
 pub mod sms;
 
 pub use excerpt::Excerpt;

@@ -20,7 +20,7 @@ use crate::{
 use super::{
     Context,
     order_event::{self, Told},
-    reroute, trouble,
+    receipt, reroute, trouble,
 };
 
 /// Ledger pages that one script returns to the queue: 40 pages are 5,120 recipients.
@@ -46,6 +46,7 @@ pub async fn run(ctx: &Arc<Context>, id: &JobId, job: ControlJob, lease: &Lease)
             return order_event::run(ctx, order, told).await;
         }
         ControlJob::Reroute { order, payment_point } => return reroute::run(ctx, id, order, payment_point).await,
+        ControlJob::Receipt(job) => return receipt::run(ctx, job.clone()).await,
     };
     match answer {
         Ok(Ok(outcome)) => outcome,

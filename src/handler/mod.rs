@@ -9,6 +9,7 @@ pub mod control;
 pub mod expire;
 pub mod generate;
 pub mod order_event;
+pub mod receipt;
 pub mod reroute;
 pub mod trouble;
 pub mod turn;

@@ -1,10 +1,12 @@
-//! HTTP on loopback: `/livez`, `/readyz`, `/metrics`.
+//! HTTP on loopback: `/livez`, `/readyz`, `/metrics`, and the receipts of providers ([`receipts`]).
 //!
 //! `/livez` fails only when a restart would help (see [`liveness`]); `/readyz` fails also while Redis
-//! does not answer within a second, and during the drain. Nothing here writes anything. The address is
-//! the configured `http.listen`; there is no authentication, so it belongs on loopback.
+//! does not answer within a second, and during the drain. The address is the configured `http.listen`; but for
+//! signatures of receipts there is no authentication, so it belongs on loopback, behind a proxy that lets nothing but
+//! `/receipts/` through.
 
 pub mod liveness;
+pub mod receipts;
 
 use std::{
     io,
@@ -46,6 +48,8 @@ pub struct HttpState {
     pub liveness: Arc<Liveness>,
     /// From its cancellation on the daemon is alive and not ready.
     pub drain: CancellationToken,
+    /// Takes receipts.
+    pub receipts: Arc<receipts::Desk>,
 }
 
 /// Serves until `stop`, then lets open requests end.
@@ -54,12 +58,15 @@ pub async fn serve(listener: TcpListener, state: HttpState, stop: CancellationTo
 }
 
 fn router(state: HttpState) -> Router {
+    let receipts = receipts::router(Arc::clone(&state.receipts));
+    let about = "remesa: /livez /readyz /metrics /receipts/<channel>\n";
     Router::new()
-        .route("/", get(|| async { text(StatusCode::OK, "remesa: /livez /readyz /metrics\n".to_owned()) }))
+        .route("/", get(move || async move { text(StatusCode::OK, about.to_owned()) }))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .with_state(state)
+        .merge(receipts)
 }
 
 async fn livez(State(state): State<HttpState>) -> Response {
@@ -93,7 +100,8 @@ fn text(status: StatusCode, body: String) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Connection, Timeouts};
+    use crate::store::{Connection, Timeouts, publisher::Publisher};
+    use std::collections::BTreeMap;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio_util::task::TaskTracker;
 
@@ -101,9 +109,14 @@ mod tests {
     fn state() -> HttpState {
         let timeouts = Timeouts { connect: Duration::from_millis(200), response: Duration::from_millis(200) };
         let connection = Connection::new("redis://127.0.0.1:1/", timeouts).unwrap();
+        let (store, metrics) = (Store::new(connection, "test"), Arc::new(Metrics::default()));
+        let (publisher, _) = Publisher::new(&store);
+        let (receipts, _) =
+            receipts::Desk::new(BTreeMap::new(), Arc::from([]), &store, publisher, Arc::clone(&metrics));
         HttpState {
-            store: Store::new(connection, "test"),
-            metrics: Arc::new(Metrics::default()),
+            store,
+            metrics,
+            receipts,
             liveness: Arc::new(Liveness::new(Instant::now())),
             drain: CancellationToken::new(),
         }

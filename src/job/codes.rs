@@ -151,6 +151,8 @@ codes! {
         UnknownRun = "unknown_run",
         /// There is no such order.
         UnknownOrder = "unknown_order",
+        /// The reference of a receipt is not one that this installation signed, or what it names is gone.
+        UnknownReference = "unknown_reference",
         /// The present state does not allow this; the state and what it allows are named.
         WrongState = "wrong_state",
         /// A refund is not from 1 to what is left of the payment, or `refunded` leaves something of it.

@@ -8,6 +8,7 @@
 mod codes;
 mod control;
 mod envelope;
+pub mod event;
 mod fields;
 mod generate;
 mod outcome;
@@ -20,7 +21,7 @@ mod strict;
 mod warning;
 
 pub use codes::{DeadCode, RejectionCode, RowCode, WarningCode};
-pub use control::{ControlJob, OrderRef, RetryStates, Target};
+pub use control::{ControlJob, OrderRef, ReceiptJob, RetryStates, Target};
 pub use envelope::{AFTER_MAX, CONTRACT_VERSION, Envelope, JOB_MAX_BYTES, RawJob};
 pub use generate::{
     Delivery, Dispatch, FileFormat, GenerateJob, INLINE_ROWS_MAX, MESSAGE_MAX_CHARS, RowsSpec, SHOWN_NAME_MAX_CHARS,
@@ -74,7 +75,8 @@ impl RawJob {
                     return Err(control::refused_action(action));
                 }
                 let (envelope, fields) = self.open(control::CONTROL_FIELDS)?;
-                Ok((envelope, Job::Control(ControlJob::decode(fields)?)))
+                let job = ControlJob::decode(fields, envelope.at)?;
+                Ok((envelope, Job::Control(job)))
             }
             QueueName::Import | QueueName::Send | QueueName::Recurring => Err(Rejection::new(
                 RejectionCode::NotAvailableYet,

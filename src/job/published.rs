@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use super::codes::{DeadCode, RejectionCode, RowCode, WarningCode};
+use super::event::event_schema;
 use super::queue_name::QueueName;
 use super::schema::schema;
 
@@ -20,9 +21,10 @@ pub struct PublishedFile {
 
 /// The generated files; `readme` is `jobs/README.md` as it stands.
 pub fn published_files(readme: &str) -> Vec<PublishedFile> {
-    let schemas = QueueName::available().filter_map(|queue| {
-        let pretty = serde_json::to_string_pretty(&schema(queue)?).ok()?;
-        Some(PublishedFile { path: format!("{queue}/schema.json"), content: format!("{pretty}\n") })
+    let queues = QueueName::available().filter_map(|queue| Some((queue.to_string(), schema(queue)?)));
+    let schemas = queues.chain([("results".to_owned(), event_schema())]).filter_map(|(name, schema)| {
+        let pretty = serde_json::to_string_pretty(&schema).ok()?;
+        Some(PublishedFile { path: format!("{name}/schema.json"), content: format!("{pretty}\n") })
     });
     let readme = PublishedFile { path: "README.md".to_owned(), content: with_tables(readme) };
     schemas.chain([readme]).collect()

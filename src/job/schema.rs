@@ -260,10 +260,18 @@ struct Control {
     /// With a payment or a refund: minor units. A partial refund must say it.
     #[schemars(range(min = 1))]
     amount: Option<u64>,
-    /// With `order_event`: when it happened.
+    /// With `order_event` and `receipt`: when it happened.
     occurred_at: Option<Instant>,
     /// With `reroute`: who collects from now on.
     payment_point: Option<NameText>,
+    /// With `receipt`: our reference, as the provider got it with the message.
+    reference: Option<String>,
+    /// With `receipt`: what the provider says.
+    state: Option<ReceiptState>,
+    /// With `receipt`: the provider's code; what is not a code is made one.
+    reason: Option<String>,
+    /// With `receipt`: the provider's id of the message.
+    provider_id: Option<String>,
 }
 
 #[derive(JsonSchema)]
@@ -281,6 +289,23 @@ enum Action {
     OrderEvent,
     /// Gives an order that can still be paid another payment point and another link.
     Reroute,
+    /// A provider says what became of a message.
+    Receipt,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum ReceiptState {
+    /// The handset has it.
+    Delivered,
+    /// The network could not deliver it.
+    Undelivered,
+    /// Its validity ended in the network.
+    Expired,
+    /// The provider refused it after all.
+    Failed,
+    /// The provider has it.
+    Sent,
 }
 
 #[derive(JsonSchema)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::{
     domain::clock::EpochMs,
-    job::{DeadCode, QueueName, RejectionCode},
+    job::{DeadCode, QueueName, RejectionCode, event::JobEvent},
     store::{
         StoreError,
         letters::{Letter, Letters},
@@ -197,19 +197,20 @@ impl<H: Handle> Worker<H> {
         code: &str,
         now: i64,
     ) -> Result<(), StoreError> {
-        let mut event = serde_json::json!({
-            "event": format!("{}/{state}", job.entry), "type": "job", "job": job.id.as_str(),
-            "queue": queue.as_str(), "state": state, "at": now,
-        });
-        if let Some(fields) = event.as_object_mut() {
-            for (name, value) in [("campaign", job.campaign.as_str()), ("code", code)] {
-                if !value.is_empty() {
-                    fields.insert(name.to_owned(), value.into());
-                }
-            }
-        }
-        let events: Vec<Event> = Event::of(&event.to_string()).into_iter().collect();
-        self.store.publish(&events).await
+        let id = format!("{}/{state}", job.entry);
+        let event = JobEvent {
+            event: &id,
+            r#type: "job",
+            job: job.id.as_str(),
+            queue: queue.as_str(),
+            campaign: &job.campaign,
+            state,
+            code,
+            at: now,
+        };
+        // Plain strings and numbers: there is nothing to refuse.
+        let json = serde_json::to_string(&event).unwrap_or_default();
+        self.store.publish(&[Event { id, kind: "job".into(), json }]).await
     }
 
     pub(super) async fn wake_waiters(&self, accepted: &Accepted, now: i64) -> Result<(), StoreError> {

@@ -11,7 +11,8 @@
 //! | Request | Answer |
 //! |---|---|
 //! | `POST /messages` `{"to":"+34600123456","text":"Hi","from":"ME","reference":"A-1","validity_seconds":3600}`, header `Idempotency-Key` | 202 `{"id":"sb-19a0-1"}`, or `{"error":{"code":"invalid_recipient","message":"..."}}`; only `to` and `text` are required |
-//! | `GET /inbox?to=%2B34600123456&after=0&limit=100` | `{"messages":[{"number":1,"id":..,"at_ms":..,"to":..,"text":..,...}],"next":1}`, oldest first; go on with `after=<next>` |
+//! | `GET /inbox?to=%2B34600123456&after=0&limit=100` | `{"messages":[{"number":1,"id":..,"at_ms":..,"to":..,"text":..,"link":..,"order":{..},"report":{..}}],"next":1}`, oldest first; go on with `after=<next>`, or look at the newest with `last=100` |
+//! | `GET /inbox.html` | the same for people, in a browser; also `GET /` there |
 //! | `DELETE /inbox` | 204 |
 //! | `GET /stats` | [`Stats`]: accepted, distinct, duplicates, most in flight, answers by kind, arrivals per second |
 //! | `DELETE /stats` | 204; counts from nothing, inbox and idempotency keys included |
@@ -27,8 +28,8 @@
 //! they never received. `{"hold":true}` stops all answers while messages are accepted: the moment to pull the plug.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -42,6 +43,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 mod fate;
+mod inbox;
 mod record;
 mod reports;
 mod service;
@@ -52,7 +54,8 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
-pub use record::{Counts, Received, Second};
+pub use inbox::{OrderRef, Received, ReportTrace};
+pub use record::{Counts, Second};
 pub use reports::{Report, ReportState};
 pub use settings::{Fate, ReportSettings, RetryAfterForm, SandboxSettings, SettingsError};
 pub use stats::{Answers, ReportCounts, Stats};
@@ -99,8 +102,10 @@ impl Sandbox {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, settings.port)).await.map_err(listen)?;
         let addr = listener.local_addr().map_err(listen)?;
         let changed = Arc::new(Notify::new());
-        let (reporter, postman) = Reporter::new(client().map_err(SandboxError::Reports)?, Arc::clone(&changed));
-        let state = Arc::new(State::new(settings, reporter, changed));
+        let record = Arc::new(Mutex::default());
+        let client = client().map_err(SandboxError::Reports)?;
+        let (reporter, postman) = Reporter::new(client, Arc::clone(&record), Arc::clone(&changed));
+        let state = Arc::new(State::new(settings, reporter, record, changed));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let serving = Arc::clone(&state);
         tasks.spawn(stop.clone().run_until_cancelled_owned(postman));
@@ -155,7 +160,7 @@ impl SandboxHandle {
 
     /// At most `limit` messages numbered above `after`, oldest first, for `to` alone if it is given.
     pub fn inbox(&self, to: Option<&str>, after: u64, limit: usize) -> Vec<Received> {
-        self.state.record().inbox(to, after, limit, |number| self.state.id(number))
+        self.state.record().inbox.page(to, after, limit, |number| self.state.id(number))
     }
 
     /// Closes every connection at once and waits until all tasks have ended.

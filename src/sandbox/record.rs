@@ -1,60 +1,19 @@
-//! What the simulator remembers: how often each message was accepted, how fast they came, and the last ones whole.
+//! What the simulator remembers: how often each message was accepted, how fast they came, and the last ones
+//! ([`super::inbox`]).
 //!
 //! Memory is bounded however long it runs. Messages are told apart by a 64-bit hash of their key (two of a million
 //! different ones meet with a chance of 1 in 37 million), up to `tracked_keys` of them; later ones are counted as
 //! `untracked`, so that a reader knows when `distinct` and `duplicates` are no longer the whole truth.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 
 use serde::{Deserialize, Serialize};
 
+use super::inbox::Inbox;
+
 /// Seconds of history in the statistics.
 const SECONDS_KEPT: usize = 3600;
-
-/// The message of `POST /messages`. Unknown fields are ignored, as most providers do.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(super) struct Message<'a> {
-    /// The recipient, E.164.
-    #[serde(borrow, default)]
-    pub(super) to: Cow<'a, str>,
-    /// The text.
-    #[serde(borrow, default)]
-    pub(super) text: Cow<'a, str>,
-    /// The sender shown.
-    #[serde(borrow, default)]
-    pub(super) from: Option<Cow<'a, str>>,
-    /// The client's reference; comes back in the delivery report.
-    #[serde(borrow, default)]
-    pub(super) reference: Option<Cow<'a, str>>,
-    /// For how long the message may be tried.
-    #[serde(default)]
-    pub(super) validity_seconds: Option<u64>,
-}
-
-/// A message in the inbox.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Received {
-    /// Its number in order of acceptance, from 1; the cursor of the inbox.
-    pub number: u64,
-    /// The id that was answered.
-    pub id: String,
-    /// When it was accepted, in milliseconds since 1970.
-    pub at_ms: i64,
-    /// The recipient, E.164.
-    pub to: String,
-    /// The text.
-    pub text: String,
-    /// The sender shown.
-    pub from: Option<String>,
-    /// The client's reference.
-    pub reference: Option<String>,
-    /// For how long the message may be tried.
-    pub validity_seconds: Option<u64>,
-    /// The `Idempotency-Key` it came with.
-    pub idempotency_key: Option<String>,
-}
 
 /// One second of the history.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,17 +56,9 @@ pub(super) struct Record {
     /// The running second, and those before it in which something arrived.
     newest: Second,
     seconds: VecDeque<Second>,
-    inbox: VecDeque<Kept>,
+    /// The last messages, whole.
+    pub(super) inbox: Inbox,
     number: u64,
-}
-
-/// An inbox entry as it is kept: the body as it came, parsed again only by who reads it.
-#[derive(Debug)]
-struct Kept {
-    number: u64,
-    at_ms: i64,
-    idempotency_key: Option<Box<str>>,
-    body: Box<[u8]>,
 }
 
 /// A message about to be accepted.
@@ -159,7 +110,7 @@ impl Record {
             }
             self.keys.insert(key, self.number);
         }
-        self.keep(arrival, bounds.inbox_messages);
+        self.inbox.keep(self.number, arrival, bounds.inbox_messages);
         Entry::New(self.number)
     }
 
@@ -178,20 +129,6 @@ impl Record {
             self.pairs.insert(pair);
         } else {
             self.counts.untracked += 1;
-        }
-    }
-
-    fn keep(&mut self, arrival: &Arrival<'_>, inbox_messages: usize) {
-        while self.inbox.len() >= inbox_messages.max(1) {
-            self.inbox.pop_front();
-        }
-        if inbox_messages > 0 {
-            self.inbox.push_back(Kept {
-                number: self.number,
-                at_ms: arrival.now_ms,
-                idempotency_key: arrival.idempotency_key.map(Box::from),
-                body: Box::from(arrival.body),
-            });
         }
     }
 
@@ -223,45 +160,6 @@ impl Record {
     pub(super) fn seconds(&self) -> Vec<Second> {
         let newest = Some(self.newest).filter(|second| second.requests > 0);
         self.seconds.iter().copied().chain(newest).collect()
-    }
-
-    /// Messages in the inbox.
-    pub(super) fn inbox_len(&self) -> usize {
-        self.inbox.len()
-    }
-
-    /// At most `limit` messages with a number above `after`, oldest first, for `to` alone if it is given.
-    pub(super) fn inbox(
-        &self,
-        to: Option<&str>,
-        after: u64,
-        limit: usize,
-        id: impl Fn(u64) -> String,
-    ) -> Vec<Received> {
-        let start = self.inbox.partition_point(|kept| kept.number <= after);
-        self.inbox
-            .range(start..)
-            .filter_map(|kept| {
-                let message: Message<'_> = serde_json::from_slice(&kept.body).ok()?;
-                to.is_none_or(|to| to == message.to).then(|| Received {
-                    number: kept.number,
-                    id: id(kept.number),
-                    at_ms: kept.at_ms,
-                    to: message.to.into_owned(),
-                    text: message.text.into_owned(),
-                    from: message.from.map(Cow::into_owned),
-                    reference: message.reference.map(Cow::into_owned),
-                    validity_seconds: message.validity_seconds,
-                    idempotency_key: kept.idempotency_key.as_deref().map(str::to_owned),
-                })
-            })
-            .take(limit)
-            .collect()
-    }
-
-    /// Empties the inbox; the counts stay.
-    pub(super) fn clear_inbox(&mut self) {
-        self.inbox.clear();
     }
 
     /// Forgets everything but the numbering, so that ids stay unique.
@@ -309,7 +207,7 @@ mod tests {
         assert!(record.keys.len() + record.old_keys.len() <= BOUNDS.tracked_keys);
         assert_eq!(record.accept(&arrival("+1", "r9", Some("k9"), ""), &BOUNDS), Entry::Replayed(10));
         let numbers = |to, after, limit| {
-            let found = record.inbox(to, after, limit, |n| format!("sb-{n}"));
+            let found = record.inbox.page(to, after, limit, |n| format!("sb-{n}"));
             found.into_iter().map(|received| received.number).collect::<Vec<_>>()
         };
         assert_eq!(numbers(None, 0, 10), vec![8, 9, 10]);

@@ -7,23 +7,29 @@
 //! `state` is `delivered`, `undelivered` or `expired`; `reference` is missing where the message had none. Anything but
 //! a 2xx within 10 s is tried again after `retry_ms`, doubled each time, up to `attempts` POSTs: a receiver gets a
 //! report at least once, not in order, and recognises a repetition by `id`. A report follows the settings that were in
-//! force when its message was accepted.
+//! force when its message was accepted. With `secret` it is signed as Standard Webhooks says: `webhook-id`,
+//! `webhook-timestamp`, `webhook-signature`. How far it is, the inbox shows.
 
 use std::cmp::Ordering as Compared;
 use std::collections::BinaryHeap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use hyper::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::fate::Dice;
+use super::inbox::{Message, ReportTrace};
+use super::record::Record;
 use super::settings::SandboxSettings;
+use super::state::{lock, now_ms};
 use super::stats::{LiveReports, bump};
 use crate::domain::clock::EpochMs;
+use crate::domain::signature;
 
 /// Longest wait for a receiver's answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -56,6 +62,9 @@ pub struct Report {
 
 /// A report on its way.
 struct Due {
+    /// The number of its message.
+    number: u64,
+    url: String,
     at: Instant,
     attempt: u32,
     report: Report,
@@ -99,11 +108,15 @@ pub(super) struct Reporter {
 
 impl Reporter {
     /// The reporter, and the task that posts.
-    pub(super) fn new(client: reqwest::Client, changed: Arc<Notify>) -> (Self, impl Future<Output = ()> + Send) {
+    pub(super) fn new(
+        client: reqwest::Client,
+        record: Arc<Mutex<Record>>,
+        changed: Arc<Notify>,
+    ) -> (Self, impl Future<Output = ()> + Send) {
         let (queue, incoming) = mpsc::unbounded_channel();
         let counts = Arc::new(Counters::default());
-        let postman =
-            Postman { client, counts: Arc::clone(&counts), changed, heap: BinaryHeap::new(), posts: JoinSet::new() };
+        let (heap, posts) = (BinaryHeap::new(), JoinSet::new());
+        let postman = Postman { client, counts: Arc::clone(&counts), record, changed, heap, posts };
         (Self { queue, counts }, postman.run(incoming))
     }
 
@@ -112,14 +125,13 @@ impl Reporter {
         &self,
         settings: &Arc<SandboxSettings>,
         dice: &mut Dice,
+        number: u64,
         now_ms: i64,
         id: &str,
-        reference: Option<&str>,
+        message: &Message<'_>,
     ) {
         let wanted = &settings.reports;
-        if wanted.url.is_none() {
-            return;
-        }
+        let Some(url) = message.callback_url.as_deref().or(wanted.url.as_deref()) else { return };
         let waiting = usize::try_from(self.counts.waiting.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
         if waiting >= wanted.waiting {
             bump(&self.counts.ended.dropped);
@@ -133,14 +145,15 @@ impl Reporter {
         let delay = Duration::from_millis(dice.between(wanted.delay_min_ms, wanted.delay_max_ms));
         let ended = now_ms.saturating_add(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
         let report = Report {
-            reference: reference.map(str::to_owned),
+            reference: message.reference.as_deref().map(str::to_owned),
             id: id.to_owned(),
             state,
             at: EpochMs(ended).to_rfc3339(),
         };
         bump(&self.counts.waiting);
         // The task ends only with the whole simulator.
-        let _ = self.queue.send(Due { at: Instant::now() + delay, attempt: 1, report, settings: Arc::clone(settings) });
+        let (at, url, settings) = (Instant::now() + delay, url.to_owned(), Arc::clone(settings));
+        let _ = self.queue.send(Due { number, url, at, attempt: 1, report, settings });
     }
 }
 
@@ -148,9 +161,11 @@ impl Reporter {
 struct Postman {
     client: reqwest::Client,
     counts: Arc<Counters>,
+    record: Arc<Mutex<Record>>,
     changed: Arc<Notify>,
     heap: BinaryHeap<Due>,
-    posts: JoinSet<(Due, bool)>,
+    /// With the status of each, 0 where there was no answer.
+    posts: JoinSet<(Due, u16)>,
 }
 
 impl Postman {
@@ -160,16 +175,19 @@ impl Postman {
             let (at, free) = (next.map_or_else(Instant::now, |due| due.at), next.is_some());
             tokio::select! {
                 due = incoming.recv() => match due {
-                    Some(due) => self.heap.push(due),
+                    Some(due) => {
+                        self.trace(&due, 0, None, false);
+                        self.heap.push(due);
+                    }
                     None => return,
                 },
-                Some(Ok((due, confirmed))) = self.posts.join_next() => self.settle(due, confirmed),
+                Some(Ok((due, status))) = self.posts.join_next() => self.settle(due, status),
                 () = sleep_until(at), if free => {
                     if let Some(due) = self.heap.pop() {
                         let client = self.client.clone();
                         self.posts.spawn(async move {
-                            let confirmed = post(&client, &due).await;
-                            (due, confirmed)
+                            let status = post(&client, &due).await;
+                            (due, status)
                         });
                     }
                 }
@@ -177,9 +195,12 @@ impl Postman {
         }
     }
 
-    fn settle(&mut self, mut due: Due, confirmed: bool) {
+    fn settle(&mut self, mut due: Due, status: u16) {
+        let confirmed = (200..300).contains(&status);
         let wanted = &due.settings.reports;
-        if !confirmed && due.attempt < wanted.attempts {
+        let again = !confirmed && due.attempt < wanted.attempts;
+        self.trace(&due, due.attempt, Some(status), !again);
+        if again {
             bump(&self.counts.ended.retried);
             let wait = wanted.retry_ms.saturating_mul(1_u64 << (due.attempt - 1).min(20));
             due.attempt += 1;
@@ -191,11 +212,25 @@ impl Postman {
         }
         self.changed.notify_waiters();
     }
+
+    fn trace(&self, due: &Due, tries: u32, status: Option<u16>, ended: bool) {
+        let confirmed = status.is_some_and(|status| (200..300).contains(&status));
+        let trace =
+            ReportTrace { state: due.report.state, tries, status, confirmed_at_ms: confirmed.then(now_ms), ended };
+        lock(&self.record).inbox.trace(due.number, trace);
+    }
 }
 
-/// One POST; whether the receiver confirmed it.
-async fn post(client: &reqwest::Client, due: &Due) -> bool {
-    let Some(url) = &due.settings.reports.url else { return false };
-    let answer = client.post(url).timeout(TIMEOUT).json(&due.report).send().await;
-    answer.is_ok_and(|answer| answer.status().is_success())
+/// One POST; the status of its answer, 0 where there was none.
+async fn post(client: &reqwest::Client, due: &Due) -> u16 {
+    // Our own type always has a JSON form.
+    let body = serde_json::to_vec(&due.report).unwrap_or_default();
+    let mut request = client.post(&due.url).timeout(TIMEOUT).header(CONTENT_TYPE, "application/json");
+    let secret = due.settings.reports.secret.as_deref();
+    if let Some(key) = secret.and_then(signature::key) {
+        let (id, at) = (format!("{}/{}", due.report.id, due.attempt), now_ms() / 1000);
+        request = request.header("webhook-signature", signature::sign_standard(&key, &id, at, &body));
+        request = request.header("webhook-id", id).header("webhook-timestamp", at);
+    }
+    request.body(body).send().await.map_or(0, |answer| answer.status().as_u16())
 }

@@ -12,13 +12,14 @@ use axum::extract::Query;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
 use super::fate::Dice;
-use super::record::{Arrival, Bounds, Entry, Message};
+use super::inbox::Message;
+use super::record::{Arrival, Bounds, Entry};
 use super::settings::{Fate, RetryAfterForm, SandboxSettings};
 use super::state::{State, now_ms};
 use super::stats::bump;
@@ -36,9 +37,13 @@ This is the provider simulator of Remesa.
 POST   /messages   {\"to\":\"+34600123456\",\"text\":\"Hi\",\"from\":\"ME\",\"reference\":\"A-1\",\"validity_seconds\":3600}
                    header Idempotency-Key; 202 {\"id\":\"...\"} or {\"error\":{\"code\":\"...\",\"message\":\"...\"}}
 GET    /inbox      ?to=+34600123456&after=0&limit=100      DELETE /inbox
+GET    /inbox.html the same, for people: order, message and receipt
 GET    /stats      what arrived, what it met, duplicates     DELETE /stats
 GET    /settings   how it behaves                            PUT /settings {\"cut_per_mille\":10}
 ";
+
+/// The inbox for people; it reads `/inbox` and `/stats` by itself.
+const INBOX_PAGE: &str = include_str!("inbox.html");
 
 /// The connection ends without an answer; hyper closes it.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +65,7 @@ struct InboxQuery {
     to: Option<String>,
     #[serde(default)]
     after: u64,
+    last: Option<usize>,
     limit: Option<usize>,
 }
 
@@ -81,6 +87,8 @@ impl Service {
         let path = request.uri().path();
         match (request.method(), path) {
             (&Method::POST, "/messages") => return self.message(request).await,
+            (&Method::GET, "/inbox.html") => Ok(page()),
+            (&Method::GET, "/") if asked_by_a_browser(&request) => Ok(page()),
             (&Method::GET, "/") => Ok(text(ABOUT)),
             (&Method::GET, "/stats") => Ok(json(StatusCode::OK, &state.stats())),
             (&Method::DELETE, "/stats") => {
@@ -89,7 +97,7 @@ impl Service {
             }
             (&Method::GET, "/inbox") => Ok(self.inbox(&request)),
             (&Method::DELETE, "/inbox") => {
-                state.record().clear_inbox();
+                state.record().inbox.clear();
                 state.tell();
                 Ok(empty())
             }
@@ -187,7 +195,7 @@ impl Service {
         let id = match entry {
             Entry::New(number) => {
                 let id = state.id(number);
-                state.reporter.plan(settings, dice, now_ms, &id, reference);
+                state.reporter.plan(settings, dice, number, now_ms, &id, message);
                 id
             }
             Entry::Replayed(number) => state.id(number),
@@ -222,13 +230,17 @@ impl Service {
 
     fn inbox(&self, request: &Request<Incoming>) -> Answer {
         let Ok(Query(query)) = Query::<InboxQuery>::try_from_uri(request.uri()) else {
-            return error(StatusCode::BAD_REQUEST, "invalid_query", "known: to, after (a number), limit (a number)");
+            return error(StatusCode::BAD_REQUEST, "invalid_query", "known: to; after, last, limit (numbers)");
         };
         // A plus sign that was not percent-encoded has become a blank.
         let to = query.to.map(|to| to.replace(' ', "+"));
         let limit = query.limit.unwrap_or(100).min(PAGE);
         let state = &self.state;
-        let messages = state.record().inbox(to.as_deref(), query.after, limit, |number| state.id(number));
+        let messages = {
+            let inbox = &state.record().inbox;
+            let after = query.last.map_or(query.after, |last| query.after.max(inbox.before_last(last.min(limit))));
+            inbox.page(to.as_deref(), after, limit, |number| state.id(number))
+        };
         let next = messages.last().map_or(query.after, |message| message.number);
         json(StatusCode::OK, &serde_json::json!({ "messages": messages, "next": next }))
     }
@@ -298,6 +310,15 @@ fn json(status: StatusCode, value: &impl Serialize) -> Answer {
 
 fn text(text: &'static str) -> Answer {
     with_type(StatusCode::OK, "text/plain; charset=utf-8", text)
+}
+
+fn page() -> Answer {
+    with_type(StatusCode::OK, "text/html; charset=utf-8", INBOX_PAGE)
+}
+
+fn asked_by_a_browser(request: &Request<Incoming>) -> bool {
+    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/html"))
 }
 
 fn allowed(methods: &'static str) -> Answer {

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::domain::signature;
+
 /// What happens to one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -98,6 +100,8 @@ pub struct SandboxSettings {
 pub struct ReportSettings {
     /// Receives one POST a message; `null` = no reports.
     pub url: Option<String>,
+    /// Signs the reports as Standard Webhooks says; `whsec_<base64>` or any text; `null` = unsigned.
+    pub secret: Option<String>,
     /// Shortest time from acceptance to the report.
     pub delay_min_ms: u64,
     /// Longest time from acceptance to the report.
@@ -149,6 +153,7 @@ impl Default for ReportSettings {
     fn default() -> Self {
         Self {
             url: None,
+            secret: None,
             delay_min_ms: 200,
             delay_max_ms: 2_000,
             undelivered_per_mille: 0,
@@ -226,6 +231,11 @@ impl SandboxSettings {
                 reports.url.as_ref().is_none_or(|url| url.starts_with("http://") || url.starts_with("https://")),
                 "reports.url",
                 "must begin with http:// or https://",
+            ),
+            (
+                reports.secret.as_deref().is_none_or(|secret| signature::key(secret).is_some()),
+                "reports.secret",
+                "must not be empty, nor broken base64 behind whsec_",
             ),
         ];
         match rules.into_iter().find(|(holds, ..)| !holds) {

@@ -24,7 +24,7 @@ pub(super) struct State {
     /// Whether answers are held, for those who wait for the end of it.
     held: watch::Sender<bool>,
     drawn: AtomicU64,
-    record: Mutex<Record>,
+    record: Arc<Mutex<Record>>,
     pub(super) answers: LiveAnswers,
     pub(super) in_flight: Arc<InFlight>,
     pub(super) reporter: Reporter,
@@ -34,13 +34,18 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(settings: SandboxSettings, reporter: Reporter, changed: Arc<Notify>) -> Self {
+    pub(super) fn new(
+        settings: SandboxSettings,
+        reporter: Reporter,
+        record: Arc<Mutex<Record>>,
+        changed: Arc<Notify>,
+    ) -> Self {
         Self {
             script: Mutex::new(settings.script.iter().copied().collect()),
             held: watch::Sender::new(settings.hold),
             settings: RwLock::new(Arc::new(settings)),
             drawn: AtomicU64::new(0),
-            record: Mutex::default(),
+            record,
             answers: LiveAnswers::default(),
             in_flight: Arc::new(InFlight::new(Arc::clone(&changed))),
             reporter,
@@ -102,7 +107,7 @@ impl State {
         let (in_flight, most_in_flight) = self.in_flight.shown();
         let (counts, inbox, per_second) = {
             let record = self.record();
-            (record.counts(), record.inbox_len(), record.seconds())
+            (record.counts(), record.inbox.len(), record.seconds())
         };
         let answers = self.answers.shown();
         Stats {
@@ -147,6 +152,7 @@ pub(super) fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Waits for the lock, whatever became of its last holder.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -73,7 +73,7 @@ impl Store {
             return Ok(None);
         }
         let outbox_id = answer.some_text()?;
-        Ok(Some(Recorded { outbox_id, added: answer.some_text()?, stale: Vec::new() }))
+        Ok(Some(Recorded { outbox_id, added: answer.some_text()?, stale: Vec::new(), overtaken: 0 }))
     }
 }
 

@@ -19,6 +19,7 @@ pub mod letters;
 pub mod orders;
 pub mod outbox;
 pub mod publisher;
+pub mod receipts;
 pub mod runs;
 pub mod script;
 mod scripts;

@@ -124,6 +124,8 @@ pub struct Recorded {
     pub added: Option<String>,
     /// Indexes of records that were not applied.
     pub stale: Vec<usize>,
+    /// How many of those were overtaken by a receipt that knows better.
+    pub overtaken: usize,
 }
 
 /// What `retry` did with one stretch of pages.
@@ -249,8 +251,12 @@ impl Store {
         let mut answer = Answer::new(call.run(&self.connection).await?);
         let outbox_id = answer.some_text()?;
         let added = answer.some_text()?;
-        let stale = answer.rest().filter_map(|index| index.parse().ok()).collect();
-        Ok(Recorded { outbox_id, added, stale })
+        let (mut stale, mut overtaken) = (Vec::new(), 0);
+        for index in answer.rest() {
+            overtaken += usize::from(index.starts_with('r'));
+            stale.extend(index.trim_start_matches('r').parse::<usize>());
+        }
+        Ok(Recorded { outbox_id, added, stale, overtaken })
     }
 
     /// Returns failed or unknown recipients of ledger pages `first..=last` to the queue.

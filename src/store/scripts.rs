@@ -22,6 +22,22 @@ macro_rules! campaign {
     };
 }
 
+/// The same, for scripts that judge the cells of the ledger one by one.
+macro_rules! ledger {
+    ($name:ident, $flags:literal, $file:literal) => {
+        pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
+            Script::new(
+                $flags,
+                &[
+                    include_str!("lua/prelude.lua"),
+                    include_str!("lua/states.lua"),
+                    include_str!(concat!("lua/", $file, ".lua")),
+                ],
+            )
+        });
+    };
+}
+
 plain!(SETTLE, "allow-oom", "settle");
 plain!(RENEW, "allow-oom", "renew");
 plain!(ADOPT, "allow-oom", "adopt");
@@ -55,7 +71,8 @@ campaign!(CLOSE_CAMPAIGN, "allow-oom", "close_campaign");
 campaign!(ARM_SLOTS, "allow-oom", "arm_slots");
 campaign!(TAKE_SLOT, "allow-oom", "take_slot");
 campaign!(LAND, "allow-oom", "land");
-campaign!(RECORD, "allow-oom", "record");
+ledger!(RECORD, "allow-oom", "record");
+ledger!(RECEIVE, "allow-oom", "receive");
 campaign!(LEAVE_SLOT, "allow-oom", "leave_slot");
 campaign!(RENEW_SLOT, "allow-oom", "renew_slot");
 campaign!(ACT, "allow-oom", "act");

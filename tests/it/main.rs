@@ -15,6 +15,7 @@ mod generate;
 mod layers;
 mod producers;
 mod queue;
+mod receipts;
 mod sending;
 mod support;
 mod support_works;

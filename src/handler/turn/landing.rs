@@ -8,8 +8,6 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-
 use crate::{
     channel::settings::{ChannelSettings, OnUnknown},
     domain::{
@@ -19,6 +17,7 @@ use crate::{
         order::Order,
         retry::{Next, RetryPolicy},
     },
+    job::event::{DELIVERY, DeliveryEvent},
     store::{
         StoreError,
         outbox::Event,
@@ -149,32 +148,6 @@ impl Verdict {
     }
 }
 
-/// The kind of a message's event.
-const KIND: &str = "delivery";
-
-/// One message's event, as other systems read it.
-#[derive(Debug, Serialize)]
-struct DeliveryEvent<'a> {
-    event: &'a str,
-    r#type: &'static str,
-    campaign: &'a str,
-    run: &'a str,
-    order: u64,
-    key: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    reference: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    contact: &'a str,
-    state: &'static str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    reason: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    provider_id: &'a str,
-    attempt: u32,
-    parts: usize,
-    at: i64,
-}
-
 /// The record of one landing. Events are written for outcomes, not for what will be tried again.
 pub fn record(campaign: &str, run: &str, who: &Who, landing: &Landing, rules: &Rules<'_>, jitter: u64) -> Record {
     let verdict = rules.judge(who, landing, jitter);
@@ -182,7 +155,7 @@ pub fn record(campaign: &str, run: &str, who: &Who, landing: &Landing, rules: &R
         let id = format!("{campaign}/{run}/{}.0/{}/{}", who.ordinal, who.attempt, verdict.state);
         let event = DeliveryEvent {
             event: &id,
-            r#type: KIND,
+            r#type: DELIVERY,
             campaign,
             run,
             order: who.ordinal,
@@ -191,14 +164,15 @@ pub fn record(campaign: &str, run: &str, who: &Who, landing: &Landing, rules: &R
             contact: &who.masked,
             state: verdict.state.as_str(),
             reason: &verdict.reason,
-            provider_id: &verdict.provider_id,
+            by: None,
             attempt: who.attempt,
-            parts: who.parts,
+            parts: Some(who.parts),
+            provider_id: &verdict.provider_id,
             at: rules.now.0,
         };
         // Plain strings and numbers: there is nothing to refuse.
         let json = serde_json::to_string(&event).unwrap_or_default();
-        Event { id, kind: KIND.into(), json }
+        Event { id, kind: DELIVERY.into(), json }
     });
     let doubt = match landing {
         Landing::Failed(failure) => rules.may_be_accepted(who, failure),

@@ -47,8 +47,9 @@ impl Turn {
     /// Lets the ledger judge records one by one; `takeover` when they are about claims of a dead owner.
     pub async fn judge(&self, records: &mut [Record], takeover: bool) -> Result<(), StoreError> {
         let recorded = self.ctx.store.record(&self.slot, takeover, records).await?;
-        if !recorded.stale.is_empty() {
-            tracing::warn!(slot = %self.slot, recipients = recorded.stale.len(), "outcomes came too late to count");
+        let late = recorded.stale.len().saturating_sub(recorded.overtaken);
+        if late > 0 {
+            tracing::warn!(slot = %self.slot, recipients = late, "outcomes came too late to count");
         }
         self.recorded(records, recorded);
         Ok(())

@@ -266,6 +266,10 @@ impl Turn {
         if self.lost.is_cancelled() {
             return Landed { who, landing: Landing::Released, _permit: permit };
         }
+        let receipt_url = self.ctx.config.public_url.as_ref().map(|public| {
+            let channel = &self.plan.channel.settings().name;
+            format!("{public}/receipts/{channel}/{reference}")
+        });
         let submission = Submission {
             to: to.as_e164(),
             text: &text,
@@ -273,6 +277,7 @@ impl Turn {
             idempotency_key: &idempotency_key,
             validity_seconds: Some(now.until(who.expires_at).as_secs()),
             parts: who.parts,
+            receipt_url: receipt_url.as_deref().unwrap_or_default(),
             deadline,
         };
         let served = &self.plan.channel;

@@ -5,6 +5,7 @@
 //! is the handler's question.
 
 mod order_event;
+mod receipt;
 mod reroute;
 mod target;
 
@@ -15,6 +16,7 @@ use crate::domain::clock::EpochMs;
 use crate::domain::name::{Name, RunName};
 use crate::domain::order::OrderEvent;
 
+pub use receipt::ReceiptJob;
 pub use target::{OrderRef, Target};
 use target::{run_name, target};
 
@@ -32,12 +34,16 @@ pub(super) const CONTROL_FIELDS: &[&str] = &[
     "amount",
     "occurred_at",
     "payment_point",
+    "reference",
+    "state",
+    "reason",
+    "provider_id",
 ];
 /// Actions of this version.
-pub(super) const ACTIONS: &[&str] = &["pause", "resume", "cancel", "retry", "order_event", "reroute"];
+pub(super) const ACTIONS: &[&str] = &["pause", "resume", "cancel", "retry", "order_event", "reroute", "receipt"];
 /// Actions of the contract that come later.
 const LATER_ACTIONS: &[&str] =
-    &["run_now", "close_case", "reopen_case", "opt_out", "opt_in", "forget", "receipt", "reply", "export", "preview"];
+    &["run_now", "close_case", "reopen_case", "opt_out", "opt_in", "forget", "reply", "export", "preview"];
 
 /// A decoded job of the queue `control`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +86,8 @@ pub enum ControlJob {
         /// Who collects from now on.
         payment_point: Name,
     },
+    /// A provider says what became of a message.
+    Receipt(ReceiptJob),
 }
 
 /// Which deliveries a retry returns to queued; never what was sent, delivered or skipped.
@@ -117,6 +125,8 @@ impl ControlJob {
                 OrderRef::Number { campaign, .. } | OrderRef::Key { campaign, .. } => Some(campaign),
                 OrderRef::ShortCode(_) => None,
             },
+            // Its reference says it, and only the daemon can tell whether it is one of ours.
+            Self::Receipt(_) => None,
         }
     }
 
@@ -127,14 +137,17 @@ impl ControlJob {
             | Self::Resume(Target::Run { run, .. })
             | Self::Cancel { target: Target::Run { run, .. }, .. }
             | Self::Retry { run, .. } => Some(run),
-            Self::Pause(_) | Self::Resume(_) | Self::Cancel { .. } | Self::OrderEvent { .. } | Self::Reroute { .. } => {
-                None
-            }
+            Self::Pause(_)
+            | Self::Resume(_)
+            | Self::Cancel { .. }
+            | Self::OrderEvent { .. }
+            | Self::Reroute { .. }
+            | Self::Receipt(_) => None,
         }
     }
 
-    /// Decodes the fields that the envelope left.
-    pub(super) fn decode(mut fields: Fields) -> Result<Self, Rejection> {
+    /// Decodes the fields that the envelope left; `at` is the envelope's.
+    pub(super) fn decode(mut fields: Fields, at: Option<EpochMs>) -> Result<Self, Rejection> {
         let action = fields.text("action")?;
         let action = fields.required("action", action)?;
         let job = match action.as_str() {
@@ -144,6 +157,7 @@ impl ControlJob {
             "retry" => retry(&mut fields)?,
             "order_event" => order_event::decode(&mut fields)?,
             "reroute" => reroute::decode(&mut fields)?,
+            "receipt" => Self::Receipt(ReceiptJob::decode(&mut fields, at)?),
             other => return Err(refused_action(other)),
         };
         fields.nothing_else(&format!("the action \"{action}\""))?;

@@ -7,8 +7,9 @@
 -- or '', event JSON or ''
 -- An outcome is about one claim: a cell that reads otherwise by now is of another one. So a repeat after
 -- a lost reply never lands on a later claim of the same recipient.
+-- A receipt may have overtaken its outcome: then the outcome only adds the provider's id, where the receipt had none.
 -- Returns {outbox entry id or '', events the script added or '', then indexes (from 0) of outcomes
--- that were not applied, because the recipient has moved on}.
+-- that were not applied, because the recipient has moved on; 'r' before those that a receipt overtook}.
 local run, mode = ARGV[1], ARGV[2]
 local run_key = base .. 'run:' .. run
 local retry_key = run_key .. ':retry'
@@ -16,9 +17,6 @@ local now = now_ms()
 local retries_exist = redis.call('EXISTS', retry_key) == 1
 local run_state = redis.call('HGET', run_key, 'state')
 local cancelled = run_state == 'cancelled'
-local names = { q = 'queued', c = 'sending', s = 'sent', d = 'delivered', u = 'undelivered',
-  x = 'expired', f = 'failed', k = 'skipped', h = 'held', r = 'retry', n = 'unknown' }
-local rank = { q = 0, h = 0, r = 0, c = 1, n = 2, s = 3, f = 4, k = 4, u = 4, x = 4, d = 5 }
 local pages = {}
 for i = 3, #ARGV, 9 do
   local n = tonumber(ARGV[i])
@@ -43,7 +41,7 @@ for page, p in pairs(pages) do
     if old == 'n' and mode == 'h' and tonumber(old_attempt) == attempt then
       -- The holder of the claim comes back late and knows what became of it; what was certainly not
       -- sent goes back to the queue as long as the run goes on.
-      apply = rank[letter] > rank.n or (due ~= '' and run_state == 'running')
+      apply = RANK[letter] > RANK.n or (due ~= '' and run_state == 'running')
     end
     -- The cells were read before any of these outcomes: a second one of a recipient comes too late.
     apply = apply and not applied[n]
@@ -74,13 +72,18 @@ for page, p in pairs(pages) do
       elseif retries_exist then
         redis.call('ZREM', retry_key, n)
       end
-      deltas[names[old]] = (deltas[names[old]] or 0) - 1
-      deltas[names[letter]] = (deltas[names[letter]] or 0) + 1
+      deltas[NAMES[old]] = (deltas[NAMES[old]] or 0) - 1
+      deltas[NAMES[letter]] = (deltas[NAMES[letter]] or 0) + 1
       if ARGV[i + 8] ~= '' then
         events[#events + 1] = ARGV[i + 8]
       end
     else
-      answer[#answer + 1] = int((i - 3) / 9)
+      local overtaken = RANK[old] and RANK[old] >= RANK.s and tonumber(old_attempt) == attempt
+      if overtaken and letter == 's' and provider_id ~= '' and not applied[n] and cells[j]:sub(-1) == ',' then
+        sets[#sets + 1] = p.fields[j]
+        sets[#sets + 1] = cells[j] .. provider_id
+      end
+      answer[#answer + 1] = (overtaken and 'r' or '') .. int((i - 3) / 9)
     end
   end
   if #sets > 0 then

@@ -1,0 +1,196 @@
+//! Who sent a report: HMAC-SHA256 over its bytes, in the forms that providers use.
+//!
+//! A plain signature is the digest of the body in a header, in hexadecimal or base64, with or without `sha256=` before
+//! it. A standard one follows Standard Webhooks: it covers id, time and body, so that an old report cannot be played
+//! again for ever; several signatures stand beside each other while a secret is changed. Several secrets of ours may
+//! hold for the same reason. Digests are compared in constant time.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::clock::EpochMs;
+
+/// What stands before a base64 secret of Standard Webhooks.
+const SECRET_PREFIX: &str = "whsec_";
+
+/// How a plain signature is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Digits {
+    /// Hexadecimal, in either case.
+    Hex,
+    /// Base64 with padding.
+    Base64,
+}
+
+/// Why a report is not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SignatureError {
+    /// A header that belongs to the signature is missing.
+    #[error("the signature is missing")]
+    Missing,
+    /// No signature fits.
+    #[error("the signature does not fit")]
+    Wrong,
+    /// It was signed too long ago, or in the future.
+    #[error("the signature is too old, or of the future")]
+    Stale,
+}
+
+impl SignatureError {
+    /// The stable code of this refusal.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Missing => "missing_signature",
+            Self::Wrong => "bad_signature",
+            Self::Stale => "stale_signature",
+        }
+    }
+}
+
+/// The key of a secret: the decoded bytes of `whsec_<base64>`, else the text itself. Nothing where the base64 is broken.
+pub fn key(secret: &str) -> Option<Vec<u8>> {
+    match secret.strip_prefix(SECRET_PREFIX) {
+        Some(encoded) => BASE64_STANDARD.decode(encoded).ok().filter(|key| !key.is_empty()),
+        None => Some(secret.as_bytes().to_vec()).filter(|key| !key.is_empty()),
+    }
+}
+
+/// Looks at a plain signature of `body`.
+pub fn check_plain(keys: &[Vec<u8>], digits: Digits, written: &str, body: &[u8]) -> Result<(), SignatureError> {
+    let written = written.trim();
+    let written = written.strip_prefix("sha256=").unwrap_or(written);
+    let claimed = match digits {
+        Digits::Hex => unhex(written),
+        Digits::Base64 => BASE64_STANDARD.decode(written).ok(),
+    };
+    let claimed = claimed.ok_or(SignatureError::Wrong)?;
+    if keys.iter().any(|key| fits(key, &[body], &claimed)) { Ok(()) } else { Err(SignatureError::Wrong) }
+}
+
+/// The three headers of Standard Webhooks.
+#[derive(Debug, Clone, Copy)]
+pub struct Standard<'a> {
+    /// `webhook-id`.
+    pub id: &'a str,
+    /// `webhook-timestamp`, in seconds since 1970.
+    pub timestamp: &'a str,
+    /// `webhook-signature`: `v1,<base64>`, several with a space between.
+    pub signatures: &'a str,
+}
+
+impl Standard<'_> {
+    /// Looks at the signatures of `body`.
+    pub fn check(
+        &self,
+        keys: &[Vec<u8>],
+        body: &[u8],
+        now: EpochMs,
+        tolerance: Duration,
+    ) -> Result<(), SignatureError> {
+        let signed_at: i64 = self.timestamp.parse().map_err(|_| SignatureError::Wrong)?;
+        let content = [self.id.as_bytes(), b".", self.timestamp.as_bytes(), b".", body];
+        let claimed = self.signatures.split(' ').filter_map(|one| one.strip_prefix("v1,"));
+        let fitting = claimed
+            .filter_map(|one| BASE64_STANDARD.decode(one).ok())
+            .any(|one| keys.iter().any(|key| fits(key, &content, &one)));
+        if !fitting {
+            return Err(SignatureError::Wrong);
+        }
+        let signed_at = EpochMs(signed_at.saturating_mul(1000));
+        if now.since(signed_at) > tolerance || signed_at.since(now) > tolerance {
+            return Err(SignatureError::Stale);
+        }
+        Ok(())
+    }
+}
+
+/// The signature `v1,<base64>` that a provider puts into `webhook-signature`.
+pub fn sign_standard(key: &[u8], id: &str, timestamp: i64, body: &[u8]) -> String {
+    let timestamp = timestamp.to_string();
+    let digest = mac(key, &[id.as_bytes(), b".", timestamp.as_bytes(), b".", body]).finalize().into_bytes();
+    let mut text = String::from("v1,");
+    BASE64_STANDARD.encode_string(digest, &mut text);
+    text
+}
+
+fn mac(key: &[u8], content: &[&[u8]]) -> Hmac<Sha256> {
+    // HMAC takes a key of any length, so the other key exists in the type only.
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| Hmac::<Sha256>::new(&Default::default()));
+    for piece in content {
+        mac.update(piece);
+    }
+    mac
+}
+
+fn fits(key: &[u8], content: &[&[u8]], claimed: &[u8]) -> bool {
+    mac(key, content).verify_slice(claimed).is_ok()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.is_ascii() {
+        return None;
+    }
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let pairs = text.as_bytes().chunks_exact(2);
+    pairs.map(|pair| Some(digit(*pair.first()?)? << 4 | digit(*pair.last()?)?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BODY: &[u8] = br#"{"test": 2432232314}"#;
+    // The example of the Standard Webhooks specification.
+    const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
+    const TIMESTAMP: &str = "1614265330";
+    const SIGNATURE: &str = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+    fn keys(secrets: &[&str]) -> Vec<Vec<u8>> {
+        secrets.iter().map(|secret| key(secret).unwrap()).collect()
+    }
+
+    fn standard(signatures: &str, at_ms: i64) -> Result<(), SignatureError> {
+        let headers = Standard { id: ID, timestamp: TIMESTAMP, signatures };
+        headers.check(&keys(&["other", SECRET]), BODY, EpochMs(at_ms), Duration::from_mins(5))
+    }
+
+    #[test]
+    fn the_example_of_standard_webhooks_is_believed_within_the_tolerance() {
+        let at = 1_614_265_330_000;
+        assert_eq!(standard(SIGNATURE, at), Ok(()));
+        assert_eq!(standard(&format!("v1a,xxxx v1,AAAA {SIGNATURE}"), at + 300_000), Ok(()));
+        assert_eq!(standard(SIGNATURE, at + 301_000), Err(SignatureError::Stale));
+        assert_eq!(standard(SIGNATURE, at - 301_000), Err(SignatureError::Stale));
+        for wrong in ["", "v1,", "v1,AAAA", "v2,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="] {
+            assert_eq!(standard(wrong, at), Err(SignatureError::Wrong), "{wrong}");
+        }
+        assert_eq!(sign_standard(&key(SECRET).unwrap(), ID, 1_614_265_330, BODY), SIGNATURE);
+    }
+
+    #[test]
+    fn a_plain_signature_is_read_in_hex_and_base64_and_with_its_prefix() {
+        let digest = mac(b"key", &[BODY]).finalize().into_bytes();
+        let hex: String = digest.iter().map(|byte| format!("{byte:02X}")).collect();
+        let base64 = BASE64_STANDARD.encode(digest);
+        let both = keys(&["old", "key"]);
+        assert_eq!(check_plain(&both, Digits::Hex, &hex, BODY), Ok(()));
+        assert_eq!(check_plain(&both, Digits::Hex, &format!("sha256={}", hex.to_lowercase()), BODY), Ok(()));
+        assert_eq!(check_plain(&both, Digits::Base64, &base64, BODY), Ok(()));
+        for wrong in [&hex[..62], "zz", "é", "", &base64] {
+            assert_eq!(check_plain(&both, Digits::Hex, wrong, BODY), Err(SignatureError::Wrong), "{wrong}");
+        }
+        assert_eq!(check_plain(&keys(&["old"]), Digits::Hex, &hex, BODY), Err(SignatureError::Wrong));
+    }
+
+    #[test]
+    fn a_secret_is_its_text_or_the_base64_behind_its_prefix() {
+        assert_eq!(key("abc").unwrap(), b"abc");
+        assert_eq!(key("whsec_YWJj").unwrap(), b"abc");
+        assert_eq!((key("whsec_%"), key("whsec_"), key("")), (None, None, None));
+    }
+}

@@ -1,0 +1,266 @@
+//! The events of the results stream as other systems read them (`jobs/results/schema.json`).
+//!
+//! One type a kind; each event is written by the script or the handler that makes it true, and a test holds every event
+//! of a real daemon against the schema made from these types. The same event twice has the same `event` id, two
+//! different ones never do.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::domain::{campaign::CampaignState, delivery::DeliveryState, order::OrderState, run::ShownState};
+
+/// The word `delivery` in `type`.
+pub const DELIVERY: &str = "delivery";
+
+/// A message to one contact came to a state: sent, or why not; later what the network says of it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "delivery")]
+pub struct DeliveryEvent<'a> {
+    /// `<campaign>/<run>/<order>.<contact>/<attempt>/<state>`.
+    pub event: &'a str,
+    /// `delivery`.
+    #[schemars(extend("const" = "delivery"))]
+    pub r#type: &'static str,
+    /// The campaign.
+    pub campaign: &'a str,
+    /// The run, such as `delivery@1`.
+    pub run: &'a str,
+    /// The order's number in its campaign.
+    #[schemars(range(min = 1))]
+    pub order: u64,
+    /// The row's key; empty where the order is gone.
+    pub key: &'a str,
+    /// The order's reference.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub reference: &'a str,
+    /// The address, masked.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub contact: &'a str,
+    /// Where the delivery stands.
+    #[schemars(schema_with = "outcome")]
+    pub state: &'static str,
+    /// Why, as a code.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub reason: &'a str,
+    /// Who says so, where it is not the daemon that sent it: `receipt`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "by_receipt")]
+    pub by: Option<&'static str>,
+    /// The attempt that this is about, from 1; 0 where none was made.
+    pub attempt: u32,
+    /// Parts of the message; 0 where none was made, absent in news by receipt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parts: Option<usize>,
+    /// The provider's id.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub provider_id: &'a str,
+    /// When it came to this state, epoch milliseconds.
+    pub at: i64,
+}
+
+/// What happened to one order.
+#[derive(JsonSchema)]
+#[schemars(rename = "order")]
+#[expect(dead_code, reason = "the type exists for its schema; the handler writes the event with the change")]
+struct OrderEvent {
+    /// `<campaign>/<order>/<state>`.
+    event: String,
+    /// `order`.
+    #[schemars(extend("const" = "order"))]
+    r#type: String,
+    /// The campaign.
+    campaign: String,
+    /// Its number in the campaign.
+    #[schemars(range(min = 1))]
+    order: u64,
+    /// The row's key.
+    key: String,
+    /// The order's reference.
+    reference: String,
+    /// Its state now.
+    #[schemars(schema_with = "order_state")]
+    state: String,
+    /// Minor units, where the platform said them.
+    #[schemars(range(min = 1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amount: Option<u64>,
+    /// When, epoch milliseconds.
+    at: i64,
+}
+
+/// A stretch of orders was generated: read them by their numbers. One event a slice, never one an order.
+#[derive(JsonSchema)]
+#[schemars(rename = "orders")]
+#[expect(dead_code, reason = "the type exists for its schema; a script writes the event")]
+struct OrdersEvent {
+    /// `<campaign>/orders/<first>-<last>`.
+    event: String,
+    /// `orders`.
+    #[schemars(extend("const" = "orders"))]
+    r#type: String,
+    /// The campaign.
+    campaign: String,
+    /// The generate job.
+    job: String,
+    /// Lowest number of the stretch.
+    #[schemars(range(min = 1))]
+    first: u64,
+    /// Highest number of the stretch.
+    #[schemars(range(min = 1))]
+    last: u64,
+    /// The state they were generated in.
+    #[schemars(schema_with = "order_state")]
+    state: String,
+    /// When, epoch milliseconds.
+    at: i64,
+}
+
+/// A run came to a state.
+#[derive(JsonSchema)]
+#[schemars(rename = "run")]
+#[expect(dead_code, reason = "the type exists for its schema; scripts write the event")]
+struct RunEvent {
+    /// `<campaign>/<run>/<state>/<number>`; the first is `<campaign>/<run>/started`.
+    event: String,
+    /// `run`.
+    #[schemars(extend("const" = "run"))]
+    r#type: String,
+    /// The campaign.
+    campaign: String,
+    /// The run.
+    run: String,
+    /// Its state; `running` when it began or goes on.
+    #[schemars(schema_with = "run_state")]
+    state: String,
+    /// Its deliveries, at its beginning and end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<u64>,
+    /// When, epoch milliseconds.
+    at: i64,
+}
+
+/// A campaign came to a state.
+#[derive(JsonSchema)]
+#[schemars(rename = "campaign")]
+#[expect(dead_code, reason = "the type exists for its schema; scripts write the event")]
+struct CampaignEvent {
+    /// `<campaign>/<state>/<number>`.
+    event: String,
+    /// `campaign`.
+    #[schemars(extend("const" = "campaign"))]
+    r#type: String,
+    /// The campaign.
+    campaign: String,
+    /// Its state.
+    #[schemars(schema_with = "campaign_state")]
+    state: String,
+    /// When, epoch milliseconds.
+    at: i64,
+}
+
+/// A job ended.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "job")]
+pub struct JobEvent<'a> {
+    /// `<queue>:<entry id>/<state>`.
+    pub event: &'a str,
+    /// `job`.
+    #[schemars(extend("const" = "job"))]
+    pub r#type: &'static str,
+    /// Its id; `<queue>:<entry id>` where its producer gave none.
+    pub job: &'a str,
+    /// Its queue.
+    pub queue: &'a str,
+    /// The campaign it is about, where it names one.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub campaign: &'a str,
+    /// How it ended.
+    #[schemars(schema_with = "job_state")]
+    pub state: &'a str,
+    /// Why it is rejected or dead: a code of `jobs/README.md`.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub code: &'a str,
+    /// When, epoch milliseconds.
+    pub at: i64,
+}
+
+fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> Schema {
+    let words: Vec<Value> = words.into_iter().map(Value::from).collect();
+    let mut schema = Schema::default();
+    schema.insert("type".to_owned(), "string".into());
+    schema.insert("enum".to_owned(), words.into());
+    schema
+}
+
+fn outcome(_: &mut SchemaGenerator) -> Schema {
+    one_of(DeliveryState::ALL.iter().filter(|state| !state.is_open()).map(|state| state.as_str()))
+}
+
+fn by_receipt(_: &mut SchemaGenerator) -> Schema {
+    one_of(["receipt"])
+}
+
+fn order_state(_: &mut SchemaGenerator) -> Schema {
+    one_of(OrderState::ALL.iter().map(|state| state.as_str()))
+}
+
+fn run_state(_: &mut SchemaGenerator) -> Schema {
+    one_of(ShownState::ALL.iter().map(|state| state.as_str()))
+}
+
+fn campaign_state(_: &mut SchemaGenerator) -> Schema {
+    one_of(CampaignState::ALL.iter().map(|state| state.as_str()))
+}
+
+fn job_state(_: &mut SchemaGenerator) -> Schema {
+    one_of(["done", "dead", "rejected"])
+}
+
+/// The kinds of events, in the order of the documentation.
+pub const EVENT_KINDS: [&str; 6] = ["delivery", "order", "orders", "run", "campaign", "job"];
+
+/// The schema of the results stream: of the field `data` of an entry.
+pub fn event_schema() -> Value {
+    let kinds = [
+        schema_of::<DeliveryEvent<'static>>(),
+        schema_of::<OrderEvent>(),
+        schema_of::<OrdersEvent>(),
+        schema_of::<RunEvent>(),
+        schema_of::<CampaignEvent>(),
+        schema_of::<JobEvent<'static>>(),
+    ];
+    let kinds = kinds.map(|mut kind: Schema| {
+        kind.remove("$schema");
+        // A field that may be left out is never null.
+        let mut kind = kind.to_value();
+        never_null(&mut kind);
+        kind
+    });
+    let mut schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "https://remesa.example/jobs/results/schema.json",
+        "title": "Remesa: an event of the results stream",
+        "description": "The field `data` of an entry. Fields may be added; a reader passes over what it does not know.",
+        "oneOf": kinds,
+    });
+    schema.sort_all_objects();
+    schema
+}
+
+/// The schema of what is written, so that a field which may be left out is not required.
+fn schema_of<T: JsonSchema>() -> Schema {
+    SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>()
+}
+
+fn never_null(kind: &mut Value) {
+    let Some(properties) = kind.get_mut("properties").and_then(Value::as_object_mut) else { return };
+    for property in properties.values_mut() {
+        if let Some(types) = property.get("type").and_then(Value::as_array).cloned()
+            && let Some(only) = types.into_iter().find(|name| name != "null")
+            && let Some(property) = property.as_object_mut()
+        {
+            property.insert("type".to_owned(), only);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+-- Takes receipts of one run into its ledger: cells, counters, retry set and one outbox entry, in one step; ends the
+-- run when it waited for nothing else.
+-- KEYS[1] campaign
+-- ARGV[1] run, ARGV[2] channel they came by or '' (a job), then eights: ordinal, contact, attempt, letter, reason,
+-- provider id or '', the provider's time in ms or '', event JSON without its end (`,"at":...}`)
+-- Returns {outbox entry id or '', events or '', then for each receipt: the letter of its cell, with '+' before it where
+-- the receipt changed it; or '?' when nothing of the kind was ever claimed here}.
+-- A receipt is about the message of one attempt. `delivered` always counts: somebody has the message. Other news
+-- counts only while the ledger still speaks of that message, which attempts under one idempotency key share: what
+-- became of an attempt that an operator's retry has left behind does not take that retry back.
+local run = ARGV[1]
+local run_key = base .. 'run:' .. run
+local answer = { '', '' }
+local r = redis.call('HMGET', run_key, 'state', 'channel')
+if not r[1] or (ARGV[2] ~= '' and ARGV[2] ~= r[2]) then
+  for _ = 3, #ARGV, 8 do
+    answer[#answer + 1] = '?'
+  end
+  return answer
+end
+local stopped = r[1] == 'cancelled' or r[1] == 'failed'
+local now = now_ms()
+local retry_key = run_key .. ':retry'
+local retries_exist = redis.call('EXISTS', retry_key) == 1
+
+-- All cells at once; a second receipt of the same recipient sees what the first one made of it.
+local pages = {}
+for i = 3, #ARGV, 8 do
+  local page, field = page_of(run_key, tonumber(ARGV[i])), int(ARGV[i] % PAGE)
+  if ARGV[i + 1] ~= '0' then
+    field = field .. '.' .. ARGV[i + 1]
+  end
+  local p = pages[page]
+  if p == nil then
+    p = { fields = {}, cells = {}, changed = {} }
+    pages[page] = p
+  end
+  if p.cells[field] == nil then
+    p.cells[field] = false
+    p.fields[#p.fields + 1] = field
+  end
+end
+for page, p in pairs(pages) do
+  for j, cell in ipairs(redis.call('HMGET', page, unpack(p.fields))) do
+    p.cells[p.fields[j]] = cell
+  end
+end
+
+local deltas, events, done = {}, {}, {}
+for i = 3, #ARGV, 8 do
+  local n, attempt, letter, id = ARGV[i], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 5]
+  local field = int(n % PAGE) .. (ARGV[i + 1] == '0' and '' or '.' .. ARGV[i + 1])
+  local p = pages[page_of(run_key, tonumber(n))]
+  local old, old_attempt, old_at, tail = (p.cells[field] or ''):match('^(%a),(%d+),(%d+),[^,]*,(.*)$')
+  if not old then
+    answer[#answer + 1] = '?'
+  else
+    old_attempt = tonumber(old_attempt)
+    -- What waits in a run that was stopped reads as skipped, and is counted so.
+    local is = (stopped and RANK[old] == 0) and 'k' or old
+    local same
+    if RANK[old] < RANK.s then
+      -- The last field is the attempt of the idempotency key; 0: the next attempt gets a new one.
+      local key = tonumber(tail:match('^(%d+)') or old_attempt)
+      same = attempt >= (key > 0 and key or old_attempt + 1)
+    else
+      same = attempt >= old_attempt or (id ~= '' and id == tail)
+    end
+    if (letter == 'd' or same) and RANK[letter] > RANK[is] then
+      if id == '' and RANK[old] >= RANK.s then
+        id = tail
+      end
+      local at = math.max(tonumber(old_at), math.min(tonumber(ARGV[i + 6]) or now, now))
+      p.cells[field] = letter .. ',' .. int(math.max(attempt, old_attempt)) .. ',' .. int(at) .. ',' .. ARGV[i + 4] .. ',' .. id
+      p.changed[field] = true
+      deltas[NAMES[is]] = (deltas[NAMES[is]] or 0) - 1
+      deltas[NAMES[letter]] = (deltas[NAMES[letter]] or 0) + 1
+      if retries_exist and RANK[old] < RANK.n then
+        done[#done + 1] = n
+      end
+      events[#events + 1] = ARGV[i + 7] .. (id ~= '' and ',"provider_id":' .. cjson.encode(id) or '')
+        .. ',"at":' .. int(at) .. '}'
+      answer[#answer + 1] = '+' .. letter
+    else
+      answer[#answer + 1] = is
+    end
+  end
+end
+for page, p in pairs(pages) do
+  local sets = {}
+  for field in pairs(p.changed) do
+    sets[#sets + 1] = field
+    sets[#sets + 1] = p.cells[field]
+  end
+  if #sets > 0 then
+    redis.call('HSET', page, unpack(sets))
+  end
+end
+if #done > 0 then
+  redis.call('ZREM', retry_key, unpack(done))
+end
+if #events > 0 then
+  count(run_key, deltas)
+  events[#events + 1] = finish_if_done(run, run_key, now)
+  answer[2] = '[' .. table.concat(events, ',') .. ']'
+  answer[1] = redis.call('XADD', base .. 'outbox', '*', 'run', run, 'events', answer[2])
+end
+return answer
