@@ -128,7 +128,7 @@ pub struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Delivery reports")]
 struct ReportArgs {
-    /// Receives one POST a message: a daemon's http://127.0.0.1:9464/receipts/<channel>, or a program of yours.
+    /// Receives one POST a message: `/receipts/<channel>` of a daemon's listener, or a program of yours.
     #[arg(long = "reports-to", visible_alias = "report-url", value_name = "URL")]
     url: Option<String>,
     /// Signs the reports as Standard Webhooks says; the channel's receipts.secrets holds the same.

@@ -162,10 +162,10 @@ impl ReceiptMap {
     /// The reports of a body.
     pub fn reports<'a>(&self, body: &'a Value) -> Result<&'a [Value], Unreadable> {
         let at = body.pointer(&self.list).ok_or_else(|| Unreadable::NoList { pointer: self.list.clone() })?;
-        match at {
-            Value::Array(reports) => Ok(reports),
-            one if self.list.is_empty() => Ok(std::slice::from_ref(one)),
-            _ => Err(Unreadable::NoList { pointer: self.list.clone() }),
+        match at.as_array() {
+            Some(reports) => Ok(reports),
+            None if self.list.is_empty() => Ok(std::slice::from_ref(at)),
+            None => Err(Unreadable::NoList { pointer: self.list.clone() }),
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use serde_json::{Value, json};
+use tokio_util::task::TaskTracker;
 
 use super::Provider;
 use crate::support::ledger::{campaign_audit, counters};
@@ -36,7 +37,7 @@ async fn da_6_a_flood_of_receipts_while_messages_leave_keeps_every_sum_right() {
     let (told, reports) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let posting = {
         let (told, reports) = (Arc::clone(&told), Arc::clone(&reports));
-        tokio::spawn(async move {
+        TaskTracker::new().spawn(async move {
             let mut posts = FuturesUnordered::new();
             // Twice 10,000: the first half in bodies of ten, the second one by one.
             for n in 0..RECIPIENTS * 8 / 10 {
