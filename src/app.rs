@@ -31,6 +31,7 @@ use crate::{
         service::{QueueService, Settings},
         worker::JobPolicy,
     },
+    source::leftovers::Leftovers,
     store::{
         Connection, Store, StoreError, Timeouts,
         embedded::{self, Embedded},
@@ -156,6 +157,7 @@ impl Daemon {
         beat(&ctx, &names).await?;
         roles.spawn(heartbeat(Arc::clone(&ctx), names.clone(), end.clone()));
         roles.spawn(janitor::run(store.clone(), limits(config), end.clone()));
+        roles.spawn(leftovers(config).run(end.clone()));
         let settings = settings(config, instance);
         let liveness = Arc::new(Liveness::new(Instant::now()));
         let look = look_at(Arc::clone(&liveness), settings.queues.clone(), settings.pressure.clone());
@@ -322,6 +324,14 @@ fn limits(config: &Config) -> janitor::Limits {
         rejected_max_bytes: config.streams.rejected_max_bytes,
         dead_max_bytes: config.streams.dead_max_bytes,
         campaigns: config.campaign_retention,
+    }
+}
+
+fn leftovers(config: &Config) -> Leftovers {
+    Leftovers {
+        state_dir: config.state_dir.clone(),
+        spool_dir: config.sources.spool_dir.clone(),
+        error_files: config.campaign_retention,
     }
 }
 

@@ -11,6 +11,7 @@ mod raw;
 mod resolve;
 mod resolve_channel;
 mod resolve_receipts;
+mod resolve_sources;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -232,6 +233,29 @@ pub struct SourceSettings {
     pub slice_rows: usize,
     /// Refused rows that are recorded.
     pub kept_errors: u64,
+    /// Most bytes of a source, unpacked.
+    pub max_bytes: u64,
+    /// Most bytes of an error file; 0 = none is written.
+    pub error_file_max_bytes: u64,
+    /// A file that is not here is asked for among the other daemons this long.
+    pub seek: Duration,
+    /// What may be fetched.
+    pub url: UrlSettings,
+}
+
+/// What may be fetched from an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UrlSettings {
+    /// Hosts in small letters, with `*.` in front for all below, with `:port` behind where it is not the scheme's own.
+    pub hosts: Vec<String>,
+    /// Whether http will do.
+    pub allow_http: bool,
+    /// Whether it may lead to this machine or an inner network.
+    pub allow_private: bool,
+    /// From the request to the last byte.
+    pub timeout: Duration,
+    /// The longest silence.
+    pub idle: Duration,
 }
 
 /// Bounds of the streams that others read, in bytes.

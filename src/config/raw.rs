@@ -103,6 +103,15 @@ pub(super) struct Sources {
     pub(super) max_line_bytes: u64,
     pub(super) slice_rows: u32,
     pub(super) kept_errors: u64,
+    pub(super) seek: String,
+    pub(super) max_bytes: u64,
+    pub(super) error_file_max_bytes: u64,
+    #[serde(deserialize_with = "list")]
+    pub(super) url_hosts: Vec<String>,
+    pub(super) url_allow_http: bool,
+    pub(super) url_allow_private: bool,
+    pub(super) url_timeout: String,
+    pub(super) url_idle: String,
 }
 
 #[derive(Debug, Deserialize)]

@@ -12,8 +12,8 @@ use super::raw::{self, Raw};
 use super::rules::{DAY, HOUR, MINUTE, address_base, duration, name, number, one_of, show, size};
 use super::{
     Config, ConfigError, Fsync, JobSettings, LeaseSettings, LogFormat, LogSettings, OrderProvider, OrderSettings,
-    PaymentPoint, QueueSettings, RedisSettings, RedisTarget, SourceSettings, StreamSettings, resolve_channel,
-    resolve_receipts,
+    PaymentPoint, QueueSettings, RedisSettings, RedisTarget, StreamSettings, resolve_channel, resolve_receipts,
+    resolve_sources,
 };
 use crate::domain::clock::format_duration;
 use crate::domain::money::Currency;
@@ -42,7 +42,7 @@ impl Surroundings {
     }
 
     /// A folder; a relative one begins at the working folder, now: the embedded Redis has another one.
-    fn folder(&self, key: &str, text: &str) -> Result<PathBuf, ConfigError> {
+    pub(super) fn folder(&self, key: &str, text: &str) -> Result<PathBuf, ConfigError> {
         let path = self.path(key, text)?;
         std::path::absolute(path).map_err(|_| ConfigError::value(key, show(text), "is not a path"))
     }
@@ -68,10 +68,7 @@ impl Surroundings {
 /// Judges everything.
 pub(super) fn resolve(raw: Raw, around: &Surroundings) -> Result<Config, ConfigError> {
     let state_dir = around.state_dir(&raw.state_dir)?;
-    let spool_dir = match raw.sources.spool_dir.as_str() {
-        "" => state_dir.join("spool"),
-        text => around.folder("sources.spool_dir", text)?,
-    };
+    let sources = resolve_sources::sources(&raw.sources, &state_dir, around)?;
     let payment_points = payment_points(raw.payment_points, &raw.orders)?;
     let drain = duration("shutdown.drain", &raw.shutdown.drain, Duration::from_secs(1), 10 * MINUTE)?;
     let public_url = resolve_receipts::public_url(&raw.http.public_url)?;
@@ -106,13 +103,7 @@ pub(super) fn resolve(raw: Raw, around: &Surroundings) -> Result<Config, ConfigE
         jobs: jobs(&raw.jobs)?,
         orders: orders(&raw.orders, &payment_points)?,
         payment_points,
-        sources: SourceSettings {
-            spool_dir,
-            max_rows: number("sources.max_rows", raw.sources.max_rows, 1, 100_000_000)?,
-            max_line_bytes: size("sources.max_line_bytes", raw.sources.max_line_bytes, 256, 16_777_216)?,
-            slice_rows: size("sources.slice_rows", raw.sources.slice_rows.into(), 1, 10_000)?,
-            kept_errors: number("sources.kept_errors", raw.sources.kept_errors, 0, 1_000_000)?,
-        },
+        sources,
         max_parts: size("messages.max_parts", raw.messages.max_parts.into(), 1, 10)?,
         channels,
         receipts,

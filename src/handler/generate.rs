@@ -1,20 +1,21 @@
 //! generate: the payment orders of a campaign, and the run that sends them.
 //!
-//! The way: what the job names is there (payment point, channel, currency), the gates are judged by a
-//! first pass, the campaign is created, a scheduled one waits for its time, the rows become orders
+//! The way: what the job names is there (payment point, channel, currency), a list or an address is copied, the gates
+//! are judged by a first pass, the campaign is created, a scheduled one waits for its time, the rows become orders
 //! slice by slice, and a delivery becomes a run. Each step finds its own work done when it is repeated,
 //! so a job killed anywhere goes on where it was and makes each order once (DA-2).
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     domain::{clock::EpochMs, contact::Country, expiry::Expiry, money::Currency, name::JobId},
     job::{DeadCode, Delivery, GenerateJob, Outcome, Rejection, RejectionCode, RowsSpec, Warning, WarningCode},
     orders::local::Mint,
-    source::digest,
+    source::SourceSpec,
     store::{
         StoreError,
         campaigns::{Begun, Creation},
@@ -23,13 +24,18 @@ use crate::{
 };
 
 mod deliver;
+mod first_pass;
 pub mod gates;
+mod report;
 mod resolve;
+mod seek;
 pub mod slices;
+mod stage;
 
-use gates::Need;
+use first_pass::Passed;
+use report::ErrorLog;
 use resolve::Resolved;
-use slices::{Progress, Writer};
+use slices::{Progress, Reading, Writer};
 
 use super::{Context, trouble};
 
@@ -98,6 +104,7 @@ pub async fn give_up(ctx: &Context, campaign: &str, id: &JobId, why: &str) -> Re
     let found = ctx.store.campaign_fields(campaign, &[&field]).await?;
     let Some(batch) = found.into_iter().next().flatten() else { return Ok(()) };
     ctx.store.end_batch(campaign, id.as_str()).await?;
+    ctx.store.forget_accepted_source(campaign, id.as_str()).await?;
     if batch == "1" {
         let why = [("failed_reason", why.to_owned())];
         ctx.store.set_campaign_state(campaign, &["scheduled", "running", "paused"], "failed", &why).await?;
@@ -114,21 +121,27 @@ struct Generation<'a> {
     job: &'a GenerateJob,
     lease: &'a Lease,
     campaign: &'a str,
+    /// Cancelled when the daemon drains, and when the job is somebody else's: reading ends.
+    stop: CancellationToken,
+    _stopped_with_us: DropGuard,
 }
 
 impl<'a> Generation<'a> {
     fn new(ctx: &'a Arc<Context>, id: &'a JobId, job: &'a GenerateJob, lease: &'a Lease) -> Self {
-        Self { ctx, id, job, lease, campaign: job.campaign.as_str() }
+        let stop = ctx.drain.child_token();
+        Self { ctx, id, job, lease, campaign: job.campaign.as_str(), _stopped_with_us: stop.clone().drop_guard(), stop }
     }
 
     async fn run(&self) -> Result<Outcome, Stop> {
-        match self.work().await {
-            Err(Stop::With(outcome)) => {
-                self.give_up(&outcome).await?;
-                Err(Stop::With(outcome))
-            }
-            other => other,
+        let ended = self.work().await;
+        if let Ok(outcome) = &ended {
+            self.unstage(outcome).await?;
         }
+        if let Err(Stop::With(outcome)) = &ended {
+            self.give_up(outcome).await?;
+            self.unstage(outcome).await?;
+        }
+        ended
     }
 
     /// Closes the campaign where this outcome ends its job; a dead one is closed when the queue ends it.
@@ -147,19 +160,23 @@ impl<'a> Generation<'a> {
         let now = EpochMs(self.ctx.store.now_ms().await?);
         let resolved = self.resolve(now).await?;
         self.look_at_campaign().await?;
-        let source_digest = self.gates(&resolved).await?;
-        self.enter(&resolved, &source_digest).await?;
+        let source = self.stage(&resolved.limits).await?;
+        let passed = self.first_pass(&resolved, &source).await?;
+        self.enter(&resolved, &passed.digest).await?;
+        self.ctx.store.add_warnings(self.campaign, self.id.as_str(), &passed.warnings).await?;
         if let Delivery::At(at, _) = &self.job.delivery
             && now < *at
         {
+            self.accept_for_later(&passed.digest).await?;
             return Ok(Outcome::Snooze { until: *at });
         }
         let batches = self.begin().await?;
-        let progress = self.generate(&resolved, source_digest, batches.base).await?;
+        let progress = self.generate(&resolved, source, passed, batches.base).await?;
         self.ctx.store.end_batch(self.campaign, self.id.as_str()).await?;
         if progress.orders == 0 {
             return Ok(self.nothing(&progress));
         }
+        self.warn_at_end(&progress).await?;
         self.deliver(&resolved, &batches, &progress).await
     }
 
@@ -178,34 +195,6 @@ impl<'a> Generation<'a> {
 
     async fn look_again(&self) -> Result<Outcome, StoreError> {
         Ok(Outcome::Snooze { until: EpochMs(self.ctx.store.now_ms().await?).plus(LOOK_AGAIN) })
-    }
-
-    /// The first pass. On a repeat only the source's sameness is looked at.
-    async fn gates(&self, resolved: &Resolved) -> Result<String, Stop> {
-        let (source, limits, rules) = (resolved.source.clone(), resolved.limits.clone(), resolved.rules.clone());
-        // Of a source of which nothing came, another may take the place.
-        if let Some(progress) = self.progress().await?.filter(|p| p.orders > 0) {
-            let same = blocking(move || digest(&source, &limits)).await;
-            return match same {
-                Ok(digest) if digest == progress.digest => Ok(digest),
-                Ok(_) => Err(Outcome::Dead {
-                    code: DeadCode::SourceChanged,
-                    sentence: format!("the source changed after {} orders were made of it", progress.orders),
-                }
-                .into()),
-                Err(error) => Err(Outcome::Retry {
-                    failure_code: error.code().into(),
-                    sentence: error.to_string(),
-                    at: EpochMs(0),
-                }
-                .into()),
-            };
-        }
-        let need = Need::of(self.job);
-        let found = blocking(move || gates::survey(&source, &limits, &rules, need)).await;
-        let found = found.map_err(|error| gates::refusal(&error))?;
-        gates::judge(&found, need)?;
-        Ok(found.digest)
     }
 
     async fn progress(&self) -> Result<Option<Progress>, StoreError> {
@@ -308,24 +297,31 @@ impl<'a> Generation<'a> {
     }
 
     /// Rows to orders, slice by slice.
-    async fn generate(&self, resolved: &Resolved, digest: String, base: u64) -> Result<Progress, Stop> {
-        let fresh = Progress {
-            at: None,
-            digest,
-            last: base,
-            orders: 0,
-            without_contact: 0,
-            refused: 0,
-            refused_by_code: BTreeMap::new(),
-        };
+    async fn generate(
+        &self,
+        resolved: &Resolved,
+        source: SourceSpec,
+        passed: Passed,
+        base: u64,
+    ) -> Result<Progress, Stop> {
+        let format = if let SourceSpec::Staged { format, .. } = &source { *format } else { None };
+        let fresh =
+            Progress { digest: passed.digest, encoding: passed.encoding, format, last: base, ..Progress::default() };
         let mut progress = self.progress().await?.filter(|p| p.orders > 0 || p.digest == fresh.digest).unwrap_or(fresh);
         progress.last = progress.last.max(base);
+        let sources = &self.ctx.config.sources;
         let (sender, mut stretches) = mpsc::channel(2);
-        let size = self.ctx.config.sources.slice_rows;
-        let (source, limits, rules) = (resolved.source.clone(), resolved.limits.clone(), resolved.rules.clone());
-        let from = progress.at;
-        let reading = tokio::task::spawn_blocking(move || slices::read(&source, &limits, &rules, from, size, &sender));
-        let writer = Writer {
+        let reading = Reading {
+            spec: source,
+            limits: resolved.limits.clone(),
+            encoding: progress.encoding,
+            rules: resolved.rules.clone(),
+            from: progress.at,
+            size: sources.slice_rows,
+        };
+        let reading = tokio::task::spawn_blocking(move || slices::read(&reading, &sender));
+        let host = self.ctx.incarnation.rsplit_once(':').map_or(self.ctx.incarnation.as_str(), |(host, _)| host);
+        let mut writer = Writer {
             store: &self.ctx.store,
             mint: Mint {
                 store: &self.ctx.store,
@@ -336,18 +332,24 @@ impl<'a> Generation<'a> {
             job: self.id.as_str(),
             expiry: &resolved.expiry,
             currency: self.job.currency,
-            errors_kept: self.ctx.config.sources.kept_errors,
+            errors_kept: sources.kept_errors,
+            log: ErrorLog::new(sources.spool_dir.clone(), self.id.as_str(), host, sources.error_file_max_bytes),
         };
         let mut armed = false;
         while let Some(stretch) = stretches.recv().await {
             if self.ctx.drain.is_cancelled() || self.lease.is_lost() {
                 return Err(Outcome::Again.into());
             }
-            let stretch = stretch.map_err(|error| Outcome::Dead {
-                code: DeadCode::SourceChanged,
-                sentence: format!("after {} orders: {error}", progress.orders),
-            })?;
+            let stretch = match stretch {
+                Ok(stretch) => stretch,
+                Err(error) => return Err(self.broke_off(error, &progress).await?),
+            };
+            let had_file = !progress.errors.parts.is_empty();
             let state = writer.write(stretch, &mut progress).await?;
+            if !had_file && let Some(part) = progress.errors.parts.first() {
+                let file = [("error_file", part.file.clone())];
+                self.ctx.store.set_campaign_fields(self.campaign, &file).await?;
+            }
             self.lease.progressed();
             match state.as_str() {
                 "cancelled" | "gone" => return Err(self.cancelled().await?.into()),
@@ -398,21 +400,6 @@ impl<'a> Generation<'a> {
         self.ctx.store.end_batch(self.campaign, self.id.as_str()).await?;
         let orders = self.progress().await?.map_or(0, |p| p.orders);
         Ok(Outcome::done(json!({ "campaign": self.campaign, "cancelled": true, "orders": orders })))
-    }
-
-    async fn result(&self, progress: &Progress, run: Option<&str>) -> Result<Value, StoreError> {
-        let mut result = json!({
-            "campaign": self.campaign,
-            "orders": progress.orders,
-            "refused": progress.refused,
-            "refused_by_code": progress.refused_by_code,
-            "without_valid_contact": progress.without_contact,
-            "warnings": self.ctx.store.warnings_of(self.campaign, self.id.as_str()).await?,
-        });
-        if let (Some(fields), Some(run)) = (result.as_object_mut(), run) {
-            fields.insert("run".to_owned(), run.into());
-        }
-        Ok(result)
     }
 }
 

@@ -125,24 +125,30 @@ codes! {
         TooManyRows = "too_many_rows",
         /// The file's path is absolute, has `..`, or leads out of the spool folder.
         PathOutsideSpool = "path_outside_spool",
-        /// There is no such file in the spool folder.
+        /// There is no such file in the spool folder of any daemon that was asked.
         SourceMissing = "source_missing",
         /// The source has no rows.
         SourceEmpty = "source_empty",
         /// The header lacks the column `amount`.
         MissingColumn = "missing_column",
-        /// The header has a column twice; the known names match in any case.
+        /// Two columns of the header come to the same name; the known columns have aliases.
         DuplicateColumn = "duplicate_column",
+        /// More bytes than `sources.max_bytes`, what gzip unpacks to included.
+        SourceTooBig = "source_too_big",
         /// The header is longer than `sources.max_line_bytes`.
         LineTooLong = "line_too_long",
-        /// Not a kind of file that is read: gzip, a spreadsheet, binary, a folder, or an unknown extension.
+        /// Not a kind of source that is read: a spreadsheet, a web page, binary, damaged gzip, a folder, or an unknown extension.
         SourceUnsupported = "source_unsupported",
-        /// The header is not UTF-8.
+        /// The header is not UTF-8, and other lines of the file are.
         SourceNotUtf8 = "source_not_utf8",
         /// The operating system refuses to read the file.
         SourceUnreadable = "source_unreadable",
         /// The source is no longer what it was when the job began.
         SourceChanged = "source_changed",
+        /// The address is none that `sources.url_*` allows: its scheme, host, or where it leads.
+        UrlNotAllowed = "url_not_allowed",
+        /// The server refuses us the source (404, 403 and the like).
+        UrlRefused = "url_refused",
         /// `action` is not an action of the control queue; the nearest one is named.
         UnknownAction = "unknown_action",
         /// There is no campaign of this name.
@@ -200,9 +206,9 @@ codes! {
         ExpiresTooSoon = "expires_too_soon",
         /// The line is longer than `sources.max_line_bytes`.
         LineTooLong = "line_too_long",
-        /// The line is not UTF-8 text.
+        /// The line is not UTF-8 text, and other lines of the source are.
         NotUtf8 = "not_utf8",
-        /// The line has more or fewer fields than the header.
+        /// The line has fewer fields than the header, or more that are not empty.
         FieldCount = "field_count",
         /// A quoted field does not close, or text stands behind its closing quote.
         BadQuoting = "bad_quoting",
@@ -210,8 +216,10 @@ codes! {
         NotJson = "not_json",
         /// The line is JSON, but not an object.
         NotAnObject = "not_an_object",
-        /// The row has a column twice; the known names match in any case.
+        /// Two columns of the row come to the same name; the known columns have aliases.
         DuplicateColumn = "duplicate_column",
+        /// The line is the header once more.
+        RepeatedHeader = "repeated_header",
     }
 }
 
@@ -242,5 +250,11 @@ codes! {
         DuplicateReference = "duplicate_reference",
         /// Another job had a source with the same bytes within `retention.source_digests`.
         SameSource = "same_source",
+        /// The file is not UTF-8; it was read as Windows-1252 (Latin-1).
+        Latin1Source = "latin1_source",
+        /// Phone numbers that a spreadsheet destroyed, such as `3.46E+10`: the orders exist, nothing is sent to them.
+        SpreadsheetPhones = "spreadsheet_phones",
+        /// The error file lacks refused rows: it reached `sources.error_file_max_bytes`, or could not be written.
+        ErrorFileIncomplete = "error_file_incomplete",
     }
 }

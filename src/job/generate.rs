@@ -4,11 +4,12 @@
 //! the place of its URL, the bounds of `expires_in`. What needs the configuration, the clock or the source (channels,
 //! payment points, `expires_at`, parts, rows) is the handler's.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::codes::RejectionCode;
 use super::fields::{Fields, not_one_of, wrong_type};
 use super::rejection::Rejection;
+use super::rows_spec::{RowsSpec, rows};
 use crate::domain::campaign::Category;
 use crate::domain::clock::{ClockError, EpochMs, parse_duration};
 use crate::domain::contact::{ContactError, Country};
@@ -17,8 +18,6 @@ use crate::domain::message::{Message, MessageError, UrlPlace};
 use crate::domain::money::{Currency, CurrencyError};
 use crate::domain::name::Name;
 
-/// Rows that may stand in the job itself; more belong into a file.
-pub const INLINE_ROWS_MAX: usize = 1000;
 /// Characters of a campaign's shown name.
 pub const SHOWN_NAME_MAX_CHARS: usize = 200;
 /// Characters of a message's template; whether what comes out fits is the handler's question.
@@ -43,7 +42,6 @@ pub(super) const GENERATE_FIELDS: &[&str] = &[
 ];
 pub(super) const MESSAGE_FIELDS: [&str; 2] = ["text", "url"];
 pub(super) const DELIVERY_FIELDS: [&str; 1] = ["at"];
-pub(super) const ROWS_FROM_FIELDS: [&str; 4] = ["file", "format", "list", "url"];
 
 /// A decoded job of the queue `generate`.
 #[derive(Debug)]
@@ -94,29 +92,6 @@ pub struct Dispatch {
     pub url: Option<UrlPlace>,
     /// The template, compiled.
     pub message: Message,
-}
-
-/// Where the rows are.
-#[derive(Debug, Clone, PartialEq)]
-pub enum RowsSpec {
-    /// In the job.
-    Inline(Vec<Map<String, Value>>),
-    /// In a file of the spool folder.
-    File {
-        /// Its path below the spool folder, not judged yet.
-        path: String,
-        /// Its format, where the name does not tell it.
-        format: Option<FileFormat>,
-    },
-}
-
-/// The formats a job can name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileFormat {
-    /// Comma, semicolon or tab separated, with a header.
-    Csv,
-    /// One JSON object a line.
-    Ndjson,
 }
 
 impl Delivery {
@@ -284,55 +259,4 @@ fn message(fields: &mut Fields) -> Result<Option<(String, Option<UrlPlace>, Mess
     let compiled = Message::compile(&text, url)
         .map_err(|error: MessageError| Rejection::of_code(error.code(), Some("message.text"), &error))?;
     Ok(Some((text, url, compiled)))
-}
-
-fn rows(fields: &mut Fields) -> Result<RowsSpec, Rejection> {
-    if fields.has("rows") && fields.has("rows_from") {
-        let rule = "rows and rows_from exclude each other";
-        return Err(fields.refuse(RejectionCode::RowsAndRowsFrom, "rows_from", rule));
-    }
-    if let Some(value) = fields.take("rows_from") {
-        return rows_from(Fields::of_value(value, "rows_from".to_owned(), &ROWS_FROM_FIELDS)?);
-    }
-    let values = fields.list("rows")?;
-    let Some(values) = values else {
-        return Err(fields.refuse(RejectionCode::MissingField, "rows", "one of rows and rows_from is required"));
-    };
-    if values.is_empty() {
-        return Err(fields.refuse(RejectionCode::SourceEmpty, "rows", "the list is empty"));
-    }
-    if values.len() > INLINE_ROWS_MAX {
-        let rule = format!(
-            "{} rows, the maximum in a job is {INLINE_ROWS_MAX}: put them into a file and name it in rows_from",
-            values.len()
-        );
-        return Err(fields.refuse(RejectionCode::TooManyRows, "rows", rule));
-    }
-    let object = |(index, value): (usize, Value)| match value {
-        Value::Object(row) => Ok(row),
-        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
-            Err(wrong_type(&format!("rows[{index}]"), &other, "an object"))
-        }
-    };
-    values.into_iter().enumerate().map(object).collect::<Result<_, _>>().map(RowsSpec::Inline)
-}
-
-fn rows_from(mut fields: Fields) -> Result<RowsSpec, Rejection> {
-    for later in ["list", "url"] {
-        if fields.has(later) {
-            let rule = "not available yet; use \"file\" or rows";
-            return Err(fields.refuse(RejectionCode::NotAvailableYet, later, rule));
-        }
-    }
-    let path = fields.text("file")?;
-    let path = fields.required("file", path)?;
-    let format = match fields.text("format")?.as_deref() {
-        None => None,
-        Some("csv") => Some(FileFormat::Csv),
-        Some("ndjson") => Some(FileFormat::Ndjson),
-        Some(other) => {
-            return Err(not_one_of(RejectionCode::InvalidValue, "rows_from.format", other, &["csv", "ndjson"]));
-        }
-    };
-    Ok(RowsSpec::File { path, format })
 }

@@ -16,6 +16,7 @@ mod published;
 mod queue_name;
 mod rejection;
 mod row;
+mod rows_spec;
 mod schema;
 mod strict;
 mod warning;
@@ -23,14 +24,13 @@ mod warning;
 pub use codes::{DeadCode, RejectionCode, RowCode, WarningCode};
 pub use control::{ControlJob, OrderRef, ReceiptJob, RetryStates, Target};
 pub use envelope::{AFTER_MAX, CONTRACT_VERSION, Envelope, JOB_MAX_BYTES, RawJob};
-pub use generate::{
-    Delivery, Dispatch, FileFormat, GenerateJob, INLINE_ROWS_MAX, MESSAGE_MAX_CHARS, RowsSpec, SHOWN_NAME_MAX_CHARS,
-};
+pub use generate::{Delivery, Dispatch, GenerateJob, MESSAGE_MAX_CHARS, SHOWN_NAME_MAX_CHARS};
 pub use outcome::{Next, Outcome};
 pub use published::{PublishedFile, published_files};
 pub use queue_name::QueueName;
 pub use rejection::Rejection;
 pub use row::{OrderRow, RowRefusal, RowRules, VARIABLES_MAX_BYTES};
+pub use rows_spec::{FileFormat, INLINE_ROWS_MAX, RowsSpec, URL_MAX_BYTES};
 pub use schema::schema;
 pub use warning::Warning;
 

@@ -115,7 +115,7 @@ struct Generate {
     /// The rows themselves, at most 1,000. Exactly one of `rows` and `rows_from`.
     #[schemars(length(min = 1, max = 1000))]
     rows: Option<Vec<RowColumns>>,
-    /// A file with the rows.
+    /// A file, a Redis list or an address with the rows.
     rows_from: Option<RowsFrom>,
     /// Adds orders to a campaign that has its generate job already.
     append: Option<bool>,
@@ -178,7 +178,7 @@ enum UrlPlace {
     End,
 }
 
-/// One order. The known columns match in any case; every other column is a variable of the message.
+/// One order. The known columns match in any case and by their aliases; every other column is a variable of the message.
 #[derive(JsonSchema)]
 struct RowColumns {
     /// Identifies the row in its campaign; default `<job id>:<row>`.
@@ -211,13 +211,19 @@ enum Cell {
     Number(f64),
 }
 
-/// A file of the spool folder.
+/// A file of the spool folder, a Redis list, or an address: exactly one.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct RowsFrom {
-    /// Its path below the spool folder.
-    file: String,
-    /// Its format, where the extension (`.csv`, `.ndjson`, `.jsonl`) does not tell it.
+    /// A file's path below the spool folder.
+    file: Option<String>,
+    /// The key of a Redis list of JSON objects. It is read, never consumed.
+    #[schemars(length(min = 1))]
+    list: Option<String>,
+    /// An address whose host the configuration allows.
+    #[schemars(length(max = 4096), regex(pattern = "^[Hh][Tt][Tt][Pp][Ss]?://"))]
+    url: Option<String>,
+    /// Format of file or address, where the extension (`.csv`, `.ndjson`, `.jsonl`, with `.gz` or without) does not tell it.
     format: Option<FileFormat>,
 }
 

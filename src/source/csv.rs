@@ -1,13 +1,17 @@
-//! CSV: where a record ends, and what its fields are (RFC 4180, with `,`, `;` or tab).
+//! CSV: where a record ends, and what its fields are (RFC 4180, with `,`, `;`, tab or `|`).
 //!
 //! A quote opens a field only at its beginning; elsewhere it is a character like any other. A closing quote must be
-//! followed by a delimiter or the end of the record. A record without quotes, the usual case, is cut with one search a
-//! field and copied once.
+//! followed by a delimiter or the end of the record. Empty fields beyond the header are passed over, as spreadsheets
+//! leave them behind; anything else beyond it refuses the row. A record without quotes, the usual case, is cut with one
+//! search a field and copied once.
+
+use std::borrow::Cow;
 
 use memchr::memchr;
 use serde_json::{Map, Value};
 
-use super::columns::column_name;
+use super::columns::{column_name, is_added};
+use super::latin1::{self, Encoding};
 use super::{RowFault, SourceError};
 
 /// Column names in file order, and the delimiter they were separated by. An unnamed column is `None`.
@@ -15,6 +19,10 @@ use super::{RowFault, SourceError};
 pub(super) struct Header {
     names: Vec<Option<String>>,
     delimiter: char,
+    /// The line as it was written, by which it is known again further down.
+    text: String,
+    /// Whether it is UTF-8.
+    pub(super) is_utf8: bool,
 }
 
 /// Between two bytes of a record.
@@ -50,36 +58,55 @@ impl Quoting {
     }
 }
 
-/// A record without its line end, as text.
-pub(super) fn text_of(record: &[u8]) -> Option<&str> {
+/// A record without its line end.
+pub(super) fn line_of(record: &[u8]) -> &[u8] {
     let record = record.strip_suffix(b"\n").unwrap_or(record);
-    let record = record.strip_suffix(b"\r").unwrap_or(record);
-    std::str::from_utf8(record).ok().filter(|text| memchr(0, text.as_bytes()).is_none())
+    record.strip_suffix(b"\r").unwrap_or(record)
+}
+
+/// A record without its line end, as text; what is not UTF-8 is Windows-1252 unless the source is known to be UTF-8.
+fn text_of(record: &[u8], encoding: Option<Encoding>) -> Option<Cow<'_, str>> {
+    let line = line_of(record);
+    let text = match encoding {
+        Some(Encoding::Latin1) => Some(latin1::decode(line)),
+        Some(Encoding::Utf8) => std::str::from_utf8(line).ok().map(Cow::Borrowed),
+        None => Some(std::str::from_utf8(line).map_or_else(|_| latin1::decode(line), Cow::Borrowed)),
+    };
+    text.filter(|text| memchr(0, text.as_bytes()).is_none())
 }
 
 impl Header {
     /// Reads the header line; the delimiter is the one that stands most often in it outside quotes.
-    pub(super) fn parse(file: &str, line: &[u8]) -> Result<Self, SourceError> {
-        let text = text_of(line).ok_or_else(|| SourceError::NotUtf8 { file: file.to_owned() })?;
-        let delimiter = delimiter_of(text);
+    pub(super) fn parse(name: &str, line: &[u8], encoding: Option<Encoding>) -> Result<Self, SourceError> {
+        let text = text_of(line, encoding).ok_or_else(|| SourceError::NotUtf8 { name: name.to_owned() })?;
+        let delimiter = delimiter_of(&text);
         let mut names: Vec<Option<String>> = Vec::new();
-        for field in Fields::new(text, delimiter) {
+        let mut written: Vec<String> = Vec::new();
+        for field in Fields::new(&text, delimiter) {
             let field = field.map_err(|_| SourceError::Unsupported {
-                file: file.to_owned(),
+                name: name.to_owned(),
                 reason: "the quotes of its header do not close",
             })?;
-            let name = Some(column_name(field.trim())).filter(|name| !name.is_empty());
-            if let Some(column) = name.clone().filter(|_| names.contains(&name)) {
-                return Err(SourceError::DuplicateColumn { file: file.to_owned(), column });
+            let field = field.trim();
+            let column = Some(column_name(field)).filter(|name| !name.is_empty());
+            if let Some(column) = column.clone()
+                && let Some(first) = names.iter().position(|name| *name == Some(column.clone()))
+            {
+                let written = vec![written.get(first).cloned().unwrap_or_default(), field.to_owned()];
+                return Err(SourceError::DuplicateColumn { name: name.to_owned(), column, written });
             }
-            names.push(name);
+            written.push(field.to_owned());
+            names.push(column);
         }
         if !names.iter().flatten().any(|name| name == "amount") {
-            let found = names.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let found = written.iter().filter(|name| !name.is_empty()).cloned().collect::<Vec<_>>().join(", ");
             let found = found.chars().take(200).collect();
-            return Err(SourceError::MissingColumn { file: file.to_owned(), column: "amount", found });
+            return Err(SourceError::MissingColumn { name: name.to_owned(), column: "amount", found });
         }
-        Ok(Self { names, delimiter })
+        // Its place is kept, its values are nobody's.
+        let names = names.into_iter().map(|name| name.filter(|name| !is_added(name))).collect();
+        let is_utf8 = std::str::from_utf8(line).is_ok();
+        Ok(Self { names, delimiter, text: text.into_owned(), is_utf8 })
     }
 
     /// The character between two fields.
@@ -87,27 +114,45 @@ impl Header {
         self.delimiter
     }
 
+    /// The line as it was written.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The columns of one record; empty cells are left out.
-    pub(super) fn columns(&self, record: &[u8]) -> Result<Map<String, Value>, (RowFault, String)> {
-        let text = text_of(record).ok_or_else(|| (RowFault::NotUtf8, "the line is not UTF-8 text".to_owned()))?;
+    pub(super) fn columns(
+        &self,
+        record: &[u8],
+        encoding: Option<Encoding>,
+    ) -> Result<Map<String, Value>, (RowFault, String)> {
+        let Some(text) = text_of(record, encoding) else {
+            let sentence = "the line is not UTF-8 text, and other lines of the source are; save all of it as UTF-8";
+            return Err((RowFault::NotUtf8, sentence.to_owned()));
+        };
+        if text == self.text {
+            let sentence = "the line is the header once more: were several files put together?";
+            return Err((RowFault::RepeatedHeader, sentence.to_owned()));
+        }
         let mut columns = Map::new();
         let mut names = self.names.iter();
-        let mut count = 0_usize;
-        for field in Fields::new(text, self.delimiter) {
+        let (mut count, mut beyond) = (0_usize, false);
+        for field in Fields::new(&text, self.delimiter) {
             let field = field.map_err(|fault| (fault, BAD_QUOTING.to_owned()))?;
             count = count.saturating_add(1);
-            if let Some(Some(name)) = names.next()
-                && !field.is_empty()
-            {
-                columns.insert(name.clone(), Value::String(field));
+            match names.next() {
+                Some(Some(name)) if !field.is_empty() => {
+                    columns.insert(name.clone(), Value::String(field.into_owned()));
+                }
+                Some(_) => {}
+                None => beyond |= !field.trim().is_empty(),
             }
         }
-        if count == self.names.len() {
-            Ok(columns)
-        } else {
-            let sentence = format!("the line has {count} fields, the header has {}", self.names.len());
-            Err((RowFault::FieldCount, sentence))
+        // What is not there may only be what has no name.
+        if !beyond && names.all(Option::is_none) {
+            return Ok(columns);
         }
+        let sentence = format!("the line has {count} fields, the header has {}", self.names.len());
+        Err((RowFault::FieldCount, sentence))
     }
 }
 
@@ -115,7 +160,7 @@ pub(super) const BAD_QUOTING: &str =
     "a quoted field does not close before a delimiter or the end of the line; write a quote inside quotes twice";
 
 fn delimiter_of(header: &str) -> char {
-    let mut counts = [(',', 0_usize), (';', 0), ('\t', 0)];
+    let mut counts = [(',', 0_usize), (';', 0), ('\t', 0), ('|', 0)];
     let mut quoted = false;
     for character in header.chars() {
         quoted ^= character == '"';
@@ -156,15 +201,15 @@ impl<'a> Fields<'a> {
     }
 }
 
-impl Iterator for Fields<'_> {
-    type Item = Result<String, RowFault>;
+impl<'a> Iterator for Fields<'a> {
+    type Item = Result<Cow<'a, str>, RowFault>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let rest = self.rest.take()?;
         if let Some(inside) = rest.strip_prefix('"') {
             return Some(self.quoted(inside).map(|(field, behind)| {
                 self.rest = behind.strip_prefix(self.delimiter);
-                field
+                Cow::Owned(field)
             }));
         }
         let (field, behind) = match rest.split_once(self.delimiter) {
@@ -172,6 +217,6 @@ impl Iterator for Fields<'_> {
             None => (rest, None),
         };
         self.rest = behind;
-        Some(Ok(field.to_owned()))
+        Some(Ok(Cow::Borrowed(field)))
     }
 }

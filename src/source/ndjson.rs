@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::RowFault;
-use super::columns::column_name;
+use super::columns::{column_name, is_added};
 
 const TWICE: &str = "duplicate column ";
 
@@ -33,6 +33,9 @@ impl<'de> Visitor<'de> for ColumnsVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Columns, A::Error> {
         let mut columns = Map::new();
         while let Some((name, value)) = access.next_entry::<String, Value>()? {
+            if is_added(&name) {
+                continue;
+            }
             let name = column_name(&name);
             if columns.contains_key(&name) {
                 return Err(serde::de::Error::custom(format_args!("{TWICE}{name:?}")));
@@ -52,7 +55,10 @@ pub(super) fn columns(line: &[u8]) -> Result<Map<String, Value>, (RowFault, Stri
         let reason = error.to_string();
         if let Some((_, column)) = reason.split_once(TWICE) {
             let column = column.split(" at line").next().unwrap_or(column);
-            return (RowFault::DuplicateColumn, format!("the object has the column {column} twice"));
+            return (
+                RowFault::DuplicateColumn,
+                format!("the object has the column {column} twice, perhaps by two names"),
+            );
         }
         if error.is_data() {
             return (RowFault::NotAnObject, "the line is JSON, but not an object".to_owned());

@@ -15,7 +15,7 @@ use super::SourceError;
 
 /// Opens `file` below `spool_dir` for reading.
 pub(super) fn open_file(file: &str, spool_dir: &Path) -> Result<File, SourceError> {
-    let outside = || SourceError::PathOutsideSpool { file: file.to_owned() };
+    let outside = || SourceError::PathOutsideSpool { name: named(file) };
     let relative = Path::new(file);
     let plain = relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if file.is_empty() || file.contains('\0') || !plain {
@@ -23,9 +23,9 @@ pub(super) fn open_file(file: &str, spool_dir: &Path) -> Result<File, SourceErro
     }
     let trouble = |error: io::Error| {
         if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
-            SourceError::Missing { file: file.to_owned() }
+            SourceError::Missing { name: named(file) }
         } else {
-            SourceError::unreadable(file, &error)
+            SourceError::unreadable(&named(file), &error)
         }
     };
     let spool = spool_dir.canonicalize().map_err(trouble)?;
@@ -43,5 +43,15 @@ pub(super) fn open_file(file: &str, spool_dir: &Path) -> Result<File, SourceErro
         return Ok(opened);
     }
     let reason = if kind.is_dir() { "it is a folder" } else { "it is not a regular file" };
-    Err(SourceError::Unsupported { file: file.to_owned(), reason })
+    Err(SourceError::Unsupported { name: named(file), reason })
+}
+
+/// Opens a file that we staged ourselves.
+pub(super) fn open_staged(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(path)
+}
+
+/// A file of the spool folder, as a sentence names it.
+pub(super) fn named(file: &str) -> String {
+    format!("file {file:?}")
 }

@@ -13,6 +13,7 @@
 //! | `rejected`, `dead`, `results` | streams | settling, publisher | capped by bytes |
 //! | `{C}:*` | see below | handlers | with the campaign |
 //! | `source:<digest>` | string | generate: the first job that had this source | `retention.source_digests` |
+//! | `sought:<job>` | hash | generate: daemons that looked for the file in vain | `sources.seek` and 10 minutes |
 //! | `links:<first 3>` | hash | generate | with the campaign |
 //! | `channel:<name>` | hash | governor | for good |
 //! | `worker:<incarnation>` | hash | heartbeat | 30 s without a beat |
@@ -130,6 +131,16 @@ impl Keys {
     /// Which job first had the source with this SHA-256 (string: `C/job`).
     pub fn source(&self, digest: &str) -> String {
         self.plain(&format!("source:{digest}"))
+    }
+
+    /// Which daemons looked for the file of a job in vain (hash: incarnation -> epoch ms).
+    pub fn sought(&self, job: &str) -> String {
+        self.plain(&format!("sought:{job}"))
+    }
+
+    /// Whether a key has our prefix.
+    pub fn is_ours(&self, key: &str) -> bool {
+        key.strip_prefix(&self.prefix).is_some_and(|rest| rest.starts_with(':'))
     }
 
     /// A campaign's name, state, settings and totals (hash).

@@ -24,6 +24,7 @@ pub mod runs;
 pub mod script;
 mod scripts;
 pub mod slots;
+pub mod sources;
 pub mod system;
 pub mod view;
 pub mod warnings;

@@ -8,13 +8,16 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use remesa::job::{Job, QueueName, RejectionCode, RowCode, RowsSpec, decode, published_files, schema};
-use remesa::source::{self, RowFault, SourceError, SourceLimits, SourceSpec};
+use remesa::handler::generate::gates::{Need, survey};
+use remesa::job::{Job, QueueName, RejectionCode, RowCode, RowRules, RowsSpec, decode, published_files, schema};
+use remesa::source::{RowFault, SourceError, SourceLimits, SourceSpec};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
-/// Codes that no job and file bring about: they need a file that the system refuses to read, or that changes under
+/// Codes that no job and file bring about: they need a server, a file that the system refuses to read, or that changes under
 /// the reader's hands.
-const WITHOUT_EXAMPLE: [RejectionCode; 2] = [RejectionCode::SourceUnreadable, RejectionCode::SourceChanged];
+const WITHOUT_EXAMPLE: [RejectionCode; 3] =
+    [RejectionCode::SourceUnreadable, RejectionCode::SourceChanged, RejectionCode::UrlRefused];
 
 fn jobs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("jobs")
@@ -129,16 +132,27 @@ fn the_refused_files_are_refused_by_the_readers() {
         let example: Value = serde_json::from_str(&text).unwrap();
         let Ok((_, Job::Generate(job))) = decode(QueueName::Generate, &bytes(&example)) else { continue };
         let RowsSpec::File { path, .. } = job.rows else { continue };
+        if example.get("config").is_some() {
+            continue;
+        }
         let dir = tempfile::tempdir().unwrap();
         for (file, content) in example.get("spool").and_then(Value::as_object).into_iter().flatten() {
             spool_file(&dir.path().join(file), content);
         }
-        let limits = SourceLimits { spool_dir: dir.path().to_owned(), max_rows: 1000, max_line_bytes: 65536 };
-        let refused = source::open(&SourceSpec::File { path, format: None }, &limits).map(|_| ()).unwrap_err();
+        let limits = SourceLimits {
+            spool_dir: dir.path().to_owned(),
+            max_rows: 1000,
+            max_line_bytes: 65536,
+            max_bytes: 2 << 30,
+            stop: CancellationToken::new(),
+        };
+        let rules = RowRules { country: None, currency: None, currencies: Vec::new(), max_amount_minor: 1000 };
+        let source = SourceSpec::File { path, format: None };
+        let refused = survey(&source, &limits, &rules, Need::None).unwrap_err();
         assert_eq!(refused.code(), name, "{refused}");
         tried.insert(name);
     }
-    assert_eq!(tried.len(), 7, "{tried:?}");
+    assert_eq!(tried.len(), 8, "{tried:?}");
 }
 
 /// Writes a file of an example: `text`, `hex`, or a hole of `sparse_bytes`.

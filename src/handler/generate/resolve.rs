@@ -16,11 +16,11 @@ use crate::{
         sms,
     },
     job::{Delivery, Dispatch, Rejection, RejectionCode, RowRules},
-    source::{SourceLimits, SourceSpec},
+    source::SourceLimits,
     store::StoreError,
 };
 
-use super::{Generation, Stop, gates};
+use super::{Generation, Stop};
 
 /// What the job's names stand for.
 pub(super) struct Resolved {
@@ -29,7 +29,6 @@ pub(super) struct Resolved {
     pub(super) expiry: Expiry,
     pub(super) rules: RowRules,
     pub(super) limits: SourceLimits,
-    pub(super) source: SourceSpec,
 }
 
 /// The captured settings of a campaign that a job of it goes by, whatever the configuration says now (PO-16).
@@ -100,8 +99,9 @@ impl Generation<'_> {
                 spool_dir: config.sources.spool_dir.clone(),
                 max_rows: config.sources.max_rows,
                 max_line_bytes: config.sources.max_line_bytes,
+                max_bytes: config.sources.max_bytes,
+                stop: self.stop.clone(),
             },
-            source: gates::spec(&job.rows),
         })
     }
 

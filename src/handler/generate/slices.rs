@@ -1,23 +1,39 @@
 //! Slices: the source in stretches of rows, each written with its checkpoint in one step.
 //!
 //! A thread reads and judges rows ahead while Redis writes the slice before: memory is two slices,
-//! whatever the size of the file. A row that is refused is recorded with its line, code and sentence.
+//! whatever the size of the file: a slice ends at its number of rows or at 2 MiB of their text. A row that is refused is
+//! recorded with its line, code and sentence.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::{
-    domain::{clock::EpochMs, expiry::Expiry, money::Currency},
+    domain::{clock::EpochMs, contact::ContactError, expiry::Expiry, money::Currency},
     job::{OrderRow, RowCode, RowRefusal, RowRules},
     orders::local::{Draft, Mint},
-    source::{Checkpoint, ReadError, SourceError, SourceLimits, SourceSpec, open},
+    source::{
+        Checkpoint, Encoding, Format, ReadError, SourceError, SourceLimits, SourceSpec,
+        error_file::{Layout, RefusedRow},
+        open,
+    },
     store::{Store, StoreError, campaigns::Slice},
 };
 
+use super::report::{ErrorLog, ErrorParts, SPREADSHEET_PHONE};
+
+/// Text of rows in one slice.
+const SLICE_BYTES: usize = 2 << 20;
+
+/// How much of a refused row Redis keeps; the error file has all of it.
+const KEPT_INPUT_BYTES: usize = 1024;
+
 /// Where generation stands, written with each slice.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// Where the source goes on.
     pub at: Option<Checkpoint>,
@@ -33,13 +49,28 @@ pub struct Progress {
     pub refused: u64,
     /// Of them, by code.
     pub refused_by_code: BTreeMap<String, u64>,
+    /// Phones that are written and not valid, by code.
+    #[serde(default)]
+    pub contacts_refused_by_code: BTreeMap<String, u64>,
+    /// The line of the first phone that a spreadsheet destroyed.
+    #[serde(default)]
+    pub spreadsheet_phone_line: Option<u64>,
+    /// In which encoding the source is read.
+    #[serde(default)]
+    pub encoding: Encoding,
+    /// The format of a copied source.
+    #[serde(default)]
+    pub format: Option<Format>,
+    /// Its error files.
+    #[serde(default)]
+    pub errors: ErrorParts,
 }
 
 /// A row as the reading thread judged it.
 #[derive(Debug)]
 enum Judged {
-    Good { row: u64, line: u64, order: Box<OrderRow>, input: String },
-    Bad { row: u64, line: u64, code: RowCode, sentence: String, input: String },
+    Good { row: u64, line: u64, order: Box<OrderRow>, input: Vec<u8> },
+    Bad(RefusedRow),
 }
 
 /// A stretch of judged rows.
@@ -47,11 +78,12 @@ enum Judged {
 pub struct Stretch {
     rows: Vec<Judged>,
     next: Checkpoint,
+    layout: Arc<Layout>,
 }
 
 /// A refused row, as the campaign's list of errors shows it.
 #[derive(Debug, Serialize)]
-struct RefusedRow<'a> {
+struct ListedRow<'a> {
     row: u64,
     line: u64,
     code: &'a str,
@@ -59,17 +91,26 @@ struct RefusedRow<'a> {
     input: &'a str,
 }
 
-/// Reads and judges the source from `from` on, in stretches of `size` rows. Blocking; ends early when
-/// nobody listens any more.
-pub fn read(
-    spec: &SourceSpec,
-    limits: &SourceLimits,
-    rules: &RowRules,
-    from: Option<Checkpoint>,
-    size: usize,
-    stretches: &mpsc::Sender<Result<Stretch, SourceError>>,
-) {
-    let opened = open(spec, limits).and_then(|reader| match from {
+/// What to read, and by which rules.
+#[derive(Debug)]
+pub struct Reading {
+    /// The source.
+    pub spec: SourceSpec,
+    /// Its bounds.
+    pub limits: SourceLimits,
+    /// In which encoding it is.
+    pub encoding: Encoding,
+    /// Rules of its rows.
+    pub rules: RowRules,
+    /// Where it goes on.
+    pub from: Option<Checkpoint>,
+    /// Rows of a stretch.
+    pub size: usize,
+}
+
+/// Reads and judges a source in stretches. Blocking; ends early when nobody listens any more.
+pub fn read(reading: &Reading, stretches: &mpsc::Sender<Result<Stretch, SourceError>>) {
+    let opened = open(&reading.spec, &reading.limits, Some(reading.encoding)).and_then(|reader| match reading.from {
         Some(from) => reader.resume(from),
         None => Ok(reader),
     });
@@ -80,30 +121,28 @@ pub fn read(
             return;
         }
     };
-    let mut rows = Vec::with_capacity(size);
-    let mut next = from;
+    let layout = Arc::new(match reader.header() {
+        Some((header, delimiter)) => Layout::Csv { header: header.to_owned(), delimiter },
+        None => Layout::Ndjson,
+    });
+    let (mut rows, mut bytes) = (Vec::with_capacity(reading.size), 0);
+    let mut last = None;
     for row in reader {
-        let (judged, after) = match row {
+        let (judged, length, next) = match row {
             Ok(row) => {
-                let input = serde_json::to_string(&row.columns).unwrap_or_default();
-                let judged = match OrderRow::decode(row.columns, rules) {
-                    Ok(order) => Judged::Good { row: row.row, line: row.line, order: Box::new(order), input },
-                    Err(RowRefusal { code, sentence }) => {
-                        Judged::Bad { row: row.row, line: row.line, code, sentence, input }
+                let length = row.input.len();
+                let judged = match OrderRow::decode(row.columns, &reading.rules) {
+                    Ok(order) => {
+                        Judged::Good { row: row.row, line: row.line, order: Box::new(order), input: row.input }
                     }
+                    Err(refusal) => Judged::Bad(refused(row.row, row.line, refusal, row.input)),
                 };
-                (judged, row.next)
+                (judged, length, row.next)
             }
             Err(ReadError::Row(bad)) => {
                 let refusal = RowRefusal::of_code(bad.fault.as_str(), bad.sentence);
-                let judged = Judged::Bad {
-                    row: bad.row,
-                    line: bad.line,
-                    code: refusal.code,
-                    sentence: refusal.sentence,
-                    input: bad.input,
-                };
-                (judged, bad.next)
+                let length = bad.input.len();
+                (Judged::Bad(refused(bad.row, bad.line, refusal, bad.input)), length, bad.next)
             }
             Err(ReadError::Source(error)) => {
                 let _ = stretches.blocking_send(Err(error));
@@ -111,18 +150,20 @@ pub fn read(
             }
         };
         rows.push(judged);
-        next = Some(after);
-        if rows.len() == size {
-            let full = Stretch { rows: std::mem::replace(&mut rows, Vec::with_capacity(size)), next: after };
-            if stretches.blocking_send(Ok(full)).is_err() {
+        bytes += length;
+        last = Some(next);
+        if rows.len() >= reading.size || bytes >= SLICE_BYTES {
+            let rows = std::mem::replace(&mut rows, Vec::with_capacity(reading.size));
+            bytes = 0;
+            if stretches.blocking_send(Ok(Stretch { rows, next, layout: Arc::clone(&layout) })).is_err() {
                 return;
             }
         }
     }
-    if let Some(next) = next
+    if let Some(next) = last
         && !rows.is_empty()
     {
-        let _ = stretches.blocking_send(Ok(Stretch { rows, next }));
+        let _ = stretches.blocking_send(Ok(Stretch { rows, next, layout }));
     }
 }
 
@@ -141,28 +182,28 @@ pub struct Writer<'a> {
     pub currency: Option<Currency>,
     /// Refused rows kept with their text.
     pub errors_kept: u64,
+    /// The error file.
+    pub log: ErrorLog,
 }
 
 impl Writer<'_> {
     /// Writes one stretch and moves `progress` on. Returns the campaign's state.
-    pub async fn write(&self, stretch: Stretch, progress: &mut Progress) -> Result<String, StoreError> {
+    pub async fn write(&mut self, stretch: Stretch, progress: &mut Progress) -> Result<String, StoreError> {
         let now = EpochMs(self.store.now_ms().await?);
-        let mut slice = Slice { errors_kept: self.errors_kept, ..Slice::default() };
+        let mut bad: Vec<RefusedRow> = Vec::new();
         let mut good = Vec::with_capacity(stretch.rows.len());
         let mut keys = HashSet::with_capacity(stretch.rows.len());
         for judged in stretch.rows {
             match judged {
-                Judged::Bad { row, line, code, sentence, input } => {
-                    slice.refused.push(refused(row, line, code, &sentence, &input));
-                }
+                Judged::Bad(row) => bad.push(row),
                 Judged::Good { row, line, order, input } => {
                     let key = order.key.clone().unwrap_or_else(|| format!("{}:{row}", self.job));
                     match self.expiry.for_order(now) {
                         Err(error) => {
                             let refusal = RowRefusal::of_code(error.code(), error.to_string());
-                            slice.refused.push(refused(row, line, refusal.code, &refusal.sentence, &input));
+                            bad.push(refused(row, line, refusal, input));
                         }
-                        Ok(_) if !keys.insert(key.clone()) => slice.refused.push(duplicate(row, line, &key, &input)),
+                        Ok(_) if !keys.insert(key.clone()) => bad.push(duplicate(row, line, &key, input)),
                         Ok(expires_at) => good.push((row, line, key, order, input, expires_at)),
                     }
                 }
@@ -176,21 +217,27 @@ impl Writer<'_> {
             // Numbers above the last checkpoint are this slice's, given before a crash; others are
             // of an earlier row with the same key.
             if known && number <= base {
-                slice.refused.push(duplicate(row, line, &key, &input));
+                bad.push(duplicate(row, line, &key, input));
                 continue;
             }
             progress.last = progress.last.max(number);
+            count_contact(&order, line, progress);
             drafts.push(self.draft(*order, key, number, expires_at, now));
         }
-        progress.without_contact += drafts.iter().filter(|d| d.contact.is_none()).count() as u64;
         progress.orders += drafts.len() as u64;
-        progress.refused += slice.refused.len() as u64;
-        for (code, _) in &slice.refused {
-            *progress.refused_by_code.entry((*code).to_owned()).or_default() += 1;
+        progress.refused += bad.len() as u64;
+        for row in &bad {
+            *progress.refused_by_code.entry(row.code.to_owned()).or_default() += 1;
         }
         progress.at = Some(stretch.next);
+        // In the order of the source, as a person reads it.
+        bad.sort_by_key(|row| row.row);
+        let mut slice = Slice { errors_kept: self.errors_kept, ..Slice::default() };
+        slice.refused = bad.iter().map(listed).collect();
         let orders = self.mint.mint(drafts).await?;
         slice.orders = orders.iter().map(|order| (order.number, order.to_json())).collect();
+        // The file first: what it has beyond the checkpoint is cut off by whoever goes on from there.
+        self.log.add(&stretch.layout, bad, &mut progress.errors).await;
         // Plain values: there is nothing to refuse.
         slice.checkpoint = serde_json::to_string(progress).unwrap_or_default();
         let (_, state) = self.store.write_slice(self.mint.campaign, self.job, &slice).await?;
@@ -214,12 +261,37 @@ impl Writer<'_> {
     }
 }
 
-fn refused(row: u64, line: u64, code: RowCode, sentence: &str, input: &str) -> (&'static str, String) {
-    let text = RefusedRow { row, line, code: code.as_str(), error: sentence, input };
-    (code.as_str(), serde_json::to_string(&text).unwrap_or_default())
+/// Counts the rows that nothing can be sent to, and why.
+fn count_contact(order: &OrderRow, line: u64, progress: &mut Progress) {
+    let Err(error) = &order.contact else { return };
+    progress.without_contact += 1;
+    if matches!(error, ContactError::Empty) {
+        return;
+    }
+    *progress.contacts_refused_by_code.entry(error.code().to_owned()).or_default() += 1;
+    if error.code() == SPREADSHEET_PHONE && progress.spreadsheet_phone_line.is_none() {
+        progress.spreadsheet_phone_line = Some(line);
+    }
 }
 
-fn duplicate(row: u64, line: u64, key: &str, input: &str) -> (&'static str, String) {
+fn refused(row: u64, line: u64, refusal: RowRefusal, input: Vec<u8>) -> RefusedRow {
+    RefusedRow { row, line, code: refusal.code.as_str(), sentence: refusal.sentence, input }
+}
+
+fn duplicate(row: u64, line: u64, key: &str, input: Vec<u8>) -> RefusedRow {
     let sentence = format!("the key \"{key}\" belongs to an earlier row: a key names one order of the campaign");
-    refused(row, line, RowCode::DuplicateKey, &sentence, input)
+    refused(row, line, RowRefusal::new(RowCode::DuplicateKey, sentence), input)
+}
+
+/// Code and JSON of a refused row, as Redis keeps it.
+fn listed(row: &RefusedRow) -> (&'static str, String) {
+    let kept = row.input.get(..KEPT_INPUT_BYTES).unwrap_or(&row.input);
+    let listed = ListedRow {
+        row: row.row,
+        line: row.line,
+        code: row.code,
+        error: &row.sentence,
+        input: &String::from_utf8_lossy(kept),
+    };
+    (row.code, serde_json::to_string(&listed).unwrap_or_default())
 }

@@ -4,17 +4,7 @@ use redis::AsyncCommands as _;
 use serde_json::{Value, json};
 
 use crate::support::ledger::campaign_audit;
-use crate::support::scene::{Scene, generate_job, people};
-
-/// Refused rows as the campaign lists them.
-async fn errors(scene: &mut Scene, campaign: &str) -> Vec<Value> {
-    let listed: Vec<String> = scene.db.lrange(format!("remesa:{{{campaign}}}:errors"), 0, -1).await.unwrap();
-    listed.iter().map(|row| serde_json::from_str(row).unwrap()).collect()
-}
-
-fn codes(errors: &[Value]) -> Vec<(u64, &str)> {
-    errors.iter().map(|error| (error["line"].as_u64().unwrap(), error["code"].as_str().unwrap())).collect()
-}
+use crate::support::scene::{Scene, codes, errors, generate_job, people};
 
 #[tokio::test]
 async fn inline_rows_become_orders_in_their_order() {

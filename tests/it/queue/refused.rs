@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Stage, generate, named, with};
 use crate::support::daemon::Daemon;
+use crate::support::provider::{Act, Receiver, answer, files_from};
 
 /// The largest job of the contract, and what is kept of a larger one.
 const MAX_BYTES: usize = 1_048_576;
@@ -114,6 +115,8 @@ async fn every_example_is_accepted() {
     let header = "amount,SMScontact,name,concept\n";
     stage.settings.spool("november/dues.csv", format!("{header}1250,+34600123456,Ana,Cuota\n"));
     stage.settings.spool("dues.txt", "{\"amount\":1250}\n");
+    let files = Receiver::start([Act::Write(answer("text/csv", b"importe;movil\n1250;600123456\n"))]);
+    stage.settings = files_from(stage.settings, &files);
     let _daemon = Daemon::start(&stage.settings).await;
     // Nothing is sent, so that the runs are still there to be paused and cancelled.
     run(&mut stage, "control", &json!({"action": "pause", "channel": "sms-main"})).await;
@@ -137,6 +140,12 @@ async fn every_example_is_accepted() {
                 let order: String = stage.connection.get(format!("remesa:{{{campaign}}}:order:1")).await.unwrap();
                 job["short_code"] = serde_json::from_str::<Value>(&order).unwrap()["short_code"].clone();
             }
+        }
+        if let Some(list) = job["rows_from"]["list"].as_str() {
+            let _: u64 = stage.connection.rpush(list, r#"{"amount":1250}"#).await.unwrap();
+        }
+        if job["rows_from"].get("url").is_some() {
+            job["rows_from"]["url"] = format!("{}/november/dues.csv.gz", files.url()).into();
         }
         if name == "control-resume-run" {
             run(&mut stage, queue, &with(job.clone(), "action", "pause")).await;

@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 use remesa::sandbox::{Sandbox, SandboxHandle, SandboxSettings, Stats};
 use tokio::sync::watch;
 
+use super::daemon::Settings;
 use super::wait;
 
 /// Our simulator in this process, on a free port. It stops when the handle is dropped.
@@ -60,6 +61,21 @@ impl Act {
     pub(crate) fn json(status: u16, body: &str) -> Self {
         Self::Reply { status, headers: vec!["Content-Type: application/json".to_owned()], body: body.to_owned() }
     }
+}
+
+/// A whole answer of a server of files, after which it closes the connection.
+pub(crate) fn answer(kind: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
+}
+
+/// Settings of a daemon that may fetch sources from this receiver.
+pub(crate) fn files_from(settings: Settings, receiver: &Receiver) -> Settings {
+    settings
+        .set("sources.url_hosts", receiver.url().trim_start_matches("http://"))
+        .set("sources.url_allow_http", "true")
+        .set("sources.url_allow_private", "true")
+        .set("sources.url_idle", "500ms")
 }
 
 /// One request that arrived whole.

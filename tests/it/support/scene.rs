@@ -213,3 +213,20 @@ pub(crate) fn generate_job(campaign: &str, rows: impl Into<Value>) -> Value {
     let rows = rows.into();
     json!({"id": format!("gen-{campaign}"), "campaign": campaign, "currency": "EUR", "rows": rows})
 }
+
+/// A job that only generates rows from elsewhere: `{"file": ...}`, `{"list": ...}`, `{"url": ...}`.
+pub(crate) fn generate_from(campaign: &str, rows_from: impl Into<Value>) -> Value {
+    let rows_from = rows_from.into();
+    json!({"id": format!("gen-{campaign}"), "campaign": campaign, "country": "ES", "currency": "EUR", "rows_from": rows_from})
+}
+
+/// Refused rows as the campaign lists them.
+pub(crate) async fn errors(scene: &mut Scene, campaign: &str) -> Vec<Value> {
+    let listed: Vec<String> = scene.db.lrange(format!("remesa:{{{campaign}}}:errors"), 0, -1).await.unwrap();
+    listed.iter().map(|row| serde_json::from_str(row).unwrap()).collect()
+}
+
+/// Line and code of each.
+pub(crate) fn codes(errors: &[Value]) -> Vec<(u64, &str)> {
+    errors.iter().map(|error| (error["line"].as_u64().unwrap(), error["code"].as_str().unwrap())).collect()
+}

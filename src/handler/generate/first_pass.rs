@@ -1,0 +1,105 @@
+//! The first pass over the source, and what it means for the job.
+//!
+//! Of a source of which orders were made only its sameness is looked at again. Of one that was accepted for a later time
+//! the first pass is made again then, and it must be the same: what a person was told (rows, numbers, warnings) holds.
+//! Reading runs on a thread of its own and ends when the daemon drains.
+
+use crate::{
+    job::{DeadCode, Delivery, Outcome, RowsSpec, Warning},
+    source::{Encoding, SourceError, SourceSpec, digest},
+    store::{StoreError, sources::accepted_field},
+};
+
+use super::{
+    Generation, Stop, blocking,
+    gates::{self, Need},
+    resolve::Resolved,
+    slices::Progress,
+};
+
+/// What the first pass hands on.
+pub(super) struct Passed {
+    pub(super) digest: String,
+    pub(super) encoding: Encoding,
+    pub(super) warnings: Vec<Warning>,
+}
+
+impl Generation<'_> {
+    /// The first pass.
+    pub(super) async fn first_pass(&self, resolved: &Resolved, source: &SourceSpec) -> Result<Passed, Stop> {
+        let (source, limits, rules) = (source.clone(), resolved.limits.clone(), resolved.rules.clone());
+        // Of a source of which nothing came, another may take the place.
+        if let Some(progress) = self.progress().await?.filter(|p| p.orders > 0) {
+            return match blocking(move || digest(&source, &limits)).await {
+                Ok(digest) if digest == progress.digest => {
+                    Ok(Passed { digest, encoding: progress.encoding, warnings: Vec::new() })
+                }
+                Ok(_) => Err(changed(&format!("after {} orders were made of it", progress.orders))),
+                Err(error) => Err(self.trouble(error).await?),
+            };
+        }
+        let need = Need::of(self.job);
+        let found = match blocking(move || gates::survey(&source, &limits, &rules, need)).await {
+            Ok(found) => found,
+            Err(error) => return Err(self.trouble(error).await?),
+        };
+        if matches!(self.job.rows, RowsSpec::File { .. }) {
+            // It is here: whoever has to look for it again begins from the start.
+            self.ctx.store.forget_sought(self.id.as_str()).await?;
+        }
+        gates::judge(&found, need)?;
+        if let Some(accepted) = self.accepted().await?
+            && accepted != found.digest
+        {
+            return Err(changed("between its acceptance and its time"));
+        }
+        let warnings = gates::warnings(&found);
+        Ok(Passed { digest: found.digest, encoding: found.encoding, warnings })
+    }
+
+    /// Notes which source was accepted for the job's time.
+    pub(super) async fn accept_for_later(&self, digest: &str) -> Result<(), StoreError> {
+        let field = accepted_field(self.id.as_str());
+        self.ctx.store.set_campaign_fields(self.campaign, &[(field.as_str(), digest.to_owned())]).await
+    }
+
+    async fn accepted(&self) -> Result<Option<String>, StoreError> {
+        if !matches!(self.job.delivery, Delivery::At(..)) {
+            return Ok(None);
+        }
+        let field = accepted_field(self.id.as_str());
+        Ok(self.ctx.store.campaign_fields(self.campaign, &[&field]).await?.into_iter().next().flatten())
+    }
+
+    /// The source cannot be read on in the middle of the second pass.
+    pub(super) async fn broke_off(&self, error: SourceError, progress: &Progress) -> Result<Stop, Stop> {
+        let is_another = match &error {
+            SourceError::Stopped { .. }
+            | SourceError::Missing { .. }
+            | SourceError::Unreadable { .. }
+            | SourceError::NotStaged { .. }
+            | SourceError::UrlUnavailable { .. } => false,
+            // The first pass found nothing of this.
+            SourceError::PathOutsideSpool { .. }
+            | SourceError::Empty { .. }
+            | SourceError::MissingColumn { .. }
+            | SourceError::DuplicateColumn { .. }
+            | SourceError::TooManyRows { .. }
+            | SourceError::TooBig { .. }
+            | SourceError::LineTooLong { .. }
+            | SourceError::Unsupported { .. }
+            | SourceError::NotUtf8 { .. }
+            | SourceError::Changed { .. }
+            | SourceError::UrlNotAllowed { .. }
+            | SourceError::UrlRefused { .. } => true,
+        };
+        if is_another {
+            return Ok(changed(&format!("after {} orders were made of it: {error}", progress.orders)));
+        }
+        self.trouble(error).await
+    }
+}
+
+fn changed(when: &str) -> Stop {
+    Outcome::Dead { code: DeadCode::SourceChanged, sentence: format!("the source changed {when}") }.into()
+}
