@@ -100,6 +100,8 @@ pub struct ChannelSettings {
     pub sender: String,
     /// Credentials by name, for the templates.
     pub credentials: BTreeMap<String, Secret>,
+    /// Longest validity that the provider takes; a message gets the life its order has left, at most this.
+    pub max_validity: Duration,
     /// Message parts a second over all daemons; 0 = unlimited.
     pub rate_per_second: u32,
     /// Most requests at once, per daemon.

@@ -39,6 +39,7 @@ pub(crate) fn settings(url: &str) -> ChannelSettings {
         retry_base: Duration::from_secs(2),
         retry_cap: Duration::from_mins(10),
         breaker_failures: 20,
+        max_validity: Duration::from_hours(48),
         breaker_cooldown: Duration::from_secs(5),
     }
 }

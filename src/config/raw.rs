@@ -134,6 +134,7 @@ pub(super) struct Channel {
     pub(super) denied_codes: Vec<String>,
     pub(super) sender: String,
     pub(super) credentials: BTreeMap<String, String>,
+    pub(super) max_validity: String,
     pub(super) rate_per_second: u32,
     pub(super) in_flight: u32,
     pub(super) timeout: String,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::resolve::Surroundings;
-use super::rules::{HOUR, MINUTE, duration, name, number, one_of, show};
+use super::rules::{DAY, HOUR, MINUTE, duration, name, number, one_of, show};
 use super::{ConfigError, raw};
 use crate::channel::settings::{ChannelKind, ChannelSettings, OnUnknown, RunsOrder, Secret};
 
@@ -41,6 +41,7 @@ pub(super) fn channel(channel: &str, raw: raw::Channel, around: &Surroundings) -
         denied_codes: raw.denied_codes,
         sender: sender(&key("sender"), raw.sender)?,
         credentials: credentials(&table, raw.credentials, around)?,
+        max_validity: duration(&key("max_validity"), &raw.max_validity, MINUTE, 15 * DAY)?,
         rate_per_second: number(&key("rate_per_second"), raw.rate_per_second, 0, 1_000_000)?,
         in_flight: number(&key("in_flight"), raw.in_flight, 1, 10_000)?,
         timeout,

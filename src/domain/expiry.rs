@@ -98,12 +98,6 @@ impl Expiry {
         }
     }
 
-    /// Whether an order generated at `at` has expired when the sending ends: the warning
-    /// `will_expire_unsent` of acceptance and preview.
-    pub fn will_expire_unsent(&self, at: EpochMs, sending_ends: EpochMs) -> bool {
-        self.expires_at(at) <= sending_ends
-    }
-
     /// Reads what `Display` wrote: `in:<milliseconds>` or `at:<epoch ms>`.
     pub fn parse(text: &str) -> Result<Self, ClockError> {
         match text.split_once(':') {
@@ -133,14 +127,10 @@ impl fmt::Display for Expiry {
     }
 }
 
-/// The time a message may take to arrive, which a provider gets as its validity; refused when the
-/// order has less than `floor` left (PO-19).
-pub fn validity(expires_at: EpochMs, now: EpochMs, floor: Duration) -> Result<Duration, ExpiryError> {
-    let left = expires_at.since(now);
-    if left.is_zero() || left < floor {
-        return Err(ExpiryError::TooSoon { left, least: floor });
-    }
-    Ok(left)
+/// The time a message may take to arrive, which a provider gets as its validity: what the order has
+/// left to live, at most `longest` (what the provider takes), at least a second (PO-19).
+pub fn validity(expires_at: EpochMs, now: EpochMs, longest: Duration) -> Duration {
+    expires_at.since(now).min(longest).max(Duration::from_secs(1))
 }
 
 #[cfg(test)]
@@ -211,26 +201,23 @@ mod tests {
     }
 
     #[test]
-    fn po_7_orders_that_expire_before_the_sending_ends_are_warned_of() {
-        let expiry = Expiry::In(MIN);
-        assert!(!expiry.will_expire_unsent(NOW, NOW.plus(MIN.saturating_sub(MS))));
-        assert!(expiry.will_expire_unsent(NOW, NOW.plus(MIN)));
-    }
-
-    #[test]
     fn po_8_less_than_a_day_is_allowed() {
         assert_eq!(Expiry::In(Duration::from_mins(10)).check(NOW), Ok(()));
     }
 
     #[test]
-    fn po_19_with_less_than_the_floor_left_nothing_is_sent() {
-        let floor = Duration::from_mins(5);
-        let expires_at = NOW.plus(floor);
-        assert_eq!(validity(expires_at, NOW, floor), Ok(floor));
-        let error = validity(expires_at, NOW.plus(MS), floor).unwrap_err();
-        assert_eq!(error.code(), "expires_too_soon");
-        assert_eq!(error.to_string(), "order expires in 4m 59s 999ms, less than 5m");
-        assert!(validity(NOW, NOW, Duration::ZERO).is_err());
+    fn po_19_the_validity_is_the_life_left_and_no_more_than_a_provider_takes() {
+        let (minutes, day) = (Duration::from_mins, Duration::from_hours(24));
+        assert_eq!(validity(NOW.plus(minutes(20)), NOW.plus(minutes(3)), day), minutes(17));
+        assert_eq!(validity(NOW.plus(MAX), NOW, day), day);
+        assert_eq!(validity(NOW, NOW, day), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn po_7_a_crossed_bound_says_what_is_left() {
+        let expiry = Expiry::At(NOW.plus(MIN));
+        let error = expiry.for_order(NOW.plus(MS)).unwrap_err();
+        assert_eq!(error.to_string(), "order expires in 9m 59s 999ms, less than 10m");
     }
 
     proptest! {

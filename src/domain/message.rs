@@ -47,6 +47,7 @@ pub struct Message {
     body: Body,
     place: UrlPlace,
     variables: BTreeSet<String>,
+    transliterate: bool,
 }
 
 impl Message {
@@ -71,12 +72,28 @@ impl Message {
             }
             (asked, written) => asked.or(written).unwrap_or(UrlPlace::End),
         };
-        Ok(Self { body, place, variables })
+        Ok(Self { body, place, variables, transliterate: false })
+    }
+
+    /// The same text, whose look-alikes are replaced when it is written, or not (PO-14).
+    #[must_use]
+    pub fn transliterated(self, transliterate: bool) -> Self {
+        Self { transliterate, ..self }
     }
 
     /// Writes the message for one recipient, with exactly one space between text and link and
     /// no blanks around the whole.
     pub fn render(&self, vars: &Vars<'_>, url: &str) -> Result<String, MessageError> {
+        self.render_telling(vars, url, |_, _| ())
+    }
+
+    /// [`Message::render`], which tells of each look-alike that it replaced; the link is left alone.
+    pub fn render_telling(
+        &self,
+        vars: &Vars<'_>,
+        url: &str,
+        replaced: impl FnMut(char, &str),
+    ) -> Result<String, MessageError> {
         let mut out = String::with_capacity(self.capacity() + url.len() + 1);
         let head = match self.place {
             UrlPlace::Start => {
@@ -89,6 +106,9 @@ impl Message {
         match &self.body {
             Body::Plain(pieces) => pieces.render(vars, &mut out)?,
             Body::Template(template) => template.render(vars, &mut out)?,
+        }
+        if self.transliterate {
+            sms::transliterate(&mut out, head, replaced);
         }
         trim_tail(&mut out, head);
         trim_head(&mut out, head);

@@ -6,8 +6,8 @@
 //!
 //! Reading order: [`name`], [`money`], [`contact`] (values); [`order`], [`campaign`], [`run`],
 //! [`delivery`] (states and legal edges); [`message`], [`sms`] (what is sent); [`expiry`],
-//! [`failure`], [`retry`] (when not to, and when again); [`short_code`], [`mod@reference`] (what is
-//! recognised when it comes back); [`receipt`], [`signature`] (what a provider tells later, and who says so).
+//! [`estimate`] (whether in time), [`failure`], [`retry`] (when not to, and when again); [`short_code`], [`mod@reference`] (what
+//! is recognised when it comes back); [`receipt`], [`signature`] (what a provider tells later, and who says so).
 
 mod excerpt;
 mod keyed;
@@ -17,6 +17,7 @@ pub mod campaign;
 pub mod clock;
 pub mod contact;
 pub mod delivery;
+pub mod estimate;
 pub mod expiry;
 pub mod failure;
 pub mod message;

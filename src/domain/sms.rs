@@ -6,6 +6,10 @@
 //! 153 or 67 (the header takes six octets). An extension pair and a surrogate pair are never split
 //! over two parts, so parts are packed one by one; division would be wrong at those borders.
 
+mod lookalike;
+
+pub use lookalike::transliterate;
+
 /// Units of a lone GSM-7 part: 140 octets of 7 bits.
 const GSM7_SINGLE: usize = 160;
 /// Units of one of several GSM-7 parts: 134 octets of 7 bits.
@@ -99,6 +103,11 @@ fn fit<I: Iterator<Item = usize>>(
         used += width;
     }
     (parts, part - used)
+}
+
+/// Whether GSM-7 has the character.
+pub const fn is_gsm7(c: char) -> bool {
+    gsm7_width(c) > 0
 }
 
 /// Units in GSM-7 and whether any character takes two; `None` when a character is outside.

@@ -13,7 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     domain::{clock::EpochMs, contact::Country, expiry::Expiry, money::Currency, name::JobId},
-    job::{DeadCode, Delivery, GenerateJob, Outcome, Rejection, RejectionCode, RowsSpec, Warning, WarningCode},
+    job::{DeadCode, Delivery, GenerateJob, Outcome, Rejection, RowsSpec, Warning, WarningCode},
     orders::local::Mint,
     source::SourceSpec,
     store::{
@@ -23,11 +23,13 @@ use crate::{
     },
 };
 
+pub mod census;
 mod deliver;
 mod first_pass;
+pub mod forecast;
 pub mod gates;
 mod report;
-mod resolve;
+pub(super) mod resolve;
 mod seek;
 pub mod slices;
 mod stage;
@@ -161,9 +163,9 @@ impl<'a> Generation<'a> {
         let resolved = self.resolve(now).await?;
         self.look_at_campaign().await?;
         let source = self.stage(&resolved.limits).await?;
-        let passed = self.first_pass(&resolved, &source).await?;
+        let passed = self.first_pass(&resolved, &source, now).await?;
         self.enter(&resolved, &passed.digest).await?;
-        self.ctx.store.add_warnings(self.campaign, self.id.as_str(), &passed.warnings).await?;
+        self.foretell(&passed).await?;
         if let Delivery::At(at, _) = &self.job.delivery
             && now < *at
         {
@@ -236,13 +238,7 @@ impl<'a> Generation<'a> {
             Creation::Created { .. } | Creation::Joined { .. } | Creation::Resumed { .. } => {
                 Ok(self.warn_of_same_source(source_digest).await?)
             }
-            Creation::Exists { job } => {
-                let rule = format!(
-                    "\"{}\" was made by the job \"{job}\"; set \"append\":true to add rows to it",
-                    self.campaign
-                );
-                Err(Rejection::of_field(RejectionCode::CampaignExists, "campaign", rule).into())
-            }
+            Creation::Exists { job } => Err(resolve::exists_already(self.campaign, &job).into()),
         }
     }
 
@@ -404,7 +400,7 @@ impl<'a> Generation<'a> {
 }
 
 /// Runs what blocks on a thread for it. A panic there is a panic here.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(value) => value,
         Err(error) => std::panic::resume_unwind(error.into_panic()),

@@ -11,6 +11,7 @@ pub mod generate;
 pub mod order_event;
 pub mod receipt;
 pub mod reroute;
+pub mod text;
 pub mod trouble;
 pub mod turn;
 

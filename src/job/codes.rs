@@ -256,5 +256,9 @@ codes! {
         SpreadsheetPhones = "spreadsheet_phones",
         /// The error file lacks refused rows: it reached `sources.error_file_max_bytes`, or could not be written.
         ErrorFileIncomplete = "error_file_incomplete",
+        /// Orders would expire before their message's turn at the channel's rate, or have less than `orders.floor` left.
+        WillExpireUnsent = "will_expire_unsent",
+        /// Messages take more than one SMS part each; every part is billed.
+        SeveralParts = "several_parts",
     }
 }

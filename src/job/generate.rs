@@ -40,7 +40,7 @@ pub(super) const GENERATE_FIELDS: &[&str] = &[
     "append",
     "allow_partial",
 ];
-pub(super) const MESSAGE_FIELDS: [&str; 2] = ["text", "url"];
+pub(super) const MESSAGE_FIELDS: [&str; 3] = ["text", "url", "transliterate"];
 pub(super) const DELIVERY_FIELDS: [&str; 1] = ["at"];
 
 /// A decoded job of the queue `generate`.
@@ -90,6 +90,8 @@ pub struct Dispatch {
     pub text: String,
     /// Where the job says the URL stands; absent, the template says it or it is the end.
     pub url: Option<UrlPlace>,
+    /// Whether look-alikes outside GSM-7 are replaced (PO-14).
+    pub transliterate: bool,
     /// The template, compiled.
     pub message: Message,
 }
@@ -226,8 +228,8 @@ fn delivery(fields: &mut Fields, at: Option<EpochMs>) -> Result<Delivery, Reject
         let rule = "the field is required unless delivery is \"none\"";
         let missing = |name| fields.refuse(RejectionCode::MissingField, name, rule);
         let channel = channel.ok_or_else(|| missing("channel"))?;
-        let (text, url, message) = message.ok_or_else(|| missing("message"))?;
-        Ok(Dispatch { channel, text, url, message })
+        let Written { text, url, transliterate, message } = message.ok_or_else(|| missing("message"))?;
+        Ok(Dispatch { channel, text, url, transliterate, message })
     };
     match mode {
         Mode::None => Ok(Delivery::None),
@@ -236,7 +238,15 @@ fn delivery(fields: &mut Fields, at: Option<EpochMs>) -> Result<Delivery, Reject
     }
 }
 
-fn message(fields: &mut Fields) -> Result<Option<(String, Option<UrlPlace>, Message)>, Rejection> {
+/// What stands in `message`.
+struct Written {
+    text: String,
+    url: Option<UrlPlace>,
+    transliterate: bool,
+    message: Message,
+}
+
+fn message(fields: &mut Fields) -> Result<Option<Written>, Rejection> {
     let Some(value) = fields.take("message") else { return Ok(None) };
     let mut inner = Fields::of_value(value, "message".to_owned(), &MESSAGE_FIELDS)?;
     let text = inner.text("text")?;
@@ -256,7 +266,9 @@ fn message(fields: &mut Fields) -> Result<Option<(String, Option<UrlPlace>, Mess
         }
         Some(other) => return Err(not_one_of(RejectionCode::InvalidValue, "message.url", other, &["start", "end"])),
     };
-    let compiled = Message::compile(&text, url)
-        .map_err(|error: MessageError| Rejection::of_code(error.code(), Some("message.text"), &error))?;
-    Ok(Some((text, url, compiled)))
+    let transliterate = inner.flag("transliterate")?;
+    let message = Message::compile(&text, url)
+        .map_err(|error: MessageError| Rejection::of_code(error.code(), Some("message.text"), &error))?
+        .transliterated(transliterate);
+    Ok(Some(Written { text, url, transliterate, message }))
 }

@@ -167,6 +167,9 @@ struct MessageText {
     text: String,
     /// Where the link stands; default: where the text says, else the end.
     url: Option<UrlPlace>,
+    /// Replaces letters with accents, curly quotes and dashes that GSM-7 lacks by look-alikes that it has; default
+    /// false.
+    transliterate: Option<bool>,
 }
 
 #[derive(JsonSchema)]

@@ -164,6 +164,11 @@ impl Reader {
         self
     }
 
+    /// Whether the encoding was said beforehand, so that each line is judged for good as it is read.
+    pub fn is_encoding_said(&self) -> bool {
+        self.encoding.is_some()
+    }
+
     /// What the lines of a CSV file were so far.
     pub fn seen(&self) -> Seen {
         self.seen

@@ -145,6 +145,11 @@ impl Store {
         Ok(removed > 0)
     }
 
+    /// Parts that wait on a channel, as the depth told last; nothing of a channel that no daemon served yet.
+    pub async fn parts_waiting(&self, channel: &str) -> Result<Option<u64>, StoreError> {
+        self.connection.query(cmd("HGET").arg(self.keys.depth()).arg(format!("{channel}:parts"))).await
+    }
+
     /// A channel's hash.
     pub async fn channel(&self, channel: &str) -> Result<HashMap<String, String>, StoreError> {
         self.hash(&self.keys.channel(channel)).await

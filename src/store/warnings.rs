@@ -1,6 +1,7 @@
-//! The warnings of a campaign, in its hash: `warnings` of all its jobs, `warnings:<job>` of one.
+//! What a campaign's hash tells in advance: `warnings` of all its jobs, `warnings:<job>` of one; when sending will
+//! start and end, `estimated_start` and `estimated_end` of its latest job, `estimate:<job>` of each.
 //!
-//! Each stands once, however often a job is repeated: the same code and sentence are added once. Beside them the small
+//! A warning stands once, however often a job is repeated: the same code and sentence are added once. Beside them the small
 //! key by which a source is known again (PO-21).
 
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use redis::cmd;
 
 use super::{Store, StoreError, entries::millis, scripts};
-use crate::job::Warning;
+use crate::{domain::clock::EpochMs, job::Warning};
 
 impl Store {
     /// Adds warnings of a job to its campaign. A campaign that is gone takes none.
@@ -22,6 +23,33 @@ impl Store {
         }
         call.run::<u8>(&self.connection).await?;
         Ok(())
+    }
+
+    /// Writes when a job's messages will have left: as its result shows it, and as the campaign's latest estimate.
+    pub async fn set_estimate(
+        &self,
+        campaign: &str,
+        job: &str,
+        shown: &str,
+        (start, end): (EpochMs, Option<EpochMs>),
+    ) -> Result<(), StoreError> {
+        let key = self.keys.campaign(campaign);
+        let mut pipeline = redis::pipe();
+        let mut set = cmd("HSET");
+        set.arg(&key).arg(format!("estimate:{job}")).arg(shown).arg("estimated_start").arg(start.0);
+        if let Some(end) = end {
+            set.arg("estimated_end").arg(end.0);
+        } else {
+            pipeline.cmd("HDEL").arg(&key).arg("estimated_end").ignore();
+        }
+        pipeline.add_command(set).ignore();
+        self.connection.pipeline(&pipeline).await
+    }
+
+    /// What [`Store::set_estimate`] wrote of one job.
+    pub async fn estimate_of(&self, campaign: &str, job: &str) -> Result<Option<String>, StoreError> {
+        let field = format!("estimate:{job}");
+        Ok(self.campaign_fields(campaign, &[&field]).await?.into_iter().next().flatten())
     }
 
     /// The warnings of one job, as a result shows them.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use remesa::handler::generate::gates::{Need, survey};
+use remesa::handler::generate::gates::{Look, survey};
 use remesa::job::{Job, QueueName, RejectionCode, RowCode, RowRules, RowsSpec, decode, published_files, schema};
 use remesa::source::{RowFault, SourceError, SourceLimits, SourceSpec};
 use serde_json::{Value, json};
@@ -148,7 +148,7 @@ fn the_refused_files_are_refused_by_the_readers() {
         };
         let rules = RowRules { country: None, currency: None, currencies: Vec::new(), max_amount_minor: 1000 };
         let source = SourceSpec::File { path, format: None };
-        let refused = survey(&source, &limits, &rules, Need::None).unwrap_err();
+        let refused = survey(&source, &limits, &rules, &Look::Rows, |_| ()).unwrap_err();
         assert_eq!(refused.code(), name, "{refused}");
         tried.insert(name);
     }

@@ -76,6 +76,9 @@ impl Generation<'_> {
         if let Some(place) = dispatch.url {
             fields.push(("url_place", place.as_str().to_owned()));
         }
+        if dispatch.transliterate {
+            fields.push(("transliterate", "1".to_owned()));
+        }
         if let Some(currency) = self.job.currency {
             fields.push(("currency", currency.code().to_owned()));
         }

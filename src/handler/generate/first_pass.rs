@@ -5,6 +5,7 @@
 //! Reading runs on a thread of its own and ends when the daemon drains.
 
 use crate::{
+    domain::clock::EpochMs,
     job::{DeadCode, Delivery, Outcome, RowsSpec, Warning},
     source::{Encoding, SourceError, SourceSpec, digest},
     store::{StoreError, sources::accepted_field},
@@ -12,7 +13,8 @@ use crate::{
 
 use super::{
     Generation, Stop, blocking,
-    gates::{self, Need},
+    forecast::{self, Estimate, Lane},
+    gates::{self, Look, Need},
     resolve::Resolved,
     slices::Progress,
 };
@@ -22,24 +24,39 @@ pub(super) struct Passed {
     pub(super) digest: String,
     pub(super) encoding: Encoding,
     pub(super) warnings: Vec<Warning>,
+    /// When sending will start and end, where something is sent.
+    pub(super) estimate: Option<Estimate>,
 }
 
 impl Generation<'_> {
     /// The first pass.
-    pub(super) async fn first_pass(&self, resolved: &Resolved, source: &SourceSpec) -> Result<Passed, Stop> {
+    pub(super) async fn first_pass(
+        &self,
+        resolved: &Resolved,
+        source: &SourceSpec,
+        now: EpochMs,
+    ) -> Result<Passed, Stop> {
         let (source, limits, rules) = (source.clone(), resolved.limits.clone(), resolved.rules.clone());
         // Of a source of which nothing came, another may take the place.
         if let Some(progress) = self.progress().await?.filter(|p| p.orders > 0) {
             return match blocking(move || digest(&source, &limits)).await {
                 Ok(digest) if digest == progress.digest => {
-                    Ok(Passed { digest, encoding: progress.encoding, warnings: Vec::new() })
+                    Ok(Passed { digest, encoding: progress.encoding, warnings: Vec::new(), estimate: None })
                 }
                 Ok(_) => Err(changed(&format!("after {} orders were made of it", progress.orders))),
                 Err(error) => Err(self.trouble(error).await?),
             };
         }
-        let need = Need::of(self.job);
-        let found = match blocking(move || gates::survey(&source, &limits, &rules, need)).await {
+        let look = match self.job.delivery.dispatch() {
+            None => Look::Rows,
+            Some(dispatch) => {
+                let config = &self.ctx.config;
+                let lane = Lane::look(config, Some(&self.ctx.store), dispatch, now).await?;
+                let course = lane.course(now, forecast::may_start(self.job, None, now));
+                Look::Whole(Some(Box::new(forecast::terms(config, resolved, dispatch, course, 0))))
+            }
+        };
+        let found = match blocking(move || gates::survey(&source, &limits, &rules, &look, |_| ())).await {
             Ok(found) => found,
             Err(error) => return Err(self.trouble(error).await?),
         };
@@ -47,14 +64,26 @@ impl Generation<'_> {
             // It is here: whoever has to look for it again begins from the start.
             self.ctx.store.forget_sought(self.id.as_str()).await?;
         }
-        gates::judge(&found, need)?;
+        gates::judge(&found, Need::of(self.job))?;
         if let Some(accepted) = self.accepted().await?
             && accepted != found.digest
         {
             return Err(changed("between its acceptance and its time"));
         }
         let warnings = gates::warnings(&found);
-        Ok(Passed { digest: found.digest, encoding: found.encoding, warnings })
+        let estimate = found.census.map(|census| Estimate::of(&census.terms().course, census.parts));
+        Ok(Passed { digest: found.digest, encoding: found.encoding, warnings, estimate })
+    }
+
+    /// Writes down when sending will start and end, and what to warn of, once the campaign is there (PO-7, PO-13).
+    pub(super) async fn foretell(&self, passed: &Passed) -> Result<(), StoreError> {
+        let (store, job) = (&self.ctx.store, self.id.as_str());
+        if let Some(estimate) = &passed.estimate {
+            // Plain values: there is nothing to refuse.
+            let shown = serde_json::to_string(estimate).unwrap_or_default();
+            store.set_estimate(self.campaign, job, &shown, (estimate.starts, estimate.ends)).await?;
+        }
+        store.add_warnings(self.campaign, job, &passed.warnings).await
     }
 
     /// Notes which source was accepted for the job's time.

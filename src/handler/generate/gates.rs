@@ -2,17 +2,29 @@
 //!
 //! It finds what makes the whole job wrong (a source that cannot be read, too many rows, no number to
 //! send to), takes the digest by which a later run knows that the source is still the same, finds out the encoding and
-//! notes what is to be warned of. Rows that are wrong by themselves are not its business.
+//! notes what is to be warned of. Where something is sent it also judges every row as generation will and counts the
+//! texts ([`Census`]); a preview is this pass and nothing else.
+
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use crate::{
-    job::{Delivery, GenerateJob, OrderRow, Rejection, RejectionCode, RowRules, Warning, WarningCode},
-    source::{Encoding, ReadError, Repeats, SourceError, SourceLimits, SourceSpec, digest, open},
+    domain::contact::ContactError,
+    job::{Delivery, GenerateJob, OrderRow, Rejection, RejectionCode, RowRefusal, RowRules, Warning, WarningCode},
+    source::{Encoding, ReadError, Reader, Repeats, Row, SourceError, SourceLimits, SourceSpec, digest, open},
+};
+
+use super::{
+    census::{Census, Terms},
+    slices::duplicate_key,
 };
 
 /// Offending rows named in a refusal.
 const NAMED: usize = 20;
+
+/// Rows between two words to whoever waits.
+const TOLD_EVERY: u64 = 1024;
 
 /// Which contacts the delivery needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +49,17 @@ impl Need {
     }
 }
 
+/// What the first pass looks at, beyond the source as such.
+#[derive(Debug)]
+pub enum Look {
+    /// Nothing: nothing is sent, and each row is judged when it is generated.
+    Rows,
+    /// Every row as it will be judged, and the text of its message, if one is sent.
+    Whole(Option<Box<Terms>>),
+}
+
 /// What the first pass found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Survey {
     /// SHA-256 of the source.
     pub digest: String,
@@ -46,78 +67,158 @@ pub struct Survey {
     pub encoding: Encoding,
     /// Rows, good and bad.
     pub rows: u64,
-    /// Rows with a valid contact, as far as the delivery had to know.
+    /// Rows with a valid contact.
     pub valid: u64,
     /// Rows without one, the first of them.
     pub without: Vec<u64>,
     /// How many are without one.
     pub without_count: u64,
+    /// Of them, those with no contact at all.
+    pub empty: u64,
+    /// Rows refused, by code.
+    pub refused: BTreeMap<&'static str, Refused>,
     /// Rows whose reference stood in an earlier row.
     pub repeated_references: u64,
     /// The line of the first of them.
     pub first_repeated: u64,
+    /// The texts, where they were asked for.
+    pub census: Option<Box<Census>>,
 }
 
-/// Contacts of the rows that are read alike.
-#[derive(Debug, Default)]
-struct Contacts {
-    valid: u64,
-    without: Vec<u64>,
-    without_count: u64,
+/// Rows refused with one code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// How many.
+    pub rows: u64,
+    /// The first.
+    pub first_row: u64,
+    /// The line it begins on.
+    pub first_line: u64,
+    /// Why.
+    pub sentence: String,
 }
 
-/// Reads the source once. Blocking.
-pub fn survey(spec: &SourceSpec, limits: &SourceLimits, rules: &RowRules, need: Need) -> Result<Survey, SourceError> {
+/// Reads the source once, or twice where only the end tells its encoding. Blocking; `told` hears the rows read so far
+/// from time to time.
+pub fn survey(
+    spec: &SourceSpec,
+    limits: &SourceLimits,
+    rules: &RowRules,
+    look: &Look,
+    mut told: impl FnMut(u64),
+) -> Result<Survey, SourceError> {
     // Opened first: what its header gives away is not worth the digest of a huge file.
-    let mut rows = open(spec, limits, None)?.without_input();
-    let mut found = Survey { digest: digest(spec, limits)?, ..Survey::default() };
-    // Whether lines that are not UTF-8 are read at all is known when all of them were seen.
-    let (mut utf8, mut other) = (Contacts::default(), Contacts::default());
-    let mut references = Repeats::default();
+    let rows = open(spec, limits, None)?.without_input();
+    let digest = digest(spec, limits)?;
+    let (mut found, is_clear) = pass(rows, &spec.name(), rules, look, &mut told)?;
+    if !is_clear {
+        let rows = open(spec, limits, Some(found.encoding))?.without_input();
+        (found, _) = pass(rows, &spec.name(), rules, look, &mut told)?;
+    }
+    Ok(Survey { digest, ..found })
+}
+
+/// One reading. The second value is false when there were lines of which only the end told whether they are read at
+/// all: then nothing but the encoding is right.
+fn pass(
+    mut rows: Reader,
+    name: &str,
+    rules: &RowRules,
+    look: &Look,
+    told: &mut impl FnMut(u64),
+) -> Result<(Survey, bool), SourceError> {
+    let is_said = rows.is_encoding_said();
+    let (whole, terms) = match look {
+        Look::Rows => (false, None),
+        Look::Whole(terms) => (true, terms.as_ref()),
+    };
+    let census = terms.map(|terms| Box::new(Census::new(Terms::clone(terms))));
+    let mut found = Survey { census, ..Survey::default() };
+    let (mut keys, mut references) = (Repeats::default(), Repeats::default());
+    let mut is_clear = true;
     for row in rows.by_ref() {
         found.rows += 1;
-        let row = match row {
-            Ok(row) => row,
-            Err(ReadError::Row(_)) => continue,
+        if found.rows.is_multiple_of(TOLD_EVERY) {
+            told(found.rows);
+        }
+        match row {
+            Ok(row) => {
+                found.look_for_repeats(&row, &mut references);
+                is_clear &= !whole || is_said || row.is_utf8;
+                if whole && is_clear {
+                    let (number, line) = (row.row, row.line);
+                    let order =
+                        OrderRow::decode(row.columns, rules).and_then(|order| first_of_its_key(order, &mut keys));
+                    match order {
+                        Ok(order) => found.take(number, &order),
+                        Err(refusal) => found.refuse(number, line, refusal),
+                    }
+                }
+            }
+            Err(ReadError::Row(bad)) if whole => {
+                found.refuse(bad.row, bad.line, RowRefusal::of_code(bad.fault.as_str(), bad.sentence));
+            }
+            Err(ReadError::Row(_)) => {}
             Err(ReadError::Source(error)) => return Err(error),
-        };
+        }
+    }
+    if rows.seen().is_mixed() && !rows.has_header_in_utf8() {
+        return Err(SourceError::NotUtf8 { name: name.to_owned() });
+    }
+    found.encoding = rows.encoding();
+    Ok((found, is_clear))
+}
+
+/// The order, unless an earlier row of the source has its key.
+fn first_of_its_key(order: OrderRow, keys: &mut Repeats) -> Result<OrderRow, RowRefusal> {
+    match &order.key {
+        Some(key) if keys.seen(key) => Err(duplicate_key(key)),
+        _ => Ok(order),
+    }
+}
+
+impl Survey {
+    /// Rows that become orders.
+    pub const fn orders(&self) -> u64 {
+        self.valid + self.without_count
+    }
+
+    fn look_for_repeats(&mut self, row: &Row, references: &mut Repeats) {
         if let Some(Value::String(reference)) = row.columns.get("reference")
             && !reference.trim().is_empty()
             && references.seen(reference.trim())
         {
-            found.repeated_references += 1;
-            if found.first_repeated == 0 {
-                found.first_repeated = row.line;
-            }
-        }
-        if need == Need::None || (need == Need::Any && utf8.valid > 0) {
-            continue;
-        }
-        let contacts = if row.is_utf8 { &mut utf8 } else { &mut other };
-        // A row that is refused for something else is generated by nobody: its contact does not count.
-        let Ok(order) = OrderRow::decode(row.columns, rules) else { continue };
-        if order.contact.is_ok() {
-            contacts.valid += 1;
-        } else {
-            contacts.without_count += 1;
-            if contacts.without.len() < NAMED {
-                contacts.without.push(row.row);
+            self.repeated_references += 1;
+            if self.first_repeated == 0 {
+                self.first_repeated = row.line;
             }
         }
     }
-    if rows.seen().is_mixed() && !rows.has_header_in_utf8() {
-        return Err(SourceError::NotUtf8 { name: spec.name() });
+
+    fn take(&mut self, row: u64, order: &OrderRow) {
+        match &order.contact {
+            Ok(contact) => {
+                self.valid += 1;
+                if let Some(census) = &mut self.census {
+                    census.take(row, order, contact);
+                }
+            }
+            Err(error) => {
+                self.without_count += 1;
+                self.empty += u64::from(*error == ContactError::Empty);
+                if self.without.len() < NAMED {
+                    self.without.push(row);
+                }
+            }
+        }
     }
-    found.encoding = rows.encoding();
-    if found.encoding == Encoding::Latin1 {
-        utf8.valid += other.valid;
-        utf8.without_count += other.without_count;
-        utf8.without.extend(other.without);
-        utf8.without.sort_unstable();
-        utf8.without.truncate(NAMED);
+
+    /// A row that is refused is generated by nobody: its contact does not count.
+    fn refuse(&mut self, first_row: u64, first_line: u64, refusal: RowRefusal) {
+        let RowRefusal { code, sentence } = refusal;
+        let first = || Refused { rows: 0, first_row, first_line, sentence };
+        self.refused.entry(code.as_str()).or_insert_with(first).rows += 1;
     }
-    (found.valid, found.without, found.without_count) = (utf8.valid, utf8.without, utf8.without_count);
-    Ok(found)
 }
 
 /// What the first pass warns of.
@@ -132,6 +233,7 @@ pub fn warnings(found: &Survey) -> Vec<Warning> {
         let sentence = format!("{count} rows have a reference that stood in an earlier row, the first on line {line}");
         warnings.push(Warning::new(WarningCode::DuplicateReference, sentence));
     }
+    warnings.extend(found.census.iter().flat_map(|census| census.warnings()));
     warnings
 }
 

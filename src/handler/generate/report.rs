@@ -155,9 +155,13 @@ impl Generation<'_> {
             "contacts_refused_by_code": progress.contacts_refused_by_code,
             "warnings": self.ctx.store.warnings_of(self.campaign, self.id.as_str()).await?,
         });
+        let estimate = self.ctx.store.estimate_of(self.campaign, self.id.as_str()).await?;
         if let Some(fields) = result.as_object_mut() {
             if let Some(run) = run {
                 fields.insert("run".to_owned(), run.into());
+            }
+            if let Some(Value::Object(estimate)) = estimate.and_then(|text| serde_json::from_str(&text).ok()) {
+                fields.extend(estimate);
             }
             let parts = &progress.errors.parts;
             if let Some(first) = parts.first() {

@@ -2,46 +2,50 @@
 //!
 //! A job is refused here, before anything is read or written, when a name stands for nothing or a rule
 //! is broken by the job alone. What a campaign captured at its creation holds for its own job, whatever
-//! the configuration says by now (PO-16).
+//! the configuration says by now (PO-16). The checks are functions of their own: a preview asks them one
+//! by one and goes on.
 
 use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
+    config::Config,
     domain::{
         clock::EpochMs,
         expiry::Expiry,
         message::Vars,
         money::Currency,
+        name::Name,
         short_code::{ShortCode, link},
         sms,
     },
-    job::{Delivery, Dispatch, Rejection, RejectionCode, RowRules},
+    job::{Delivery, Dispatch, GenerateJob, Rejection, RejectionCode, RowRules},
     source::SourceLimits,
-    store::StoreError,
+    store::{Store, StoreError},
 };
 
 use super::{Generation, Stop};
 
 /// What the job's names stand for.
-pub(super) struct Resolved {
-    pub(super) payment_point: String,
-    pub(super) link_base: String,
-    pub(super) expiry: Expiry,
-    pub(super) rules: RowRules,
-    pub(super) limits: SourceLimits,
+pub(in crate::handler) struct Resolved {
+    pub(in crate::handler) payment_point: String,
+    pub(in crate::handler) link_base: String,
+    pub(in crate::handler) expiry: Expiry,
+    pub(in crate::handler) rules: RowRules,
+    pub(in crate::handler) limits: SourceLimits,
 }
 
 /// The captured settings of a campaign that a job of it goes by, whatever the configuration says now (PO-16).
 #[derive(Debug, Default)]
-pub(super) struct Captured {
+pub(in crate::handler) struct Captured {
     /// The batch of the job in the campaign, when it was here before.
-    pub(super) batch: Option<u32>,
-    pub(super) payment_point: Option<String>,
-    pub(super) link_base: Option<String>,
+    pub(in crate::handler) batch: Option<u32>,
+    pub(in crate::handler) payment_point: Option<String>,
+    pub(in crate::handler) link_base: Option<String>,
 }
 
 impl Generation<'_> {
-    pub(super) async fn captured(&self) -> Result<Captured, StoreError> {
+    pub(in crate::handler) async fn captured(&self) -> Result<Captured, StoreError> {
         let batch = format!("batch:{}", self.id);
         let found = self.ctx.store.campaign_fields(self.campaign, &[&batch, "payment_point", "link_base"]).await?;
         let mut found = found.into_iter();
@@ -53,106 +57,146 @@ impl Generation<'_> {
     pub(super) async fn resolve(&self, now: EpochMs) -> Result<Resolved, Stop> {
         let (config, job) = (&self.ctx.config, self.job);
         let captured = self.captured().await?;
-        let (mut captured_point, mut captured_base) = (None, None);
-        if captured.batch == Some(1) {
-            (captured_point, captured_base) = (captured.payment_point, captured.link_base);
-        }
-        let default_point = captured_point.as_deref().unwrap_or(config.orders.default_payment_point.as_str());
-        let payment_point = job.payment_point.as_ref().map_or(default_point, |n| n.as_str());
-        let Some(point) = config.payment_point(payment_point) else {
-            let known: Vec<&str> = config.payment_points.keys().map(String::as_str).collect();
-            let rule = format!("\"{payment_point}\" is not configured; there are: {}", known.join(", "));
-            return Err(Rejection::of_field(RejectionCode::UnknownPaymentPoint, "payment_point", rule).into());
-        };
-        let currencies: Vec<Currency> = config.orders.currencies.clone();
-        if let Some(currency) = job.currency
-            && !currencies.is_empty()
-            && !currencies.contains(&currency)
-        {
-            let rule = format!("{} is not among orders.currencies", currency.code());
-            return Err(Rejection::of_field(RejectionCode::CurrencyNotAllowed, "currency", rule).into());
-        }
-        let expiry = job.expiry.unwrap_or(Expiry::In(config.orders.expires_in));
-        let counted_from = match &job.delivery {
-            Delivery::At(at, _) => (*at).max(now),
-            Delivery::None | Delivery::Now(_) => now,
-        };
         // Once begun, a row whose bound is crossed is refused by itself (PO-7).
         let begun = captured.batch.is_some() && self.progress().await?.is_some();
-        if !begun && let Err(error) = expiry.check(counted_from) {
-            return Err(Rejection::of_code(error.code(), Some(expiry_field(&expiry)), error).into());
+        let resolved = names(config, job, captured, self.stop.clone())?;
+        if !begun {
+            check_expiry(&resolved.expiry, job, now)?;
         }
         if let Some(dispatch) = job.delivery.dispatch() {
-            self.check_dispatch(dispatch, &point.link_base, now).await?;
+            check_channel(config, Some(&self.ctx.store), &dispatch.channel, now).await??;
+            check_text(config, dispatch, &resolved.link_base)?;
         }
-        Ok(Resolved {
-            payment_point: payment_point.to_owned(),
-            link_base: captured_base.unwrap_or_else(|| point.link_base.clone()),
-            expiry,
-            rules: RowRules {
-                country: job.country,
-                currency: job.currency,
-                currencies,
-                max_amount_minor: config.orders.max_amount_minor,
-            },
-            limits: SourceLimits {
-                spool_dir: config.sources.spool_dir.clone(),
-                max_rows: config.sources.max_rows,
-                max_line_bytes: config.sources.max_line_bytes,
-                max_bytes: config.sources.max_bytes,
-                stop: self.stop.clone(),
-            },
-        })
-    }
-
-    async fn check_dispatch(&self, dispatch: &Dispatch, link_base: &str, now: EpochMs) -> Result<(), Stop> {
-        let channel = dispatch.channel.as_str();
-        if !self.ctx.channels.contains_key(channel) && !self.ctx.store.is_channel_served(channel, now.0).await? {
-            let mut known: Vec<&str> = self.ctx.channels.keys().map(String::as_str).collect();
-            known.sort_unstable();
-            let rule = format!(
-                "no daemon seen in the last 10 minutes serves \"{channel}\"; this one serves: {}",
-                known.join(", ")
-            );
-            return Err(Rejection::of_field(RejectionCode::UnknownChannel, "channel", rule).into());
-        }
-        // The shortest the text can be: every variable one character, the link of its real length.
-        let vars: Map<String, Value> =
-            dispatch.message.variables().iter().map(|name| (name.clone(), Value::from("x"))).collect();
-        let code = ShortCode::sample(self.ctx.config.orders.short_code_length);
-        let url = link(link_base, &code);
-        let max = self.ctx.config.max_parts;
-        if let Ok(text) = dispatch.message.render(&Vars::new(&vars, &[]), &url) {
-            let parts = sms::parts(&text);
-            if parts > max {
-                let rule =
-                    format!("the text takes {parts} parts with its link, the maximum is {max} (messages.max_parts)");
-                return Err(Rejection::of_field(RejectionCode::TextTooLong, "message.text", rule).into());
-            }
-        }
-        Ok(())
+        Ok(resolved)
     }
 
     /// What all orders of a campaign share is not changed by an append: the orders name it by the campaign.
     pub(super) async fn check_match(&self, resolved: &Resolved) -> Result<(), Stop> {
-        let theirs = self.ctx.store.campaign_fields(self.campaign, &["state", "currency", "payment_point"]).await?;
-        let [Some(_), currency, payment_point] = theirs.as_slice() else { return Ok(()) };
-        let ours = self.job.currency.map(|c| c.code().to_owned());
-        let point = Some(resolved.payment_point.clone());
-        for (field, theirs, ours) in [("currency", currency, ours), ("payment_point", payment_point, point)] {
-            if *theirs != ours {
-                let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
-                let rule = format!("\"{}\" has {}, this job has {}", self.campaign, shown(theirs), shown(&ours));
-                return Err(Rejection::of_field(RejectionCode::CampaignMismatch, field, rule).into());
-            }
-        }
-        Ok(())
+        Ok(check_match(&self.ctx.store, self.job, &resolved.payment_point).await??)
     }
 }
 
-fn expiry_field(expiry: &Expiry) -> &'static str {
-    match expiry {
+/// Payment point and currency, and what follows from them.
+pub(in crate::handler) fn names(
+    config: &Config,
+    job: &GenerateJob,
+    captured: Captured,
+    stop: CancellationToken,
+) -> Result<Resolved, Rejection> {
+    let (mut captured_point, mut captured_base) = (None, None);
+    if captured.batch == Some(1) {
+        (captured_point, captured_base) = (captured.payment_point, captured.link_base);
+    }
+    let default_point = captured_point.as_deref().unwrap_or(config.orders.default_payment_point.as_str());
+    let payment_point = job.payment_point.as_ref().map_or(default_point, |n| n.as_str());
+    let Some(point) = config.payment_point(payment_point) else {
+        let known: Vec<&str> = config.payment_points.keys().map(String::as_str).collect();
+        let rule = format!("\"{payment_point}\" is not configured; there are: {}", known.join(", "));
+        return Err(Rejection::of_field(RejectionCode::UnknownPaymentPoint, "payment_point", rule));
+    };
+    let currencies: Vec<Currency> = config.orders.currencies.clone();
+    if let Some(currency) = job.currency
+        && !currencies.is_empty()
+        && !currencies.contains(&currency)
+    {
+        let rule = format!("{} is not among orders.currencies", currency.code());
+        return Err(Rejection::of_field(RejectionCode::CurrencyNotAllowed, "currency", rule));
+    }
+    Ok(Resolved {
+        payment_point: payment_point.to_owned(),
+        link_base: captured_base.unwrap_or_else(|| point.link_base.clone()),
+        expiry: job.expiry.unwrap_or(Expiry::In(config.orders.expires_in)),
+        rules: RowRules {
+            country: job.country,
+            currency: job.currency,
+            currencies,
+            max_amount_minor: config.orders.max_amount_minor,
+        },
+        limits: SourceLimits {
+            spool_dir: config.sources.spool_dir.clone(),
+            max_rows: config.sources.max_rows,
+            max_line_bytes: config.sources.max_line_bytes,
+            max_bytes: config.sources.max_bytes,
+            stop,
+        },
+    })
+}
+
+/// The bounds of the expiry, counted from the generation (PO-7).
+pub(in crate::handler) fn check_expiry(expiry: &Expiry, job: &GenerateJob, now: EpochMs) -> Result<(), Rejection> {
+    let counted_from = match &job.delivery {
+        Delivery::At(at, _) => (*at).max(now),
+        Delivery::None | Delivery::Now(_) => now,
+    };
+    let field = match expiry {
         Expiry::In(_) => "expires_in",
         Expiry::At(_) => "expires_at",
+    };
+    expiry.check(counted_from).map_err(|error| Rejection::of_code(error.code(), Some(field), error))
+}
+
+/// Whether somebody serves the channel: this configuration, or a daemon seen lately.
+pub(in crate::handler) async fn check_channel(
+    config: &Config,
+    store: Option<&Store>,
+    channel: &Name,
+    now: EpochMs,
+) -> Result<Result<(), Rejection>, StoreError> {
+    let channel = channel.as_str();
+    if config.channels.contains_key(channel) {
+        return Ok(Ok(()));
     }
+    if let Some(store) = store
+        && store.is_channel_served(channel, now.0).await?
+    {
+        return Ok(Ok(()));
+    }
+    let known: Vec<&str> = config.channels.keys().map(String::as_str).collect();
+    let rule =
+        format!("no daemon seen in the last 10 minutes serves \"{channel}\"; this one serves: {}", known.join(", "));
+    Ok(Err(Rejection::of_field(RejectionCode::UnknownChannel, "channel", rule)))
+}
+
+/// Whether the text can fit at all (PO-13): with every variable one character, or with none where it asks for them,
+/// and the link of its real length. What a row's own variables make too long fails alone.
+pub(in crate::handler) fn check_text(config: &Config, dispatch: &Dispatch, link_base: &str) -> Result<(), Rejection> {
+    let message = &dispatch.message;
+    let short: Map<String, Value> = message.variables().iter().map(|name| (name.clone(), Value::from("x"))).collect();
+    let code = ShortCode::sample(config.orders.short_code_length);
+    let url = link(link_base, &code);
+    let texts = [&short, &Map::new()].map(|vars| message.render(&Vars::new(vars, &[]), &url));
+    let Some(parts) = texts.iter().flatten().map(|text| sms::parts(text)).min() else { return Ok(()) };
+    let max = config.max_parts;
+    if parts <= max {
+        return Ok(());
+    }
+    let rule = format!("the text takes {parts} parts with its link, the maximum is {max} (messages.max_parts)");
+    Err(Rejection::of_field(RejectionCode::TextTooLong, "message.text", rule))
+}
+
+/// Whether an appended job goes with its campaign; a campaign that is not there yet takes any.
+pub(in crate::handler) async fn check_match(
+    store: &Store,
+    job: &GenerateJob,
+    payment_point: &str,
+) -> Result<Result<(), Rejection>, StoreError> {
+    let campaign = job.campaign.as_str();
+    let theirs = store.campaign_fields(campaign, &["state", "currency", "payment_point"]).await?;
+    let [Some(_), currency, point] = theirs.as_slice() else { return Ok(Ok(())) };
+    let ours = job.currency.map(|c| c.code().to_owned());
+    let pairs = [("currency", currency, ours), ("payment_point", point, Some(payment_point.to_owned()))];
+    for (field, theirs, ours) in pairs {
+        if *theirs != ours {
+            let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
+            let rule = format!("\"{campaign}\" has {}, this job has {}", shown(theirs), shown(&ours));
+            return Ok(Err(Rejection::of_field(RejectionCode::CampaignMismatch, field, rule)));
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// The refusal of a campaign that another job made.
+pub(in crate::handler) fn exists_already(campaign: &str, job: &str) -> Rejection {
+    let rule = format!("\"{campaign}\" was made by the job \"{job}\"; set \"append\":true to add rows to it");
+    Rejection::of_field(RejectionCode::CampaignExists, "campaign", rule)
 }

@@ -279,8 +279,13 @@ fn refused(row: u64, line: u64, refusal: RowRefusal, input: Vec<u8>) -> RefusedR
 }
 
 fn duplicate(row: u64, line: u64, key: &str, input: Vec<u8>) -> RefusedRow {
+    refused(row, line, duplicate_key(key), input)
+}
+
+/// The refusal of a row whose key an earlier row has.
+pub(super) fn duplicate_key(key: &str) -> RowRefusal {
     let sentence = format!("the key \"{key}\" belongs to an earlier row: a key names one order of the campaign");
-    refused(row, line, RowRefusal::new(RowCode::DuplicateKey, sentence), input)
+    RowRefusal::new(RowCode::DuplicateKey, sentence)
 }
 
 /// Code and JSON of a refused row, as Redis keeps it.

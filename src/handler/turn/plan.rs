@@ -79,7 +79,7 @@ impl RunPlan {
             _ => None,
         };
         let message = match Message::compile(text("text"), place) {
-            Ok(message) => message,
+            Ok(message) => message.transliterated(text("transliterate") == "1"),
             Err(error) => {
                 tracing::error!(campaign, run, %error, "the text of this run does not compile");
                 return Ok(Loaded::Broken { code: error.code() });

@@ -1,18 +1,14 @@
 //! From a claimed recipient to a message ready to leave, or the reason why there is none.
 
 use crate::{
-    domain::{
-        clock::EpochMs,
-        contact::Phone,
-        failure::Attempt,
-        message::{MessageError, Vars},
-        order::Order,
-        reference, sms,
-    },
+    domain::{clock::EpochMs, contact::Phone, failure::Attempt, message::MessageError, order::Order, reference, sms},
     store::runs::{Recipient, SlotRef},
 };
 
-use super::plan::RunPlan;
+use super::{
+    super::text::{self, Facts},
+    plan::RunPlan,
+};
 
 /// Who a message is for, as far as its record and its event need it.
 #[derive(Debug, Clone)]
@@ -121,23 +117,17 @@ fn idempotency_key(slot: &SlotRef, ordinal: u64, key_attempt: u32) -> String {
     format!("{}/{}/{ordinal}.0/{key_attempt}", slot.campaign, slot.run)
 }
 
-/// The text for one order. `amount` is in major units, as people read it.
+/// The text for one order.
 fn render(plan: &RunPlan, order: &Order) -> Result<String, MessageError> {
-    let currency = order.currency.or(plan.currency);
-    let wants = |name: &str| plan.message.variables().contains(name);
-    let amount = match currency {
-        Some(currency) if wants("amount") => order.amount.format(currency),
-        _ => String::new(),
+    let facts = Facts {
+        amount: order.amount,
+        currency: order.currency.or(plan.currency),
+        concept: &order.concept,
+        reference: &order.reference,
+        short_code: order.code(),
+        expires_at: order.expires_at,
+        vars: &order.vars,
+        url: &order.link(&plan.link_base),
     };
-    let expires_at = if wants("expires_at") { order.expires_at.to_rfc3339() } else { String::new() };
-    let built_in = [
-        ("amount", amount.as_str()),
-        ("currency", currency.map_or("", |c| c.code())),
-        ("concept", order.concept.as_str()),
-        ("reference", order.reference.as_str()),
-        ("short_code", order.code()),
-        ("expires_at", expires_at.as_str()),
-    ];
-    let url = order.link(&plan.link_base);
-    plan.message.render(&Vars::new(&order.vars, &built_in), &url)
+    text::render(&plan.message, &facts, |_, _| ())
 }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     channel::{DeliverError, Submission, governor::Pace},
-    domain::clock::EpochMs,
+    domain::{clock::EpochMs, expiry::validity},
     store::{StoreError, leases::Lease, runs::SlotRef},
 };
 
@@ -260,6 +260,7 @@ impl Turn {
         now: EpochMs,
     ) -> Landed {
         let Letter { who, to, text, reference, idempotency_key } = letter;
+        let claimed = Instant::now();
         if let Some(at) = at {
             tokio::time::sleep_until(at.into()).await;
         }
@@ -270,17 +271,18 @@ impl Turn {
             let channel = &self.plan.channel.settings().name;
             format!("{public}/receipts/{channel}/{reference}")
         });
+        let served = &self.plan.channel;
+        let longest = served.settings().max_validity;
         let submission = Submission {
             to: to.as_e164(),
             text: &text,
             reference: &reference,
             idempotency_key: &idempotency_key,
-            validity_seconds: Some(now.until(who.expires_at).as_secs()),
+            validity_seconds: Some(validity(who.expires_at, now.plus(claimed.elapsed()), longest).as_secs()),
             parts: who.parts,
             receipt_url: receipt_url.as_deref().unwrap_or_default(),
             deadline,
         };
-        let served = &self.plan.channel;
         let began = Instant::now();
         let answer = served.channel.deliver(&submission).await;
         self.ctx.metrics.provider_answered(&served.settings().name, began.elapsed());

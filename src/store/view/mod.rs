@@ -111,10 +111,11 @@ fn by_state(count: impl Fn(DeliveryState) -> u64) -> BTreeMap<String, u64> {
     all.filter(|(_, count)| *count > 0).collect()
 }
 
-/// Fields that end in `_at` and hold epoch milliseconds.
+/// Fields that hold epoch milliseconds: they end in `_at`, or say an estimate.
 fn times(hash: &Hash, except: &[&str]) -> BTreeMap<String, i64> {
     hash.iter()
-        .filter(|(field, _)| field.ends_with("_at") && !except.contains(&field.as_str()))
+        .filter(|(field, _)| field.ends_with("_at") || field.starts_with("estimated_"))
+        .filter(|(field, _)| !except.contains(&field.as_str()))
         .filter_map(|(field, value)| Some((field.clone(), value.parse().ok()?)))
         .collect()
 }

@@ -3,6 +3,7 @@
 mod bad_input;
 mod deliveries;
 mod error_file;
+mod estimates;
 mod layout;
 mod lives;
 mod orders;
