@@ -32,7 +32,7 @@ pub use rejection::Rejection;
 pub use row::{OrderRow, RowRefusal, RowRules, VARIABLES_MAX_BYTES};
 pub use rows_spec::{FileFormat, INLINE_ROWS_MAX, RowsSpec, URL_MAX_BYTES};
 pub use schema::schema;
-pub use warning::Warning;
+pub use warning::{Warning, rows_have};
 
 use crate::domain::name::Name;
 

@@ -29,3 +29,8 @@ impl Warning {
         serde_json::to_string(self).unwrap_or_default()
     }
 }
+
+/// `1 row has`, `2 rows have`: how a sentence about rows begins.
+pub fn rows_have(count: u64) -> String {
+    if count == 1 { "1 row has".to_owned() } else { format!("{count} rows have") }
+}

@@ -173,6 +173,8 @@ fn as_json(row: &RefusedRow) -> Vec<u8> {
 
 /// The folder of error files, made if it is not there; never one that a link leads to.
 fn folder(spool_dir: &Path) -> io::Result<PathBuf> {
+    // Whoever only ever used lists and addresses has no spool folder yet.
+    DirBuilder::new().recursive(true).mode(0o750).create(spool_dir)?;
     let spool = spool_dir.canonicalize()?;
     let folder = spool.join(FOLDER);
     if !folder.is_dir() {
@@ -209,10 +211,10 @@ mod tests {
     #[test]
     fn rows_stand_as_they_came_behind_line_code_and_sentence() {
         let dir = tempfile::tempdir().unwrap();
-        let name = name("gen:1", 0, &csv());
-        let mut file = ErrorFile::open(dir.path(), &name, 0, csv(), 1000).unwrap().unwrap();
+        let (name, spool) = (name("gen:1", 0, &csv()), dir.path().join("not/there/yet"));
+        let mut file = ErrorFile::open(&spool, &name, 0, csv(), 1000).unwrap().unwrap();
         file.append(&[row(2, "x;\"a;b\""), row(3, "1;\"half")]).unwrap();
-        let text = fs::read_to_string(dir.path().join(&name)).unwrap();
+        let text = fs::read_to_string(spool.join(&name)).unwrap();
         let expected = "error_line;error_code;error_sentence;amount;name\n\
             2;amount_not_an_integer;\"amount \"\"x\"\" is not whole\";x;\"a;b\"\n\
             3;amount_not_an_integer;\"amount \"\"x\"\" is not whole\";1;\"half\n";

@@ -11,7 +11,10 @@ use serde_json::Value;
 
 use crate::{
     domain::contact::ContactError,
-    job::{Delivery, GenerateJob, OrderRow, Rejection, RejectionCode, RowRefusal, RowRules, Warning, WarningCode},
+    job::{
+        Delivery, GenerateJob, OrderRow, Rejection, RejectionCode, RowRefusal, RowRules, Warning, WarningCode,
+        rows_have,
+    },
     source::{Encoding, ReadError, Reader, Repeats, Row, SourceError, SourceLimits, SourceSpec, digest, open},
 };
 
@@ -230,7 +233,8 @@ pub fn warnings(found: &Survey) -> Vec<Warning> {
     }
     if found.repeated_references > 0 {
         let Survey { repeated_references: count, first_repeated: line, .. } = found;
-        let sentence = format!("{count} rows have a reference that stood in an earlier row, the first on line {line}");
+        let rows = rows_have(*count);
+        let sentence = format!("{rows} a reference that stood in an earlier row, the first on line {line}");
         warnings.push(Warning::new(WarningCode::DuplicateReference, sentence));
     }
     warnings.extend(found.census.iter().flat_map(|census| census.warnings()));

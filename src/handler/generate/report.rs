@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    job::{Warning, WarningCode},
+    job::{Warning, WarningCode, rows_have},
     source::error_file::{self, ErrorFile, Layout, RefusedRow},
     store::StoreError,
 };
@@ -127,8 +127,9 @@ impl Generation<'_> {
         if let Some(line) = progress.spreadsheet_phone_line {
             let count = progress.contacts_refused_by_code.get(SPREADSHEET_PHONE).copied().unwrap_or(1);
             let sentence = format!(
-                "{count} rows have a phone such as 3.46E+10, which a spreadsheet made of a number, the first on line \
-                 {line}: their orders exist, nothing is sent to them; export the column as text"
+                "{} a phone such as 3.46E+10, which a spreadsheet made of a number, the first on line {line}: the \
+                 orders exist, nothing is sent to them; export the column as text",
+                rows_have(count)
             );
             warnings.push(Warning::new(WarningCode::SpreadsheetPhones, sentence));
         }

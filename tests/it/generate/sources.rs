@@ -185,20 +185,27 @@ async fn a_source_that_changes_between_acceptance_and_its_time_is_not_generated(
     no_copy_left(&scene.settings);
 }
 
-/// A daemon is killed after its third slice; another one of the same instance, or of another, goes on.
-async fn killed_in_the_middle(prepare: impl AsyncFnOnce(&mut Scene) -> Value, elsewhere: bool) -> (Scene, Daemon) {
+/// A daemon is killed in its fourth slice; another one of the same instance, or on another machine, goes on.
+async fn killed_in_the_middle(
+    prepare: impl AsyncFnOnce(&mut Scene) -> Value,
+    side: Side,
+    elsewhere: bool,
+) -> (Scene, Daemon) {
     const ROWS: usize = 200;
     let mut scene = Scene::new().await;
     let gate = Gate::before(&scene.redis);
     scene.settings = Settings::with_redis_url(&gate.url()).toml("[sources]\nslice_rows = 20\n");
     let from = prepare(&mut scene).await;
     let mut first = scene.daemon().await;
-    gate.catch(&mut scene.db, "write_orders", Side::Before, 3).await;
+    gate.catch(&mut scene.db, "write_orders", side, 3).await;
     scene.enqueue("generate", &generate_from("c", from)).await;
     gate.caught("the fourth slice").await;
     first.kill();
+    let mut spools = vec![scene.settings.spool_dir()];
     if elsewhere {
-        scene.settings = scene.settings.instance("elsewhere");
+        let there = scene.settings.instance("elsewhere");
+        spools.push(there.state_dir().join("spool"));
+        scene.settings = there.set("sources.spool_dir", spools[1].to_str().unwrap());
     }
     let second = scene.daemon().await;
     let result = scene.done("gen-c").await;
@@ -211,9 +218,18 @@ async fn killed_in_the_middle(prepare: impl AsyncFnOnce(&mut Scene) -> Value, el
         assert!(scene.order("c", n).await["key"].as_str().unwrap().starts_with("k-"));
     }
     // The error file has each of them once, though the slice was begun twice.
-    let file =
-        std::fs::read_to_string(scene.settings.spool_dir().join(result["error_file"].as_str().unwrap())).unwrap();
-    assert_eq!(file.lines().filter(|line| line.contains("amount_not_an_integer")).count(), ROWS / 10, "{file}");
+    let parts = match result["error_file_parts"].as_array() {
+        Some(parts) => parts.clone(),
+        None => vec![json!({"file": result["error_file"], "bytes": u64::MAX})],
+    };
+    assert_eq!(parts.len(), spools.len());
+    let mut rows = 0;
+    for (part, spool) in parts.iter().zip(&spools) {
+        let text = std::fs::read(spool.join(part["file"].as_str().unwrap())).unwrap();
+        let valid = text.len().min(usize::try_from(part["bytes"].as_u64().unwrap()).unwrap());
+        rows += String::from_utf8_lossy(&text[..valid]).matches("amount_not_an_integer").count();
+    }
+    assert_eq!(rows, ROWS / 10);
     campaign_audit(&mut scene.db, "c").await;
     (scene, second)
 }
@@ -225,6 +241,7 @@ async fn a_kill_in_the_middle_of_a_packed_file_goes_on_where_it_was() {
             scene.settings.spool("nov.csv.gz", gzip(csv(200).as_bytes()));
             json!({"file": "nov.csv.gz"})
         },
+        Side::Before,
         false,
     )
     .await;
@@ -241,6 +258,7 @@ async fn a_kill_in_the_middle_of_a_list_goes_on_where_it_was_on_another_daemon_t
             }
             json!({"list": "crm:dues"})
         },
+        Side::Before,
         true,
     )
     .await;
@@ -256,6 +274,7 @@ async fn a_kill_in_the_middle_of_an_address_goes_on_with_the_copy() {
             scene.settings = files_from(settings, &files);
             json!({"url": format!("{}/nov", files.url())})
         },
+        Side::After,
         false,
     )
     .await;
