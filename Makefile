@@ -49,6 +49,7 @@ bench: ## Measure jobs, generation and sending on this machine
 	$(CARGO) run --release $(LOCKED) --quiet -- bench queue
 	$(CARGO) run --release $(LOCKED) --quiet -- bench generate
 	$(CARGO) run --release $(LOCKED) --quiet -- bench send
+	$(CARGO) run --release $(LOCKED) --quiet -- bench receipts
 	$(CARGO) bench $(LOCKED) --bench rules
 
 advisories: ## Look the dependencies up in the RustSec database (needs the network)

@@ -153,9 +153,12 @@ impl Daemon {
         });
         let roles = TaskTracker::new();
         let names: Vec<String> = config.channels.keys().cloned().collect();
+        let listener = listen(config).await?;
+        let address = listener.as_ref().and_then(|l| l.local_addr().ok());
+        let address = address.map_or_else(|| "none".to_owned(), |address| address.to_string());
         // The first beat before the first job: a job is refused when nobody serves its channel.
-        beat(&ctx, &names).await?;
-        roles.spawn(heartbeat(Arc::clone(&ctx), names.clone(), end.clone()));
+        beat(&ctx, &names, &address).await?;
+        roles.spawn(heartbeat(Arc::clone(&ctx), names.clone(), address.clone(), end.clone()));
         roles.spawn(janitor::run(store.clone(), limits(config), end.clone()));
         roles.spawn(leftovers(config).run(end.clone()));
         let settings = settings(config, instance);
@@ -166,8 +169,6 @@ impl Daemon {
         roles.spawn(tick(Arc::clone(&liveness), end.clone()));
         let alive = Arc::clone(&liveness);
         roles.spawn(lifecycle::watchdog(move || alive.check(Instant::now()).is_ok(), end.clone()));
-        let listener = listen(config).await?;
-        let address = listener.as_ref().and_then(|l| l.local_addr().ok());
         if let Some(listener) = listener {
             let metrics = Arc::clone(&ctx.metrics);
             let (receipts, committer) = Desk::new(
@@ -186,7 +187,7 @@ impl Daemon {
         let queue = QueueService::start(settings, &store, &handle, &registry, &ctx.metrics, drain.clone())?;
         tracing::info!(
             incarnation = %instance.incarnation,
-            http = %address.map_or_else(|| "none".to_owned(), |a| a.to_string()),
+            http = %address,
             channels = config.channels.len(),
             took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
             "ready"
@@ -335,7 +336,7 @@ fn leftovers(config: &Config) -> Leftovers {
     }
 }
 
-async fn beat(ctx: &Context, channels: &[String]) -> Result<(), StoreError> {
+async fn beat(ctx: &Context, channels: &[String], http: &str) -> Result<(), StoreError> {
     let now = ctx.store.now_ms().await?;
     let fields = [
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
@@ -345,6 +346,7 @@ async fn beat(ctx: &Context, channels: &[String]) -> Result<(), StoreError> {
         ("channels_digest", channels_digest(&ctx.config)),
         ("beat_at", now.to_string()),
         ("in_hand", ctx.registry.len().to_string()),
+        ("http", http.to_owned()),
     ];
     ctx.store.beat(&ctx.incarnation, &fields, &told(ctx), now).await
 }
@@ -371,7 +373,7 @@ fn channels_digest(config: &Config) -> String {
     digest(format!("{:?}", config.channels).as_bytes())
 }
 
-async fn heartbeat(ctx: Arc<Context>, channels: Vec<String>, end: CancellationToken) {
+async fn heartbeat(ctx: Arc<Context>, channels: Vec<String>, http: String, end: CancellationToken) {
     let mut tick = tokio::time::interval(Duration::from_secs(5));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -379,7 +381,7 @@ async fn heartbeat(ctx: Arc<Context>, channels: Vec<String>, end: CancellationTo
             () = end.cancelled() => return,
             _ = tick.tick() => {}
         }
-        if let Err(error) = beat(&ctx, &channels).await {
+        if let Err(error) = beat(&ctx, &channels, &http).await {
             tracing::debug!(%error, "no heartbeat for now");
         }
         for channel in ctx.channels.values() {

@@ -6,7 +6,7 @@
 //! folder is touched. Nothing is timed in a test: a slow machine is not a failure.
 //!
 //! Reading order: `stage` and `process`, `figures`, then the measurements `queue`, `generate`, `send`
-//! (with `bare`, its yardstick, and `pace`, the accuracy of the rate).
+//! (with `bare`, its yardstick, and `pace`, the accuracy of the rate), `receipts`.
 
 mod bare;
 mod campaign;
@@ -16,6 +16,7 @@ mod meter;
 mod pace;
 mod process;
 mod queue;
+mod receipts;
 mod results;
 mod send;
 mod stage;
@@ -43,6 +44,15 @@ enum What {
     Generate(Common),
     /// Messages a second against a bare client, CPU time, Redis load, accuracy of the rate
     Send(Common),
+    /// Receipts a second into the ledger, one a request and in lists
+    Receipts(Common),
+}
+
+impl What {
+    fn common(&self) -> &Common {
+        let (Self::Queue(common) | Self::Generate(common) | Self::Send(common) | Self::Receipts(common)) = self;
+        common
+    }
 }
 
 /// What all measurements take.
@@ -88,7 +98,7 @@ impl Common {
 
 /// Measures and prints. An interrupt ends the processes that were started.
 pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
-    let (What::Queue(common) | What::Generate(common) | What::Send(common)) = &args.what;
+    let common = args.what.common();
     let json = common.json;
     let report = tokio::select! {
         report = measure(&args.what) => report?,
@@ -104,7 +114,7 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
 }
 
 async fn measure(what: &What) -> anyhow::Result<Report> {
-    let (What::Queue(common) | What::Generate(common) | What::Send(common)) = what;
+    let common = what.common();
     let mut report = Report::default();
     for run in 1..=common.runs {
         if !common.json {
@@ -115,6 +125,7 @@ async fn measure(what: &What) -> anyhow::Result<Report> {
             What::Queue(_) => queue::run(common).await?,
             What::Generate(_) => generate::run(common).await?,
             What::Send(_) => send::run(common).await?,
+            What::Receipts(_) => receipts::run(common).await?,
         });
     }
     report.notes = notes(common, what);
@@ -136,6 +147,10 @@ fn notes(common: &Common, what: &What) -> Vec<String> {
             common.permits
         ),
         What::Generate(_) => "Orders from a CSV file in the spool folder, without delivery.".to_owned(),
+        What::Receipts(_) => format!(
+            "{} requests at once, each answered when its receipts are written; the client shares the cores.",
+            common.in_flight
+        ),
         What::Send(_) => format!(
             "{} messages in flight; the bare client POSTs the same JSON and writes each result to Redis in pipelines.",
             common.in_flight

@@ -69,7 +69,7 @@ pub(super) async fn run(common: &Common) -> anyhow::Result<Vec<Figure>> {
 }
 
 /// A campaign on its way, as it stood when its run began.
-struct Sent {
+pub(super) struct Sent {
     campaign: String,
     accepted: u64,
     cpu: super::stage::Cpu,
@@ -77,7 +77,7 @@ struct Sent {
 }
 
 /// Redis' clock (epoch ms).
-struct Times {
+pub(super) struct Times {
     accepted: u64,
     begun: u64,
     finished: u64,
@@ -85,7 +85,7 @@ struct Times {
 
 impl Sent {
     /// Generates a campaign and returns as soon as its run has begun.
-    async fn of(stage: &Stage, name: &str, file: &str) -> anyhow::Result<Self> {
+    pub(super) async fn of(stage: &Stage, name: &str, file: &str) -> anyhow::Result<Self> {
         let job = campaign::job(name, name, file, Some("bench")).to_string();
         stage.store.add_job("generate", job.as_bytes()).await?;
         let done = until_state(&stage.store, &stage.store.keys.job(name), &["done"]).await?;
@@ -93,7 +93,7 @@ impl Sent {
         Ok(Self { campaign: name.to_owned(), accepted, cpu: stage.cpu()?, look: Look::at(&stage.store).await? })
     }
 
-    async fn finish(&self, stage: &Stage) -> anyhow::Result<Times> {
+    pub(super) async fn finish(&self, stage: &Stage) -> anyhow::Result<Times> {
         let run = until_state(&stage.store, &stage.store.keys.run(&self.campaign, "delivery@1"), &["finished"]).await?;
         anyhow::ensure!(
             number(&run, "sent") == number(&run, "total"),

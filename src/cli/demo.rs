@@ -1,8 +1,9 @@
 //! `remesa demo`: a whole campaign on this machine, in under a minute.
 //!
 //! A state folder of its own with an embedded Redis, the provider simulator on a free port, the daemon in this
-//! process, and `config/demo/` (compiled in) for configuration, rows and job. What is shown at the end is read
-//! from the documented keys, as any other program would. Nothing is left behind unless `--keep` says so.
+//! process, and `config/demo/` (compiled in) for configuration, rows and job. The provider reports to the daemon what
+//! became of each message, signed. What is shown at the end is read from the documented keys, as any other program
+//! would. Nothing is left behind unless `--keep` says so.
 
 mod report;
 
@@ -17,7 +18,8 @@ use crate::{
     config::{self, Config},
     job::QueueName,
     lifecycle::Signals,
-    sandbox::{Sandbox, SandboxHandle, SandboxSettings},
+    sandbox::{ReportSettings, Sandbox, SandboxHandle, SandboxSettings, Stats},
+    store::view::RunView,
     telemetry,
 };
 
@@ -32,6 +34,12 @@ const CAMPAIGN_FILE: &str = "campaign.csv";
 
 /// The daemon is up within this, or something is wrong.
 const READY_WITHIN: Duration = Duration::from_secs(20);
+
+/// The provider's reports have come within this: its delays, and a retry.
+const RECEIPTS_WITHIN: Duration = Duration::from_secs(15);
+
+/// The channel of the configuration.
+const CHANNEL: &str = "sms-main";
 
 /// A socket's path has at most 108 bytes (unix(7)); what we put below the folder takes fewer than 16.
 const LONGEST_FOLDER: usize = 90;
@@ -57,9 +65,9 @@ pub struct Args {
 /// Runs the demo.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let folder = folder()?;
-    let sandbox = Sandbox::start(SandboxSettings { latency_min_ms: 20, latency_max_ms: 60, ..Default::default() });
-    let sandbox = sandbox.await.context("the provider simulator does not start")?;
-    let config = Arc::new(configuration(folder.path(), &sandbox.url())?);
+    let secret = format!("{:032x}", rand::random::<u128>());
+    let sandbox = Sandbox::start(provider(&secret)).await.context("the provider simulator does not start")?;
+    let config = Arc::new(configuration(folder.path(), &sandbox.url(), &secret)?);
     telemetry::init(&config.log)?;
     let stop = CancellationToken::new();
     let mut signals = Signals::install()?;
@@ -80,6 +88,19 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A provider of some latency, whose network does not deliver everything.
+fn provider(secret: &str) -> SandboxSettings {
+    let reports = ReportSettings {
+        secret: Some(secret.to_owned()),
+        delay_min_ms: 100,
+        delay_max_ms: 1_500,
+        undelivered_per_mille: 60,
+        expired_per_mille: 15,
+        ..ReportSettings::default()
+    };
+    SandboxSettings { latency_min_ms: 20, latency_max_ms: 60, reports, ..SandboxSettings::default() }
+}
+
 /// A folder whose path is short enough for a socket.
 fn folder() -> anyhow::Result<TempDir> {
     let mut builder = tempfile::Builder::new();
@@ -93,10 +114,11 @@ fn folder() -> anyhow::Result<TempDir> {
 
 /// The demo's configuration, with what only this run can know. Of the environment only the log is listened to,
 /// and where redis-server is: the demo must not touch another daemon's Redis.
-fn configuration(folder: &Path, sandbox_url: &str) -> anyhow::Result<Config> {
+fn configuration(folder: &Path, sandbox_url: &str, secret: &str) -> anyhow::Result<Config> {
     let ours = [
         ("REMESA_STATE_DIR", folder.display().to_string()),
         ("REMESA_CHANNELS__SMS_MAIN__URL", sandbox_url.to_owned()),
+        ("REMESA_CHANNELS__SMS_MAIN__RECEIPTS__SECRETS", secret.to_owned()),
     ];
     let theirs = config::environment()
         .filter(|(name, _)| name.starts_with("REMESA_LOG__") || name == "REMESA_REDIS__EMBEDDED_PROGRAM");
@@ -120,7 +142,8 @@ fn interrupted(signal: &str) -> anyhow::Error {
 async fn story(config: &Arc<Config>, sandbox: &SandboxHandle, shown: output::Format) -> anyhow::Result<()> {
     let mut progress = Progress::new(false);
     progress.stage("starting", "the daemon, its Redis and the provider");
-    let context = ready(config).await?;
+    let (context, address) = ready(config).await?;
+    sandbox.change(|settings| settings.reports.url = Some(format!("http://{address}/receipts/{CHANNEL}")))?;
     let spool = &config.sources.spool_dir;
     std::fs::create_dir_all(spool)?;
     std::fs::write(spool.join(CAMPAIGN_FILE), CAMPAIGN)?;
@@ -132,24 +155,47 @@ async fn story(config: &Arc<Config>, sandbox: &SandboxHandle, shown: output::For
     }
     let Some(run) = end.run() else { bail!("the demo's job started no run") };
     let run = follow::run(&context.store, &end.campaign, run, &mut progress).await?;
+    let run = receipts(&context, sandbox, run, &mut progress).await?;
     progress.clear();
     report::print(&context, sandbox, &run, shown).await
 }
 
-/// Waits for the daemon's first heartbeat.
-async fn ready(config: &Arc<Config>) -> anyhow::Result<Context> {
+/// Waits for the daemon's first heartbeat, which says where it listens.
+async fn ready(config: &Arc<Config>) -> anyhow::Result<(Context, String)> {
     let store = app::store(config)?;
     let up = async {
         let mut looks = tokio::time::interval(Duration::from_millis(50));
         loop {
             looks.tick().await;
-            if store.workers().await.is_ok_and(|workers| !workers.is_empty()) {
-                return;
+            let first = store.workers().await.ok().and_then(|workers| workers.into_iter().next());
+            if let Some(address) = first.and_then(|(_, mut fields)| fields.remove("http")) {
+                return address;
             }
         }
     };
-    tokio::time::timeout(READY_WITHIN, up).await.context("the daemon is not ready after 20 s")?;
-    Ok(Context { config: Arc::clone(config), store })
+    let address = tokio::time::timeout(READY_WITHIN, up).await.context("the daemon is not ready after 20 s")?;
+    Ok((Context { config: Arc::clone(config), store }, address))
+}
+
+/// Waits until the provider has reported on all it took, and reads the run again.
+async fn receipts(
+    context: &Context,
+    sandbox: &SandboxHandle,
+    run: RunView,
+    progress: &mut Progress,
+) -> anyhow::Result<RunView> {
+    let ended = |stats: &Stats| stats.reports.confirmed + stats.reports.given_up;
+    let all = sandbox.stats().counts.accepted;
+    let waiting = async {
+        let mut looks = tokio::time::interval(Duration::from_millis(100));
+        while sandbox.stats().reports_waiting > 0 {
+            looks.tick().await;
+            progress.part("receipts", ended(&sandbox.stats()), all, "reported by the provider");
+        }
+    };
+    tokio::time::timeout(RECEIPTS_WITHIN, waiting).await.context("the receipts do not come")?;
+    let now_ms = context.store.now_ms().await?;
+    Ok(RunView::load(&context.store, &run.campaign, &run.run, now_ms).await?.unwrap_or(run))
 }
 
 /// Leaves the folder with a configuration beside it that finds it again.

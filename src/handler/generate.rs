@@ -325,6 +325,7 @@ impl<'a> Generation<'a> {
                 campaign: self.campaign,
                 code_length: self.ctx.config.orders.short_code_length,
             },
+            publisher: &self.ctx.publisher,
             job: self.id.as_str(),
             expiry: &resolved.expiry,
             currency: self.job.currency,

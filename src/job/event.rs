@@ -13,6 +13,9 @@ use crate::domain::{campaign::CampaignState, delivery::DeliveryState, order::Ord
 /// The word `delivery` in `type`.
 pub const DELIVERY: &str = "delivery";
 
+/// The word `orders` in `type`.
+pub const ORDERS: &str = "orders";
+
 /// A message to one contact came to a state: sent, or why not; later what the network says of it.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "delivery")]
@@ -64,7 +67,7 @@ pub struct DeliveryEvent<'a> {
 #[schemars(rename = "order")]
 #[expect(dead_code, reason = "the type exists for its schema; the handler writes the event with the change")]
 struct OrderEvent {
-    /// `<campaign>/<order>/<state>`.
+    /// `<campaign>/<order>/<what>`, such as `nov-dues/42/paid`.
     event: String,
     /// `order`.
     #[schemars(extend("const" = "order"))]
@@ -81,39 +84,52 @@ struct OrderEvent {
     /// Its state now.
     #[schemars(schema_with = "order_state")]
     state: String,
-    /// Minor units, where the platform said them.
-    #[schemars(range(min = 1))]
+    /// A payment or a refund: its sum, minor units.
     #[serde(skip_serializing_if = "Option::is_none")]
     amount: Option<u64>,
+    /// What was paid in all, minor units.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paid: Option<u64>,
+    /// What was paid back in all, minor units.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refunded: Option<u64>,
+    /// When it happened, where the platform said so, epoch milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    occurred_at: Option<i64>,
+    /// Another payment point collects from now on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payment_point: Option<String>,
+    /// The order's link from now on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<String>,
     /// When, epoch milliseconds.
     at: i64,
 }
 
 /// A stretch of orders was generated: read them by their numbers. One event a slice, never one an order.
-#[derive(JsonSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "orders")]
-#[expect(dead_code, reason = "the type exists for its schema; a script writes the event")]
-struct OrdersEvent {
+pub struct OrdersEvent<'a> {
     /// `<campaign>/orders/<first>-<last>`.
-    event: String,
+    pub event: &'a str,
     /// `orders`.
     #[schemars(extend("const" = "orders"))]
-    r#type: String,
+    pub r#type: &'static str,
     /// The campaign.
-    campaign: String,
+    pub campaign: &'a str,
     /// The generate job.
-    job: String,
+    pub job: &'a str,
     /// Lowest number of the stretch.
     #[schemars(range(min = 1))]
-    first: u64,
+    pub first: u64,
     /// Highest number of the stretch.
     #[schemars(range(min = 1))]
-    last: u64,
+    pub last: u64,
     /// The state they were generated in.
     #[schemars(schema_with = "order_state")]
-    state: String,
+    pub state: &'static str,
     /// When, epoch milliseconds.
-    at: i64,
+    pub at: i64,
 }
 
 /// A run came to a state.
@@ -121,7 +137,7 @@ struct OrdersEvent {
 #[schemars(rename = "run")]
 #[expect(dead_code, reason = "the type exists for its schema; scripts write the event")]
 struct RunEvent {
-    /// `<campaign>/<run>/<state>/<number>`; the first is `<campaign>/<run>/started`.
+    /// `<campaign>/<run>/<state>/<number>`.
     event: String,
     /// `run`.
     #[schemars(extend("const" = "run"))]
@@ -225,7 +241,7 @@ pub fn event_schema() -> Value {
     let kinds = [
         schema_of::<DeliveryEvent<'static>>(),
         schema_of::<OrderEvent>(),
-        schema_of::<OrdersEvent>(),
+        schema_of::<OrdersEvent<'static>>(),
         schema_of::<RunEvent>(),
         schema_of::<CampaignEvent>(),
         schema_of::<JobEvent<'static>>(),

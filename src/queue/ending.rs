@@ -7,10 +7,11 @@
 use std::time::Duration;
 
 use crate::{
-    domain::clock::EpochMs,
-    job::{DeadCode, QueueName, RejectionCode, event::JobEvent},
+    domain::{clock::EpochMs, name::JobId},
+    job::{DeadCode, QueueName, RawJob, RejectionCode, event::JobEvent},
     store::{
         StoreError,
+        entries::{Entry, EntryBody},
         letters::{Letter, Letters},
         outbox::Event,
     },
@@ -130,6 +131,7 @@ impl<H: Handle> Worker<H> {
             ("state", "rejected".to_owned()),
             ("queue", queue.to_string()),
             ("campaign", accepted.campaign.clone()),
+            ("entry", accepted.entry.clone()),
             ("finished_at", now.to_string()),
         ];
         all.extend(fields);
@@ -211,6 +213,28 @@ impl<H: Handle> Worker<H> {
         // Plain strings and numbers: there is nothing to refuse.
         let json = serde_json::to_string(&event).unwrap_or_default();
         self.store.publish(&[Event { id, kind: "job".into(), json }]).await
+    }
+
+    /// Tells the end of a job whose daemon died after it had written it: perhaps nobody was told. Twice is no harm, it
+    /// is the same event.
+    pub(super) async fn tell_again(&self, queue: QueueName, entry: &Entry) -> Result<(), StoreError> {
+        let mut job = Accepted::unread(queue, &entry.id, &entry.body);
+        let named = match &entry.body {
+            EntryBody::Ref(id) => JobId::of_wire(id).ok(),
+            EntryBody::Job(payload) => RawJob::parse(payload).ok().and_then(|raw| raw.id()),
+            EntryBody::Slot(_) | EntryBody::Unknown => None,
+        };
+        for id in named.into_iter().chain([job.id.clone()]) {
+            let hash = self.store.job(id.as_str()).await?;
+            let text = |field: &str| hash.get(field).map_or("", String::as_str);
+            if matches!(text("state"), "done" | "dead" | "rejected") && text("entry") == job.entry {
+                job.id = id;
+                text("campaign").clone_into(&mut job.campaign);
+                let at = text("finished_at").parse().unwrap_or_default();
+                return self.tell(&job, queue, text("state"), text("error_code"), at).await;
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn wake_waiters(&self, accepted: &Accepted, now: i64) -> Result<(), StoreError> {

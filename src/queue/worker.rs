@@ -180,7 +180,12 @@ impl<H: Handle> Worker<H> {
             return self.end_dead(queue, accepted, DeadCode::Poisoned, &sentence).await;
         }
         match admission {
-            Admission::Absorb => Ok(Ending::Settle),
+            Admission::Absorb => {
+                if again {
+                    self.tell_again(queue, entry).await?;
+                }
+                Ok(Ending::Settle)
+            }
             Admission::Run { accepted, envelope, job } => {
                 self.run_admitted(queue, &delivery.lease, accepted, envelope, job).await
             }

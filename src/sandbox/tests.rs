@@ -281,3 +281,69 @@ async fn a_report_is_tried_again_until_it_is_confirmed_or_given_up() {
     send(&channel, "k3").await;
     assert_eq!(sandbox.stats().reports.dropped, 1);
 }
+
+#[tokio::test]
+async fn the_inbox_shows_order_message_and_receipt_and_how_often_it_was_tried() {
+    let (url, _got, _receiver) = receiver(vec![503, 200]).await;
+    let sandbox = start(|settings| reporting(settings, url)).await;
+    let reference = "nov-dues/delivery@1/42.0/1.b7Kx02LmQ9";
+    let body = json!({"to": "+34600123456", "text": "Hola: https://pay.example/?p=aB3dE6gH9k", "reference": reference});
+    let messages = format!("{}/messages", sandbox.url());
+    assert_eq!(call(reqwest::Method::POST, messages, &body.to_string()).await.0, 202);
+    sandbox.until(|stats| stats.reports.confirmed == 1).await;
+    let (_, inbox) = get(format!("{}/inbox?last=1", sandbox.url())).await;
+    let message = &inbox["messages"][0];
+    let order = json!({"campaign": "nov-dues", "run": "delivery@1", "order": 42, "attempt": 1});
+    assert_eq!((&message["order"], &message["link"]), (&order, &json!("https://pay.example/?p=aB3dE6gH9k")));
+    let report = &message["report"];
+    let shown = (&report["state"], &report["tries"], &report["status"], &report["ended"]);
+    assert_eq!(shown, (&json!("delivered"), &json!(2), &json!(200), &json!(true)));
+    assert!(report["confirmed_at_ms"].as_i64().unwrap() >= message["at_ms"].as_i64().unwrap(), "{report}");
+    assert_eq!(get(format!("{}/inbox?last=1&after=1", sandbox.url())).await.1["messages"], json!([]));
+}
+
+#[tokio::test]
+async fn a_browser_gets_the_inbox_as_a_page_and_everybody_else_the_manual() {
+    let sandbox = start(|_| {}).await;
+    let ask = async |path: &str, accept: &str| {
+        let request = client().unwrap().get(format!("{}{path}", sandbox.url())).header("accept", accept);
+        let answer = request.send().await.unwrap();
+        let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
+        (kind, answer.text().await.unwrap())
+    };
+    for (path, accept) in [("/", "text/html,application/xhtml+xml"), ("/inbox.html", "*/*")] {
+        let (kind, page) = ask(path, accept).await;
+        assert_eq!(kind, "text/html; charset=utf-8");
+        assert!(page.starts_with("<!doctype html>") && !page.contains("innerHTML"), "texts are put in as texts");
+    }
+    assert!(ask("/", "*/*").await.1.contains("GET    /inbox.html"));
+}
+
+#[tokio::test]
+async fn reports_are_signed_and_go_where_the_message_says() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let own = format!("http://{}/mine", listener.local_addr().unwrap());
+    let checked = Arc::new(Mutex::new(None));
+    let result = Arc::clone(&checked);
+    let route = post(move |headers: axum::http::HeaderMap, body: bytes::Bytes| async move {
+        let header = |name: &str| headers[name].to_str().unwrap();
+        let standard = crate::domain::signature::Standard {
+            id: header("webhook-id"),
+            timestamp: header("webhook-timestamp"),
+            signatures: header("webhook-signature"),
+        };
+        let now = crate::domain::clock::EpochMs(state::now_ms());
+        *result.lock().unwrap() = Some(standard.check(&[b"secret".to_vec()], &body, now, Duration::from_mins(1)));
+    });
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move { axum::serve(listener, Router::new().route("/mine", route)).await.unwrap() });
+    let sandbox = start(|settings| {
+        reporting(settings, "http://127.0.0.1:1/".to_owned());
+        settings.reports.secret = Some("whsec_c2VjcmV0".to_owned());
+    })
+    .await;
+    let body = json!({"to": "+34600123456", "text": "t", "callback_url": own}).to_string();
+    call(reqwest::Method::POST, format!("{}/messages", sandbox.url()), &body).await;
+    sandbox.until(|stats| stats.reports.confirmed == 1).await;
+    assert_eq!(*checked.lock().unwrap(), Some(Ok(())));
+}

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use redis::cmd;
 
-use super::{Answer, Store, StoreError, keys::index_shard, scripts};
+use super::{Answer, Store, StoreError, keys::index_shard, outbox::Event, scripts};
 use crate::domain::short_code::ShortCode;
 
 /// Runs of a campaign that one action looks at.
@@ -70,6 +70,17 @@ pub struct Slice {
     pub refused: Vec<(&'static str, String)>,
     /// Refused rows that the campaign keeps with their text; all are counted.
     pub errors_kept: u64,
+    /// Tells other systems of its orders; none where it has none.
+    pub event: Option<Event>,
+}
+
+/// What came of writing a slice.
+#[derive(Debug)]
+pub struct WrittenSlice {
+    /// The campaign's state.
+    pub state: String,
+    /// The outbox entry with the slice's event, where it was written now.
+    pub outbox_id: Option<String>,
 }
 
 /// What came of an action.
@@ -213,8 +224,8 @@ impl Store {
         self.connection.query(cmd("HGET").arg(self.keys.links(first3)).arg(rest)).await
     }
 
-    /// Writes one slice. Returns how many orders are new, and the campaign's state.
-    pub async fn write_slice(&self, campaign: &str, job: &str, slice: &Slice) -> Result<(u64, String), StoreError> {
+    /// Writes one slice, with its event.
+    pub async fn write_slice(&self, campaign: &str, job: &str, slice: &Slice) -> Result<WrittenSlice, StoreError> {
         let first = slice.orders.iter().map(|(n, _)| *n).min().unwrap_or(0);
         let last = slice.orders.iter().map(|(n, _)| *n).max().unwrap_or(0);
         let mut call = scripts::WRITE_ORDERS
@@ -224,7 +235,8 @@ impl Store {
             .arg(last)
             .arg(first)
             .arg(slice.errors_kept)
-            .arg(slice.orders.len());
+            .arg(slice.orders.len())
+            .arg(slice.event.as_ref().map_or("", |event| &event.json));
         for (number, json) in &slice.orders {
             call.push(number);
             call.push(json);
@@ -234,7 +246,8 @@ impl Store {
             call.push(json);
         }
         let mut answer = Answer::new(call.run(&self.connection).await?);
-        Ok((answer.number()?, answer.text()?))
+        let _new: u64 = answer.number()?;
+        Ok(WrittenSlice { state: answer.text()?, outbox_id: answer.some_text()? })
     }
 
     /// Pauses, resumes or cancels a campaign (`run` = none) or one of its runs, or fails a run.

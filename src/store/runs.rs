@@ -280,7 +280,11 @@ impl Store {
                 .await?,
         );
         Ok(match answer.text()?.as_str() {
-            "done" => Requeued::Moved(answer.number()?),
+            "done" => {
+                let moved = answer.number()?;
+                self.publish_soon(campaign, &answer.text()?).await;
+                Requeued::Moved(moved)
+            }
             "gone" => Requeued::Gone,
             _ => Requeued::Wrong(answer.text()?),
         })

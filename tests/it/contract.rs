@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use remesa::handler::generate::gates::{Look, survey};
-use remesa::job::{Job, QueueName, RejectionCode, RowCode, RowRules, RowsSpec, decode, published_files, schema};
+use remesa::job::{Job, QueueName, RejectionCode, RowCode, RowRules, RowsSpec, decode, event, published_files, schema};
 use remesa::source::{RowFault, SourceError, SourceLimits, SourceSpec};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -183,4 +183,26 @@ fn null_means_absent_in_the_schema_and_in_decoding() {
     let job = json!({"campaign":"c","currency":null,"delivery":null,"rows":[{"amount":1}],"rows_from":null});
     assert!(decode(QueueName::Generate, job.to_string().as_bytes()).is_ok());
     assert!(validator(QueueName::Generate).is_valid(&job));
+}
+
+#[test]
+fn every_example_of_an_event_is_valid_in_the_schema_of_the_results_stream_and_each_kind_has_one() {
+    let validator = jsonschema::validator_for(&event::event_schema()).unwrap();
+    let mut kinds = BTreeSet::new();
+    for (name, text) in texts("results/examples") {
+        let value: Value = serde_json::from_str(&text).unwrap();
+        if let Err(error) = validator.validate(&value) {
+            panic!("results/examples/{name}.json: {error} at {}", error.instance_path());
+        }
+        let kind = value["type"].as_str().unwrap().to_owned();
+        assert!(name.starts_with(&kind), "{name}");
+        kinds.insert(kind);
+    }
+    assert_eq!(kinds, event::EVENT_KINDS.map(str::to_owned).into());
+    let readme = fs::read_to_string(jobs().join("README.md")).unwrap();
+    for kind in event::EVENT_KINDS {
+        assert!(readme.contains(&format!("| `{kind}` |")), "the kind {kind} does not stand in the table of events");
+    }
+    let wrong = json!({"event": "c/orders/1-2", "type": "orders", "campaign": "c", "job": "j", "first": 0, "last": 2, "state": "available", "at": 1});
+    assert!(!validator.is_valid(&wrong));
 }

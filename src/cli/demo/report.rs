@@ -53,14 +53,18 @@ pub(super) async fn print(
     let refusals = refusals(&view, &errors);
     let samples = samples(&sandbox.inbox(None, 0, 10_000));
     let stats = sandbox.stats();
-    let sent = run.count(DeliveryState::Sent) + run.count(DeliveryState::Delivered);
+    let sent = [DeliveryState::Sent, DeliveryState::Delivered, DeliveryState::Undelivered, DeliveryState::Expired];
+    let sent = sent.into_iter().map(|state| run.count(state)).sum();
     let took = run.took(store.now_ms().await?);
     let rate = format::rate(sent, took);
     if shown.json {
         output::json(&serde_json::json!({
             "campaign": view, "run": run, "refused": refusals, "samples": samples,
             "sent": sent, "took_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            "provider": { "accepted": stats.counts.accepted, "duplicates": stats.counts.duplicates },
+            "provider": {
+                "accepted": stats.counts.accepted, "duplicates": stats.counts.duplicates,
+                "reports_confirmed": stats.reports.confirmed,
+            },
         }))?;
         return Ok(());
     }
@@ -72,6 +76,7 @@ pub(super) async fn print(
         ("not sent because", reasons),
         ("sent", format!("{} in {}: {rate}", format::counted(sent, "message"), format::duration(took))),
         ("the provider saw", format!("{} accepted, {} twice", stats.counts.accepted, stats.counts.duplicates)),
+        ("and reported", format!("on {}, signed", format::counted(stats.reports.confirmed, "message"))),
     ])?;
     print_refusals(&view, &refusals)?;
     output::line("")?;

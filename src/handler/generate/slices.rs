@@ -13,15 +13,23 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::{
-    domain::{clock::EpochMs, contact::ContactError, expiry::Expiry, money::Currency},
-    job::{OrderRow, RowCode, RowRefusal, RowRules},
+    domain::{clock::EpochMs, contact::ContactError, expiry::Expiry, money::Currency, order::OrderState},
+    job::{
+        OrderRow, RowCode, RowRefusal, RowRules,
+        event::{ORDERS, OrdersEvent},
+    },
     orders::local::{Draft, Mint},
     source::{
         Checkpoint, Encoding, Format, ReadError, SourceError, SourceLimits, SourceSpec,
         error_file::{Layout, RefusedRow},
         open,
     },
-    store::{Store, StoreError, campaigns::Slice},
+    store::{
+        Store, StoreError,
+        campaigns::Slice,
+        outbox::Event,
+        publisher::{Parcel, Publisher},
+    },
 };
 
 use super::report::{ErrorLog, ErrorParts, SPREADSHEET_PHONE};
@@ -174,6 +182,8 @@ pub struct Writer<'a> {
     pub store: &'a Store,
     /// The mint.
     pub mint: Mint<'a>,
+    /// Takes the events of slices on.
+    pub publisher: &'a Publisher,
     /// The job.
     pub job: &'a str,
     /// When orders expire.
@@ -240,8 +250,27 @@ impl Writer<'_> {
         self.log.add(&stretch.layout, bad, &mut progress.errors).await;
         // Plain values: there is nothing to refuse.
         slice.checkpoint = serde_json::to_string(progress).unwrap_or_default();
-        let (_, state) = self.store.write_slice(self.mint.campaign, self.job, &slice).await?;
-        Ok(state)
+        slice.event = self.event(&slice, now);
+        // The intent first: the reconciler publishes the event if we die.
+        self.store.touch_active(self.mint.campaign, "", now.0).await?;
+        let written = self.store.write_slice(self.mint.campaign, self.job, &slice).await?;
+        if let Some(outbox_id) = written.outbox_id {
+            let events = slice.event.into_iter().collect();
+            self.publisher.publish(Parcel { campaign: self.mint.campaign.to_owned(), outbox_id, events });
+        }
+        Ok(written.state)
+    }
+
+    /// Tells other systems which orders there are now; none for a slice of refused rows.
+    fn event(&self, slice: &Slice, now: EpochMs) -> Option<Event> {
+        let (first, last) = (slice.orders.first()?.0, slice.orders.last()?.0);
+        let (campaign, job) = (self.mint.campaign, self.job);
+        let id = format!("{campaign}/orders/{first}-{last}");
+        let state = OrderState::Available.as_str();
+        let event = OrdersEvent { event: &id, r#type: ORDERS, campaign, job, first, last, state, at: now.0 };
+        // Plain strings and numbers: there is nothing to refuse.
+        let json = serde_json::to_string(&event).unwrap_or_default();
+        Some(Event { id, kind: ORDERS.into(), json })
     }
 
     fn draft(&self, order: OrderRow, key: String, number: u64, expires_at: EpochMs, now: EpochMs) -> Draft {

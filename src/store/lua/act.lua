@@ -11,13 +11,9 @@ if not state then
   return { 'gone' }
 end
 local now = now_ms()
-local name = base:match('{(.*)}')
 local events = {}
-local function say(kind, run, new_state)
-  events[#events + 1] = string.format(
-    '{"event":"%s/%s/%s/%s","type":"%s","campaign":"%s"%s,"state":"%s","at":%s}',
-    name, run, new_state, int(now), kind, name,
-    run ~= '' and (',"run":"' .. run .. '"') or '', new_state, int(now))
+local function say(event)
+  events[#events + 1] = event
 end
 local function end_run(run, new_state, reason_field)
   local run_key = base .. 'run:' .. run
@@ -30,7 +26,7 @@ local function end_run(run, new_state, reason_field)
   redis.call('HDEL', run_key, 'paused_by')
   count(run_key, { queued = -q, retry = -w, held = -h, skipped = q + w + h })
   redis.call('HINCRBY', campaign_key, 'running_runs', -1)
-  say('run', run, new_state)
+  say(run_event(run, new_state, now))
 end
 local answer = { 'done', '' }
 if only ~= '' then
@@ -46,7 +42,7 @@ if only ~= '' then
       return { 'wrong', r[1] }
     end
     end_run(only, new_state, action == 'cancel' and 'cancelled_by' or 'failed_reason')
-    events[#events + 1] = deliver_if_done(now)
+    say(deliver_if_done(now))
   elseif r[1] ~= 'running' then
     return { 'wrong', r[1] }
   elseif action == 'pause' then
@@ -54,13 +50,13 @@ if only ~= '' then
       return { 'same', 'paused' }
     end
     redis.call('HSET', run_key, 'paused_by', ARGV[3], 'paused_at', int(now))
-    say('run', only, 'paused')
+    say(run_event(only, 'paused', now))
   else
     if not r[2] then
       return { 'wrong', r[1] }
     end
     redis.call('HDEL', run_key, 'paused_by', 'paused_at')
-    say('run', only, 'running')
+    say(run_event(only, 'running', now))
     answer[#answer + 1] = only
   end
 else
@@ -76,7 +72,7 @@ else
     for _, run in ipairs(runs) do
       end_run(run, 'cancelled', 'cancelled_by')
     end
-    say('campaign', '', 'cancelled')
+    say(campaign_event('cancelled', now))
   elseif action == 'pause' then
     if state == 'paused' then
       return { 'same', state }
@@ -84,7 +80,7 @@ else
       return { 'wrong', state }
     end
     redis.call('HSET', campaign_key, 'state', 'paused', 'paused_from', state, 'paused_by', ARGV[3])
-    say('campaign', '', 'paused')
+    say(campaign_event('paused', now))
   else
     if state ~= 'paused' then
       return { 'wrong', state }
@@ -98,7 +94,7 @@ else
     end
     redis.call('HSET', campaign_key, 'state', back)
     redis.call('HDEL', campaign_key, 'paused_from', 'paused_by')
-    say('campaign', '', back)
+    say(campaign_event(back, now))
     for _, run in ipairs(runs) do
       if redis.call('HGET', base .. 'run:' .. run, 'state') == 'running' then
         answer[#answer + 1] = run

@@ -30,12 +30,11 @@ if total > 0 then
   redis.call('HINCRBY', campaign_key, 'deliveries:queued', int(total))
   redis.call('HINCRBY', campaign_key, 'deliveries:total', int(total))
 end
+local events = run_event(ARGV[1], 'running', now, int(total))
 if state == 'generated' or state == 'delivered' then
   redis.call('HSET', campaign_key, 'state', 'running')
+  events = campaign_event('running', now) .. ',' .. events
 end
-local events = string.format(
-  '{"event":"%s/%s/started","type":"run","campaign":"%s","run":"%s","state":"running","total":%s,"at":%s}',
-  base:match('{(.*)}'), ARGV[1], base:match('{(.*)}'), ARGV[1], int(total), int(now))
 if total == 0 then
   local done = finish_if_done(ARGV[1], run_key, now)
   if done then

@@ -25,6 +25,21 @@ local function count(run_key, deltas)
     end
   end
 end
+-- Events of runs and campaigns are numbered, so that a state that comes again is another event.
+local function event_number()
+  return redis.call('HINCRBY', campaign_key, 'events', 1)
+end
+local function campaign_event(state, now)
+  local name = base:match('{(.*)}')
+  return string.format('{"event":"%s/%s/%d","type":"campaign","campaign":"%s","state":"%s","at":%s}',
+    name, state, event_number(), name, state, int(now))
+end
+-- `total` is the number of its deliveries, or nothing.
+local function run_event(run, state, now, total)
+  local name = base:match('{(.*)}')
+  return string.format('{"event":"%s/%s/%s/%d","type":"run","campaign":"%s","run":"%s","state":"%s"%s,"at":%s}',
+    name, run, state, event_number(), name, run, state, total and (',"total":' .. total) or '', int(now))
+end
 -- Decides whether the last run of a campaign has ended and nobody adds to it. Returns its event as JSON, or nothing.
 local function deliver_if_done(now)
   local c = redis.call('HMGET', campaign_key, 'state', 'generating', 'running_runs')
@@ -33,9 +48,7 @@ local function deliver_if_done(now)
     return
   end
   redis.call('HSET', campaign_key, 'state', 'delivered', 'delivered_at', int(now))
-  local name = base:match('{(.*)}')
-  return string.format('{"event":"%s/delivered/%s","type":"campaign","campaign":"%s","state":"delivered","at":%s}',
-    name, int(now), name, int(now))
+  return campaign_event('delivered', now)
 end
 -- Decides whether a run has just ended. Returns its event as JSON, and the campaign's, or nothing.
 local function finish_if_done(run, run_key, now)
@@ -49,10 +62,7 @@ local function finish_if_done(run, run_key, now)
     end
   end
   redis.call('HSET', run_key, 'state', 'finished', 'finished_at', int(now))
-  local name = base:match('{(.*)}')
-  local events = string.format(
-    '{"event":"%s/%s/finished/%s","type":"run","campaign":"%s","run":"%s","state":"finished","total":%s,"at":%s}',
-    name, run, int(now), name, run, r[6] or '0', int(now))
+  local events = run_event(run, 'finished', now, r[6] or '0')
   if redis.call('HINCRBY', campaign_key, 'running_runs', -1) < 0 then
     redis.call('HSET', campaign_key, 'running_runs', 0)
   end

@@ -2,7 +2,7 @@
 -- `retry`. Never what was sent, delivered or skipped.
 -- KEYS[1] campaign; ARGV[1] run, ARGV[2] 'failed' | 'unknown' | 'all', ARGV[3] first page, ARGV[4]
 -- last page, ARGV[5] '1' when an unknown keeps its idempotency key (an idempotent channel)
--- Returns {'gone'}, {'wrong', state}, or {'done', how many}.
+-- Returns {'gone'}, {'wrong', state}, or {'done', how many, outbox entry or ''}.
 local run_key = base .. 'run:' .. ARGV[1]
 local state = redis.call('HGET', run_key, 'state')
 if not state then
@@ -38,15 +38,19 @@ for page = tonumber(ARGV[3]), tonumber(ARGV[4]) do
     end
   end
 end
+local outbox = ''
 if moved > 0 then
   count(run_key, deltas)
   if state == 'finished' then
     redis.call('HSET', run_key, 'state', 'running')
     redis.call('HDEL', run_key, 'finished_at')
     redis.call('HINCRBY', campaign_key, 'running_runs', 1)
+    local events = run_event(ARGV[1], 'running', now, redis.call('HGET', run_key, 'total') or '0')
     if campaign_state == 'delivered' then
       redis.call('HSET', campaign_key, 'state', 'running')
+      events = campaign_event('running', now) .. ',' .. events
     end
+    outbox = redis.call('XADD', base .. 'outbox', '*', 'run', ARGV[1], 'events', '[' .. events .. ']')
   end
 end
-return { 'done', moved }
+return { 'done', moved, outbox }

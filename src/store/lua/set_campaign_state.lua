@@ -15,8 +15,5 @@ for i = 3, #ARGV do
   fields[#fields + 1] = ARGV[i]
 end
 redis.call('HSET', campaign_key, 'state', ARGV[2], ARGV[2] .. '_at', int(now), unpack(fields))
-local name = base:match('{(.*)}')
-local outbox = redis.call('XADD', base .. 'outbox', '*', 'run', '', 'events', string.format(
-  '[{"event":"%s/%s/%s","type":"campaign","campaign":"%s","state":"%s","at":%s}]',
-  name, ARGV[2], int(now), name, ARGV[2], int(now)))
+local outbox = redis.call('XADD', base .. 'outbox', '*', 'run', '', 'events', '[' .. campaign_event(ARGV[2], now) .. ']')
 return { ARGV[2], outbox }

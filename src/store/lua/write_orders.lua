@@ -1,20 +1,20 @@
 -- Writes one slice of generated orders with its refused rows and its checkpoint, in one step.
 -- KEYS[1] campaign; ARGV[1] job id, ARGV[2] checkpoint (JSON), ARGV[3] highest number of the slice or
 -- 0, ARGV[4] first number of the slice or 0, ARGV[5] errors kept at most, ARGV[6] number of orders k,
--- then k pairs: number, JSON; then refused rows in pairs: code, JSON for the list or ''
--- Returns {orders written now, state of the campaign}. A cancelled campaign takes no more orders.
+-- ARGV[7] the slice's event (JSON) or '', then k pairs: number, JSON; then refused rows in pairs: code, JSON for the list or ''
+-- Returns {orders written now, state of the campaign, outbox entry or ''}. A cancelled campaign takes no more orders.
 local state = redis.call('HGET', campaign_key, 'state') or 'gone'
 if state == 'cancelled' or state == 'gone' then
-  return { 0, state }
+  return { 0, state, '' }
 end
 -- Each slice is written once: a repeat after a lost reply carries the same checkpoint.
 local checkpoint = 'checkpoint:' .. ARGV[1]
 if redis.call('HGET', campaign_key, checkpoint) == ARGV[2] then
-  return { 0, state }
+  return { 0, state, '' }
 end
 local written = 0
 local k = tonumber(ARGV[6])
-local at = 7
+local at = 8
 for _ = 1, k do
   if redis.call('SETNX', base .. 'order:' .. ARGV[at], ARGV[at + 1]) == 1 then
     written = written + 1
@@ -47,4 +47,8 @@ if ARGV[3] ~= '0' then
   redis.call('HSET', campaign_key, 'last:' .. batch, ARGV[3])
 end
 redis.call('HSET', campaign_key, checkpoint, ARGV[2])
-return { written, state }
+local outbox = ''
+if ARGV[7] ~= '' then
+  outbox = redis.call('XADD', base .. 'outbox', '*', 'run', '', 'events', '[' .. ARGV[7] .. ']')
+end
+return { written, state, outbox }

@@ -2,6 +2,7 @@
 
 mod commands;
 mod counters;
+mod events;
 mod failures;
 mod governor;
 mod results;

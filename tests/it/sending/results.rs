@@ -102,13 +102,14 @@ async fn the_story_of_a_campaign_is_told_in_order() {
         told.iter().filter(|told| told.contains(&format!(" {campaign} "))).cloned().collect::<Vec<_>>()
     };
     let first = of("c");
+    assert_eq!(first[0], "orders c available", "{first:?}");
     let at = |what: &str| first.iter().position(|told| told == what).unwrap_or_else(|| panic!("{what} in {first:?}"));
     assert!(
         at("run c running") < at("run c finished") && at("run c finished") < at("campaign c delivered"),
         "{first:?}"
     );
     assert!(first.contains(&"job c done".to_owned()), "{first:?}");
-    assert_eq!(of("d"), ["campaign d generated", "job d done"]);
+    assert_eq!(of("d"), ["orders d available", "campaign d generated", "job d done"]);
 }
 
 #[tokio::test]

@@ -95,14 +95,17 @@ impl Gate {
     }
 }
 
-/// What a script may look like to Redis: with or without the prelude and the flag.
+/// What a script may look like to Redis: with or without the prelude, the table of states and the flag.
 fn sources(name: &str) -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/lua");
     let body = std::fs::read_to_string(folder.join(format!("{name}.lua"))).expect("the script is there");
     let prelude = std::fs::read_to_string(folder.join("prelude.lua")).unwrap();
+    let states = std::fs::read_to_string(folder.join("states.lua")).unwrap();
+    let before = [String::new(), prelude.clone(), prelude + &states];
     ["#!lua\n", "#!lua flags=allow-oom\n"]
         .iter()
-        .flat_map(|first| [format!("{first}{prelude}{body}"), format!("{first}{body}")])
+        .flat_map(|first| before.iter().map(move |before| format!("{first}{before}")))
+        .map(|before| before + &body)
         .collect()
 }
 
