@@ -43,12 +43,13 @@ schemas: ## Write the schemas in jobs/ again from the Rust types
 	@scripts/setup rust compiler
 	$(CARGO) run $(LOCKED) --quiet -- schema --write jobs
 
-bench: ## Measure jobs, generation and sending on this machine
+bench: ## Measure jobs, generation, sending and exports on this machine
 	@scripts/setup rust compiler redis
 	$(CARGO) build --release $(LOCKED)
 	$(CARGO) run --release $(LOCKED) --quiet -- bench queue
 	$(CARGO) run --release $(LOCKED) --quiet -- bench generate
 	$(CARGO) run --release $(LOCKED) --quiet -- bench send
+	$(CARGO) run --release $(LOCKED) --quiet -- bench export
 	$(CARGO) run --release $(LOCKED) --quiet -- bench receipts
 	$(CARGO) bench $(LOCKED) --bench rules
 

@@ -180,7 +180,8 @@ impl Daemon {
             );
             // It ends when the listener has: what was let in is written.
             roles.spawn(committer.run());
-            let state = HttpState { store: store.separate(), metrics, liveness, drain: drain.clone(), receipts };
+            let (store, drain, personal_data) = (store.separate(), drain.clone(), config.http_personal_data);
+            let state = HttpState { store, personal_data, metrics, liveness, drain, receipts };
             roles.spawn(http::serve(listener, state, end.clone()));
         }
         let handle = Arc::new(Handlers(Arc::clone(&ctx)));

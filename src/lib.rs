@@ -19,10 +19,10 @@
 //! 6. [`channel`]: the way to a provider, the table of its failures, the governor of its rate.
 //! 7. [`app`]: how a daemon is put together, started and stopped.
 //!
-//! Beside the way: [`source`] reads files of rows, [`orders`] mints orders and links, [`config`] says
-//! what this process is told to be, [`metrics`] and [`telemetry`] tell what it does, [`lifecycle`] hears
-//! signals and systemd, [`http`] answers health and metrics, [`sandbox`] is a provider to test against,
-//! [`mod@bench`] measures, [`cli`] is what a person types.
+//! Beside the way: [`source`] reads files of rows, [`orders`] mints orders and links, [`export`] writes campaigns
+//! out, [`config`] says what this process is told to be, [`metrics`] and [`telemetry`] tell what it does,
+//! [`lifecycle`] hears signals and systemd, [`http`] answers health, metrics and the look-up of campaigns and orders,
+//! [`sandbox`] is a provider to test against, [`mod@bench`] measures, [`cli`] is what a person types.
 
 pub mod app;
 pub mod bench;
@@ -30,6 +30,7 @@ pub mod channel;
 pub mod cli;
 pub mod config;
 pub mod domain;
+pub mod export;
 pub mod handler;
 pub mod http;
 pub mod job;

@@ -12,7 +12,7 @@ use std::{
 use serde_json::{Value, json};
 
 /// The text; the link is added at its end.
-const TEXT: &str =
+pub(super) const TEXT: &str =
     "Hola {{ name }}, tu cuota de noviembre ({{ amount }} EUR) vence el domingo. Puedes pagarla con tarjeta en";
 
 /// First numbers of the recipients, as Spanish mobiles have them.

@@ -5,11 +5,12 @@
 //! what we aim at on two cores that also run Redis and the provider. Nothing outside the temporary
 //! folder is touched. Nothing is timed in a test: a slow machine is not a failure.
 //!
-//! Reading order: `stage` and `process`, `figures`, then the measurements `queue`, `generate`, `send`
+//! Reading order: `stage` and `process`, `figures`, then the measurements `queue`, `generate`, `export`, `send`
 //! (with `bare`, its yardstick, and `pace`, the accuracy of the rate), `receipts`.
 
 mod bare;
 mod campaign;
+mod export;
 mod figures;
 mod generate;
 mod meter;
@@ -44,14 +45,21 @@ enum What {
     Generate(Common),
     /// Messages a second against a bare client, CPU time, Redis load, accuracy of the rate
     Send(Common),
+    /// Orders a second into a file, memory
+    Export(Common),
     /// Receipts a second into the ledger, one a request and in lists
     Receipts(Common),
 }
 
 impl What {
     fn common(&self) -> &Common {
-        let (Self::Queue(common) | Self::Generate(common) | Self::Send(common) | Self::Receipts(common)) = self;
-        common
+        match self {
+            Self::Queue(common)
+            | Self::Generate(common)
+            | Self::Send(common)
+            | Self::Export(common)
+            | Self::Receipts(common) => common,
+        }
     }
 }
 
@@ -125,6 +133,7 @@ async fn measure(what: &What) -> anyhow::Result<Report> {
             What::Queue(_) => queue::run(common).await?,
             What::Generate(_) => generate::run(common).await?,
             What::Send(_) => send::run(common).await?,
+            What::Export(_) => export::run(common).await?,
             What::Receipts(_) => receipts::run(common).await?,
         });
     }
@@ -146,6 +155,9 @@ fn notes(common: &Common, what: &What) -> Vec<String> {
              settled. {} jobs in hand.",
             common.permits
         ),
+        What::Export(_) => {
+            "Orders of one campaign with a finished run, filters none; the command also starts.".to_owned()
+        }
         What::Generate(_) => "Orders from a CSV file in the spool folder, without delivery.".to_owned(),
         What::Receipts(_) => format!(
             "{} requests at once, each answered when its receipts are written; the client shares the cores.",

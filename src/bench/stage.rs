@@ -86,15 +86,25 @@ impl Stage {
     /// Starts the daemons; they are ready when their first job has ended.
     pub(super) fn start_daemons(&mut self) -> anyhow::Result<()> {
         for number in 0..self.setting.daemons {
-            let path = self.folder.path().join(format!("bench-{number}.toml"));
-            std::fs::write(&path, self.config(number))?;
-            let mut command = Command::new(own_program()?);
-            // Nothing of our own environment but PATH: a REMESA_ variable would change what is measured.
-            command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-            command.arg("run").arg("--config").arg(&path);
+            std::fs::write(self.config_path(number), self.config(number))?;
+            let mut command = self.program(number)?;
+            command.arg("run");
             self.daemons.push(Process::start("a daemon", command.stdout(Stdio::null()))?);
         }
         Ok(())
+    }
+
+    fn config_path(&self, number: usize) -> PathBuf {
+        self.folder.path().join(format!("bench-{number}.toml"))
+    }
+
+    /// Our own program with the configuration of the daemon `number`, which was started before.
+    pub(super) fn program(&self, number: usize) -> anyhow::Result<Command> {
+        let mut command = Command::new(own_program()?);
+        // Nothing of our own environment but PATH: a REMESA_ variable would change what is measured.
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.arg("--config").arg(self.config_path(number));
+        Ok(command)
     }
 
     /// Ends the daemons in order.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{domain::name::JobId, job::QueueName};
 
 use super::{
-    context::Globals,
+    context::{Context, Globals},
     enqueue,
     error::{Said, Usage},
     follow::{self, JobEnd},
@@ -25,26 +25,44 @@ const ANSWER_WITHIN: Duration = Duration::from_mins(1);
 
 /// Does `job` (a control job without its id) and prints `done`.
 pub async fn run(globals: &Globals, job: Value, done: &str, format: output::Format) -> anyhow::Result<()> {
-    let mut job = job;
-    let id = id(&who(), rand::random());
-    if let Some(fields) = job.as_object_mut() {
-        fields.insert("id".to_owned(), id.as_str().into());
+    let job = Command::check(job)?;
+    job.run(&globals.open().await?, done, format).await
+}
+
+/// A control job with its id, judged.
+#[derive(Debug)]
+pub struct Command {
+    bytes: Vec<u8>,
+    id: Option<JobId>,
+}
+
+impl Command {
+    /// Gives a job its id and judges it, before anything is opened.
+    pub fn check(mut job: Value) -> anyhow::Result<Self> {
+        let id = id(&who(), rand::random());
+        if let Some(fields) = job.as_object_mut() {
+            fields.insert("id".to_owned(), id.into());
+        }
+        let bytes = serde_json::to_vec(&job)?;
+        // A name that is none is an argument that is none.
+        let checked = enqueue::check(QueueName::Control, &bytes).map_err(|refused| Usage(refused.0.sentence))?;
+        Ok(Self { bytes, id: checked.id })
     }
-    let bytes = serde_json::to_vec(&job)?;
-    // A name that is none is an argument that is none.
-    let checked = enqueue::check(QueueName::Control, &bytes).map_err(|refused| Usage(refused.0.sentence))?;
-    let context = globals.open().await?;
-    context.need_daemon().await?;
-    let enqueued = enqueue::enqueue(&context, QueueName::Control, &bytes, checked.id).await?;
-    let mut progress = Progress::new(true);
-    let waited = tokio::time::timeout(ANSWER_WITHIN, follow::job(&context.store, &enqueued, &mut progress)).await;
-    let Ok(end) = waited else {
-        return Err(anyhow!(
-            "no answer yet: the command stays in the queue; follow it with `remesa job {}`",
-            enqueued.id
-        ));
-    };
-    print(&enqueued.id, &end.context("the command was enqueued")?, done, format)
+
+    /// Gives it to a daemon, waits for its end and prints that it is `done`.
+    pub async fn run(self, context: &Context, done: &str, format: output::Format) -> anyhow::Result<()> {
+        context.need_daemon().await?;
+        let enqueued = enqueue::enqueue(context, QueueName::Control, &self.bytes, self.id).await?;
+        let mut progress = Progress::new(true);
+        let waited = tokio::time::timeout(ANSWER_WITHIN, follow::job(&context.store, &enqueued, &mut progress)).await;
+        let Ok(end) = waited else {
+            return Err(anyhow!(
+                "no answer yet: the command stays in the queue; follow it with `remesa job {}`",
+                enqueued.id
+            ));
+        };
+        print(&enqueued.id, &end.context("the command was enqueued")?, done, format)
+    }
 }
 
 fn print(id: &JobId, end: &JobEnd, done: &str, shown: output::Format) -> anyhow::Result<()> {

@@ -17,7 +17,7 @@ use crate::{
     store::{Store, StoreError, view::RunView},
 };
 
-use super::{format, progress::Progress};
+use super::{format, pace::Pace, progress::Progress};
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
@@ -150,7 +150,7 @@ async fn tell(
 pub async fn run(store: &Store, campaign: &str, run: &str, progress: &mut Progress) -> anyhow::Result<RunView> {
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut before, mut shown_rate): (Option<(EpochMs, u64)>, String) = (None, String::new());
+    let mut pace = Pace::default();
     loop {
         looks.tick().await;
         let now = EpochMs(store.now_ms().await?);
@@ -161,13 +161,9 @@ pub async fn run(store: &Store, campaign: &str, run: &str, progress: &mut Progre
             return Ok(view);
         }
         let ended = view.ended();
-        let (since, then) = *before.get_or_insert((now, ended));
-        let elapsed = now.since(since);
-        if elapsed >= Duration::from_secs(1) {
-            shown_rate = format::rate(ended.saturating_sub(then), elapsed);
-            before = Some((now, ended));
-        }
-        progress.part(stage(&view), ended, view.total, &details(&view, &shown_rate));
+        pace.look(now, ended);
+        let rate = pace.speed().map(|speed| format::rate(speed.done, speed.within)).unwrap_or_default();
+        progress.part(stage(&view), ended, view.total, &details(&view, &rate));
     }
 }
 

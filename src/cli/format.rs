@@ -65,6 +65,14 @@ pub fn rate(number: u64, in_time: Duration) -> String {
     }
 }
 
+/// A bar of `width` characters with its percentage: `[#####-----]  50 %`.
+pub fn bar(done: u64, total: u64, width: u64) -> String {
+    let part = |of: u64| done.min(total).saturating_mul(of).checked_div(total).unwrap_or(of);
+    let filled = usize::try_from(part(width)).unwrap_or(0);
+    let empty = usize::try_from(width).unwrap_or(0).saturating_sub(filled);
+    format!("[{}{}] {:>3} %", "#".repeat(filled), "-".repeat(empty), part(100))
+}
+
 /// A JSON value as a phrase: texts without quotes, counts by name as `7 sent, 1 failed`.
 pub fn value(value: &serde_json::Value) -> String {
     if let Some(text) = value.as_str() {
@@ -164,6 +172,14 @@ mod tests {
         let result = serde_json::json!([{ "code": "same_source", "sentence": "seen before" }]);
         assert_eq!(warnings(Some(&result)), ["same_source: seen before"]);
         assert!(warnings(None).is_empty());
+    }
+
+    #[test]
+    fn a_bar_is_full_only_at_the_end() {
+        assert_eq!(bar(1, 2, 10), "[#####-----]  50 %");
+        assert_eq!(bar(999, 1000, 10), "[#########-]  99 %");
+        assert_eq!(bar(3, 3, 4), "[####] 100 %");
+        assert_eq!(bar(0, 0, 4), "[####] 100 %");
     }
 
     #[test]

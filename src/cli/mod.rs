@@ -12,17 +12,19 @@ pub mod control;
 pub mod demo;
 pub mod enqueue;
 pub mod error;
+pub mod export;
 pub mod follow;
 pub mod format;
 pub mod job;
 pub mod letters;
-pub mod order;
 pub mod output;
+pub mod pace;
 pub mod progress;
 pub mod published;
 pub mod run;
 pub mod sandbox;
 pub mod status;
+pub mod watch;
 
 use std::process::ExitCode;
 
@@ -39,7 +41,8 @@ Examples:
   remesa run                                   the daemon, until SIGTERM or Ctrl-C
   remesa enqueue generate job.json --wait      give it a job and follow it to its end
   remesa status                                how deep the queues are, and what stands still
-  remesa campaign show nov-dues                what became of a campaign
+  remesa campaign show nov-dues --watch        what becomes of a campaign
+  remesa export nov-dues                       its orders and deliveries as a table
 
 Exit codes: 0 done, 1 failed, 64 wrong arguments, 78 a configuration that cannot be used.";
 
@@ -70,6 +73,8 @@ enum Command {
     /// List, show and command campaigns.
     #[command(subcommand, after_help = campaign::EXAMPLES)]
     Campaign(campaign::Action),
+    /// Write the orders of a campaign with their deliveries into a file.
+    Export(export::Args),
     /// List channels, pause and resume them.
     #[command(args_conflicts_with_subcommands = true, after_help = channels::EXAMPLES)]
     Channels(channels::Args),
@@ -85,7 +90,7 @@ enum Command {
     Schema(published::SchemaArgs),
     /// Print the completions of a shell.
     Completions(published::CompletionsArgs),
-    /// Measure jobs, generation and sending on this machine.
+    /// Measure jobs, generation, sending and exports on this machine.
     Bench(bench::BenchArgs),
 }
 
@@ -109,6 +114,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Job(args) => job::run(&globals, args).await,
         Command::Status(args) => status::run(&globals, args).await,
         Command::Campaign(action) => campaign::run(&globals, action).await,
+        Command::Export(args) => export::run(&globals, args).await,
         Command::Channels(args) => channels::run(&globals, args).await,
         Command::Rejected(action) => letters::run(&globals, Letters::Rejected, action).await,
         Command::Dead(action) => letters::run(&globals, Letters::Dead, action).await,
@@ -156,6 +162,11 @@ mod tests {
             "campaign list",
             "campaign show x",
             "campaign order x 1",
+            "campaign orders x",
+            "campaign list --watch",
+            "campaign show x --watch",
+            "campaign retry x",
+            "export x",
             "campaign errors x",
             "campaign pause x",
             "channels",

@@ -124,12 +124,46 @@ impl Rows {
 
 /// Names and values, one a line, the values under each other.
 pub fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> io::Result<()> {
-    let pairs: Vec<_> = pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect();
-    let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    for (name, value) in pairs {
-        line(format_args!(" {name:<width$}  {value}"))?;
+    let mut page = Page::default();
+    page.pairs(pairs);
+    page.print()
+}
+
+/// Several lines and tables that are printed at once, or drawn again and again.
+#[derive(Debug, Default)]
+pub struct Page(String);
+
+impl Page {
+    /// A line.
+    pub fn line(&mut self, text: impl std::fmt::Display) {
+        use std::fmt::Write as _;
+        // Writing to a string does not fail.
+        let _ = writeln!(self.0, "{text}");
     }
-    Ok(())
+
+    /// Names and values, one a line, the values under each other; empty values are left out.
+    pub fn pairs<'a>(&mut self, pairs: impl IntoIterator<Item = (&'a str, String)>) {
+        let pairs: Vec<_> = pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        for (name, value) in pairs {
+            self.line(format_args!(" {name:<width$}  {value}"));
+        }
+    }
+
+    /// A table.
+    pub fn rows(&mut self, rows: &Rows) {
+        self.line(rows.text());
+    }
+
+    /// What it says.
+    pub fn into_text(self) -> String {
+        self.0
+    }
+
+    /// Prints it.
+    pub fn print(&self) -> io::Result<()> {
+        raw(&self.0)
+    }
 }
 
 #[cfg(test)]

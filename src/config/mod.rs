@@ -26,6 +26,7 @@ use layers::Layer;
 pub use resolve_receipts::{ReceiptSettings, SignatureSettings};
 
 use crate::channel::settings::ChannelSettings;
+use crate::domain::lookup::PersonalData;
 use crate::domain::money::Currency;
 use crate::domain::name::Name;
 
@@ -70,10 +71,12 @@ pub struct Config {
     pub campaign_retention: Duration,
     /// The digest of a source is remembered this long.
     pub source_digest_retention: Duration,
-    /// Where health and metrics are served; none = not at all.
+    /// Where health, metrics and the look-up are served; none = not at all.
     pub http_listen: Option<SocketAddr>,
     /// Where providers reach it from outside, without a slash at the end.
     pub public_url: Option<String>,
+    /// How the look-up shows contacts and variables.
+    pub http_personal_data: PersonalData,
     /// Running work may end within this after the first signal; at least every channel's time-out.
     pub drain: Duration,
     /// What is logged, and how.
@@ -200,6 +203,8 @@ pub struct OrderSettings {
     pub short_code_length: usize,
     /// The payment point of a campaign that names none; a key of `payment_points`.
     pub default_payment_point: Name,
+    /// Whether the orders of new campaigns are found by their reference.
+    pub index_reference: bool,
 }
 
 /// Who makes the orders of a payment point.

@@ -86,6 +86,7 @@ pub(super) struct Orders {
     pub(super) short_code_length: u32,
     pub(super) link_base: String,
     pub(super) default_payment_point: String,
+    pub(super) index_reference: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -187,6 +188,7 @@ pub(super) struct Retention {
 pub(super) struct Http {
     pub(super) listen: String,
     pub(super) public_url: String,
+    pub(super) personal_data: String,
 }
 
 #[derive(Debug, Deserialize)]

@@ -16,6 +16,7 @@ use super::{
     resolve_sources,
 };
 use crate::domain::clock::format_duration;
+use crate::domain::lookup::PersonalData;
 use crate::domain::money::Currency;
 
 /// What of the process decides about paths and secrets.
@@ -121,6 +122,7 @@ pub(super) fn resolve(raw: Raw, around: &Surroundings) -> Result<Config, ConfigE
         )?,
         http_listen: listen(&raw.http.listen)?,
         public_url,
+        http_personal_data: personal_data(&raw.http.personal_data)?,
         drain,
         log: LogSettings {
             format: one_of("log.format", &raw.log.format, &[("text", LogFormat::Text), ("json", LogFormat::Json)])?,
@@ -244,6 +246,7 @@ fn orders(raw: &raw::Orders, points: &BTreeMap<String, PaymentPoint>) -> Result<
         floor: duration("orders.floor", &raw.floor, Duration::ZERO, DAY)?,
         short_code_length: size("orders.short_code_length", raw.short_code_length.into(), 6, 16)?,
         default_payment_point: name("orders.default_payment_point", &raw.default_payment_point)?,
+        index_reference: raw.index_reference,
     })
 }
 
@@ -257,6 +260,11 @@ fn listen(text: &str) -> Result<Option<SocketAddr>, ConfigError> {
     }
     let rule = "must be an address and a port, such as 127.0.0.1:9464, or \"\" for none";
     text.parse().map(Some).map_err(|_| ConfigError::value("http.listen", show(text), rule))
+}
+
+fn personal_data(text: &str) -> Result<PersonalData, ConfigError> {
+    let words = [("masked", PersonalData::Masked), ("whole", PersonalData::Whole)];
+    one_of("http.personal_data", text, &words)
 }
 
 fn level(text: String) -> Result<String, ConfigError> {

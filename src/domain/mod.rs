@@ -6,8 +6,9 @@
 //!
 //! Reading order: [`name`], [`money`], [`contact`] (values); [`order`], [`campaign`], [`run`],
 //! [`delivery`] (states and legal edges); [`message`], [`sms`] (what is sent); [`expiry`],
-//! [`estimate`] (whether in time), [`failure`], [`retry`] (when not to, and when again); [`short_code`], [`mod@reference`] (what
-//! is recognised when it comes back); [`receipt`], [`signature`] (what a provider tells later, and who says so).
+//! [`estimate`] (whether in time), [`failure`], [`retry`] (when not to, and when again); [`short_code`],
+//! [`mod@reference`] (what is recognised when it comes back); [`receipt`], [`signature`] (what a provider tells
+//! later, and who says so); [`standing`], [`lookup`], [`export`] (what others are told).
 
 mod excerpt;
 mod keyed;
@@ -19,7 +20,9 @@ pub mod contact;
 pub mod delivery;
 pub mod estimate;
 pub mod expiry;
+pub mod export;
 pub mod failure;
+pub mod lookup;
 pub mod message;
 pub mod money;
 pub mod name;
@@ -31,6 +34,8 @@ pub mod run;
 pub mod short_code;
 pub mod signature;
 pub mod sms;
+pub mod standing;
+pub mod text;
 
 pub use excerpt::Excerpt;
 pub use word::WrongState;

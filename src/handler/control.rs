@@ -18,7 +18,7 @@ use crate::{
 };
 
 use super::{
-    Context,
+    Context, export,
     order_event::{self, Told},
     receipt, reroute, trouble,
 };
@@ -46,6 +46,7 @@ pub async fn run(ctx: &Arc<Context>, id: &JobId, job: ControlJob, lease: &Lease)
             return order_event::run(ctx, order, told).await;
         }
         ControlJob::Reroute { order, payment_point } => return reroute::run(ctx, id, order, payment_point).await,
+        ControlJob::Export(job) => return export::run(ctx, id, job, lease).await,
         ControlJob::Receipt(job) => return receipt::run(ctx, job.clone()).await,
     };
     match answer {

@@ -218,6 +218,7 @@ impl<'a> Generation<'a> {
             ("country", text(job.country.as_ref().map(Country::code))),
             ("currency", text(job.currency.map(Currency::code))),
             ("source_digest", source_digest.to_owned()),
+            ("index_reference", if self.ctx.config.orders.index_reference { "1" } else { "" }.to_owned()),
         ];
         match &resolved.expiry {
             Expiry::In(duration) => fields.push(("expires_in_seconds", duration.as_secs().to_string())),
@@ -331,6 +332,7 @@ impl<'a> Generation<'a> {
             currency: self.job.currency,
             errors_kept: sources.kept_errors,
             log: ErrorLog::new(sources.spool_dir.clone(), self.id.as_str(), host, sources.error_file_max_bytes),
+            index_references: self.ctx.store.is_reference_indexed(self.campaign).await?,
         };
         let mut armed = false;
         while let Some(stretch) = stretches.recv().await {

@@ -1,12 +1,13 @@
 //! Handlers: one job, one file; a job comes in, an `Outcome` goes out.
 //!
 //! [`generate`] makes the payment orders of a campaign and starts its delivery, [`control`] obeys an
-//! operator or a payment platform, [`turn`] sends for one slot of a run, [`expire`] writes down what
+//! operator or a payment platform, [`export`] writes a campaign out, [`turn`] sends for one slot of a run, [`expire`] writes down what
 //! the clock decided. Nothing here acknowledges or enqueues: the queue settles what is returned.
 
 pub mod context;
 pub mod control;
 pub mod expire;
+pub mod export;
 pub mod generate;
 pub mod order_event;
 pub mod receipt;

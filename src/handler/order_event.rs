@@ -113,11 +113,7 @@ async fn locate(ctx: &Context, order: &OrderRef) -> Result<Option<(String, u64)>
         OrderRef::Key { campaign, key } => {
             ctx.store.order_number(campaign.as_str(), key).await?.map(|n| (campaign.to_string(), n))
         }
-        OrderRef::ShortCode(code) => {
-            let (first, rest) = code.split();
-            let target = ctx.store.resolve_link(first, rest).await?;
-            target.and_then(|t| t.rsplit_once('/').and_then(|(c, n)| Some((c.to_owned(), n.parse().ok()?))))
-        }
+        OrderRef::ShortCode(code) => ctx.store.order_of_code(code).await?,
     })
 }
 

@@ -1,4 +1,5 @@
-//! HTTP on loopback: `/livez`, `/readyz`, `/metrics`, and the receipts of providers ([`receipts`]).
+//! HTTP on loopback: `/livez`, `/readyz`, `/metrics`, the receipts of providers ([`receipts`]), the look-up of
+//! campaigns and orders ([`lookup`]).
 //!
 //! `/livez` fails only when a restart would help (see [`liveness`]); `/readyz` fails also while Redis
 //! does not answer within a second, and during the drain. The address is the configured `http.listen`; but for
@@ -6,6 +7,7 @@
 //! `/receipts/` through.
 
 pub mod liveness;
+mod lookup;
 pub mod receipts;
 
 use std::{
@@ -25,7 +27,7 @@ use redis::cmd;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{metrics::Metrics, store::Store};
+use crate::{domain::lookup::PersonalData, metrics::Metrics, store::Store};
 
 pub use liveness::{Liveness, QueueLook, Standstill};
 
@@ -40,8 +42,10 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 /// What the listener shows.
 #[derive(Debug, Clone)]
 pub struct HttpState {
-    /// Pinged for `/readyz`.
+    /// Pinged for `/readyz`, read for the look-up.
     pub store: Store,
+    /// How the look-up shows contacts and variables.
+    pub personal_data: PersonalData,
     /// Shown at `/metrics`.
     pub metrics: Arc<Metrics>,
     /// Asked for `/livez`.
@@ -59,12 +63,13 @@ pub async fn serve(listener: TcpListener, state: HttpState, stop: CancellationTo
 
 fn router(state: HttpState) -> Router {
     let receipts = receipts::router(Arc::clone(&state.receipts));
-    let about = "remesa: /livez /readyz /metrics /receipts/<channel>\n";
+    let about = "remesa: /livez /readyz /metrics /receipts/<channel> /campaigns\n";
     Router::new()
         .route("/", get(move || async move { text(StatusCode::OK, about.to_owned()) }))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .merge(lookup::routes())
         .with_state(state)
         .merge(receipts)
 }
@@ -115,6 +120,7 @@ mod tests {
             receipts::Desk::new(BTreeMap::new(), Arc::from([]), &store, publisher, Arc::clone(&metrics));
         HttpState {
             store,
+            personal_data: PersonalData::Masked,
             metrics,
             receipts,
             liveness: Arc::new(Liveness::new(Instant::now())),

@@ -240,7 +240,7 @@ enum FileFormat {
 }
 
 /// A command. Target of pause and resume: a campaign, a campaign and a run, or a channel; of cancel: a campaign, or a
-/// campaign and a run; of retry: a campaign and a run.
+/// campaign and a run; of retry: a campaign and a run; of export: a campaign, with a run if asked.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Control {
@@ -273,14 +273,68 @@ struct Control {
     occurred_at: Option<Instant>,
     /// With `reroute`: who collects from now on.
     payment_point: Option<NameText>,
-    /// With `receipt`: our reference, as the provider got it with the message.
+    /// With `receipt`: our reference, as the provider got it with the message. With `export`: only orders with this
+    /// reference of the producer's.
     reference: Option<String>,
     /// With `receipt`: what the provider says.
     state: Option<ReceiptState>,
-    /// With `receipt`: the provider's code; what is not a code is made one.
+    /// With `receipt`: the provider's code; what is not a code is made one. With `export`: only orders with a delivery
+    /// of this reason.
     reason: Option<String>,
     /// With `receipt`: the provider's id of the message.
     provider_id: Option<String>,
+    /// With `export`: the file in the folder `exports` of the spool folder; default `<campaign>.csv`.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*\.(csv|ndjson)(\.gz)?$"), length(max = 128))]
+    file: Option<String>,
+    /// With `export`: how the rows are written, where `file` does not tell it.
+    format: Option<ExportFormat>,
+    /// With `export`: only orders in this state, by the clock.
+    order_state: Option<OrderState>,
+    /// With `export`: only orders with a delivery in this state.
+    delivery_state: Option<DeliveryState>,
+    /// With `export`: only orders with this phone number, in E.164.
+    contact: Option<String>,
+}
+
+/// How the rows of an export are written.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum ExportFormat {
+    /// A table with a header.
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
+}
+
+/// A state of an order.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum OrderState {
+    Creating,
+    InDoubt,
+    Available,
+    Expired,
+    Cancelled,
+    Paid,
+    PartiallyRefunded,
+    Refunded,
+}
+
+/// A state of a delivery.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum DeliveryState {
+    Queued,
+    Sending,
+    Sent,
+    Delivered,
+    Undelivered,
+    Expired,
+    Failed,
+    Skipped,
+    Held,
+    Retry,
+    Unknown,
 }
 
 #[derive(JsonSchema)]
@@ -298,6 +352,8 @@ enum Action {
     OrderEvent,
     /// Gives an order that can still be paid another payment point and another link.
     Reroute,
+    /// Writes the orders of a campaign with their deliveries into a file.
+    Export,
     /// A provider says what became of a message.
     Receipt,
 }

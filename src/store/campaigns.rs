@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use redis::cmd;
 
-use super::{Answer, Store, StoreError, keys::index_shard, outbox::Event, scripts};
+use super::{Answer, Store, StoreError, keys::index_shard, orders::reference_field, outbox::Event, scripts};
 use crate::domain::short_code::ShortCode;
 
 /// Runs of a campaign that one action looks at.
@@ -66,6 +66,8 @@ pub struct Slice {
     pub checkpoint: String,
     /// Number and JSON of each order.
     pub orders: Vec<(u64, String)>,
+    /// Reference and number of each order whose reference is to be found again.
+    pub references: Vec<(String, u64)>,
     /// Code and JSON of each refused row.
     pub refused: Vec<(&'static str, String)>,
     /// Refused rows that the campaign keeps with their text; all are counted.
@@ -236,10 +238,16 @@ impl Store {
             .arg(first)
             .arg(slice.errors_kept)
             .arg(slice.orders.len())
-            .arg(slice.event.as_ref().map_or("", |event| &event.json));
+            .arg(slice.event.as_ref().map_or("", |event| &event.json))
+            .arg(slice.references.len());
         for (number, json) in &slice.orders {
             call.push(number);
             call.push(json);
+        }
+        for (reference, number) in &slice.references {
+            call.push(index_shard(&reference_field(reference)));
+            call.push(reference);
+            call.push(number);
         }
         for (code, json) in &slice.refused {
             call.push(*code);

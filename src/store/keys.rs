@@ -153,7 +153,7 @@ impl Keys {
         self.of_campaign(campaign, &format!("order:{number}"))
     }
 
-    /// The index hash that holds `field` (`o:<row key>`).
+    /// The index hash that holds `field` (`o:<row key>`, `r:<reference>`).
     pub fn index(&self, campaign: &str, field: &str) -> String {
         self.index_at(campaign, index_shard(field))
     }

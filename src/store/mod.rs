@@ -20,6 +20,7 @@ pub mod orders;
 pub mod outbox;
 pub mod publisher;
 pub mod receipts;
+pub mod records;
 pub mod runs;
 pub mod script;
 mod scripts;

@@ -3,6 +3,31 @@
 use redis::cmd;
 
 use super::{Answer, Store, StoreError, scripts};
+use crate::domain::short_code::ShortCode;
+
+/// The orders of a reference, as the index knows them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct References {
+    /// Their numbers, the first ones, ascending.
+    pub numbers: Vec<u64>,
+    /// Whether there are more than the index keeps.
+    pub more: bool,
+}
+
+impl References {
+    /// Reads `3,17,18+`.
+    fn read(text: &str) -> Self {
+        let mut numbers: Vec<u64> =
+            text.trim_end_matches('+').split(',').filter_map(|number| number.parse().ok()).collect();
+        numbers.sort_unstable();
+        Self { numbers, more: text.ends_with('+') }
+    }
+}
+
+/// The field of the index that holds the orders of a reference.
+pub(super) fn reference_field(reference: &str) -> String {
+    format!("r:{reference}")
+}
 
 /// A planned change of one order.
 #[derive(Debug, Clone)]
@@ -37,6 +62,35 @@ impl Store {
     pub async fn order_number(&self, campaign: &str, key: &str) -> Result<Option<u64>, StoreError> {
         let field = format!("o:{key}");
         self.connection.query(cmd("HGET").arg(self.keys.index(campaign, &field)).arg(&field)).await
+    }
+
+    /// Whether the references of a campaign's orders can be found; decided when the campaign was made.
+    pub async fn is_reference_indexed(&self, campaign: &str) -> Result<bool, StoreError> {
+        let found = self.campaign_fields(campaign, &["index_reference"]).await?;
+        Ok(found.into_iter().flatten().next().is_some_and(|flag| flag == "1"))
+    }
+
+    /// The orders of a reference; none where the campaign has no index of them.
+    pub async fn numbers_of_reference(
+        &self,
+        campaign: &str,
+        reference: &str,
+    ) -> Result<Option<References>, StoreError> {
+        if !self.is_reference_indexed(campaign).await? {
+            return Ok(None);
+        }
+        let field = reference_field(reference);
+        let found: Option<String> =
+            self.connection.query(cmd("HGET").arg(self.keys.index(campaign, &field)).arg(&field)).await?;
+        Ok(Some(References::read(found.as_deref().unwrap_or_default())))
+    }
+
+    /// The campaign and number of the order that a short code leads to.
+    pub async fn order_of_code(&self, code: &ShortCode) -> Result<Option<(String, u64)>, StoreError> {
+        let (first, rest) = code.split();
+        let target = self.resolve_link(first, rest).await?;
+        let found = target.as_deref().and_then(|target| target.rsplit_once('/'));
+        Ok(found.and_then(|(campaign, number)| Some((campaign.to_owned(), number.parse().ok()?))))
     }
 
     /// Changes orders; `cursor` is a field of the campaign that moves with them when none was
@@ -87,5 +141,18 @@ impl Store {
             return Ok(Vec::new());
         }
         self.connection.pipeline(&pipeline).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_entry_is_numbers_and_a_sign_that_there_are_more() {
+        let read = |text: &str| (References::read(text).numbers, References::read(text).more);
+        assert_eq!(read("3"), (vec![3], false));
+        assert_eq!(read("17,3+"), (vec![3, 17], true));
+        assert_eq!(read(""), (vec![], false));
     }
 }

@@ -31,7 +31,12 @@ const ROOMS: &[Room] = &[
     Room { name: "orders", may_use: &["domain"], never: APALIS },
     Room { name: "channel", may_use: &["domain"], never: APALIS },
     Room { name: "queue", may_use: &["store", "job", "domain"], never: &["reqwest"] },
-    Room { name: "handler", may_use: &["job", "domain", "store", "channel", "orders", "source"], never: APALIS },
+    Room { name: "export", may_use: &["store", "domain"], never: APALIS },
+    Room {
+        name: "handler",
+        may_use: &["job", "domain", "store", "channel", "orders", "source", "export"],
+        never: APALIS,
+    },
     Room { name: "http", may_use: &["store", "domain", "job"], never: APALIS },
     Room { name: "metrics", may_use: &["domain", "job"], never: APALIS },
     Room { name: "telemetry", may_use: &[], never: APALIS },

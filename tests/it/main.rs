@@ -11,6 +11,7 @@
 mod contract;
 mod crash;
 mod demo_files;
+mod explore;
 mod generate;
 mod layers;
 mod producers;

@@ -194,6 +194,8 @@ pub struct Writer<'a> {
     pub errors_kept: u64,
     /// The error file.
     pub log: ErrorLog,
+    /// Whether orders are to be found by their reference.
+    pub index_references: bool,
 }
 
 impl Writer<'_> {
@@ -245,6 +247,10 @@ impl Writer<'_> {
         let mut slice = Slice { errors_kept: self.errors_kept, ..Slice::default() };
         slice.refused = bad.iter().map(listed).collect();
         let orders = self.mint.mint(drafts).await?;
+        if self.index_references {
+            let with = orders.iter().filter(|order| !order.reference.is_empty());
+            slice.references = with.map(|order| (order.reference.clone(), order.number)).collect();
+        }
         slice.orders = orders.iter().map(|order| (order.number, order.to_json())).collect();
         // The file first: what it has beyond the checkpoint is cut off by whoever goes on from there.
         self.log.add(&stretch.layout, bad, &mut progress.errors).await;

@@ -4,6 +4,7 @@
 //! with a mistaken target must not cancel something larger. Whether the target exists and its state allows the action
 //! is the handler's question.
 
+mod export;
 mod order_event;
 mod receipt;
 mod reroute;
@@ -16,6 +17,7 @@ use crate::domain::clock::EpochMs;
 use crate::domain::name::{Name, RunName};
 use crate::domain::order::OrderEvent;
 
+pub use export::ExportJob;
 pub use receipt::ReceiptJob;
 pub use target::{OrderRef, Target};
 use target::{run_name, target};
@@ -38,12 +40,18 @@ pub(super) const CONTROL_FIELDS: &[&str] = &[
     "state",
     "reason",
     "provider_id",
+    "file",
+    "format",
+    "order_state",
+    "delivery_state",
+    "contact",
 ];
 /// Actions of this version.
-pub(super) const ACTIONS: &[&str] = &["pause", "resume", "cancel", "retry", "order_event", "reroute", "receipt"];
+pub(super) const ACTIONS: &[&str] =
+    &["pause", "resume", "cancel", "retry", "order_event", "reroute", "receipt", "export"];
 /// Actions of the contract that come later.
 const LATER_ACTIONS: &[&str] =
-    &["run_now", "close_case", "reopen_case", "opt_out", "opt_in", "forget", "reply", "export", "preview"];
+    &["run_now", "close_case", "reopen_case", "opt_out", "opt_in", "forget", "reply", "preview"];
 
 /// A decoded job of the queue `control`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +96,8 @@ pub enum ControlJob {
     },
     /// A provider says what became of a message.
     Receipt(ReceiptJob),
+    /// Writes the orders of a campaign with their deliveries into a file.
+    Export(Box<ExportJob>),
 }
 
 /// Which deliveries a retry returns to queued; never what was sent, delivered or skipped.
@@ -121,6 +131,7 @@ impl ControlJob {
                 Target::Channel(_) => None,
             },
             Self::Retry { campaign, .. } => Some(campaign),
+            Self::Export(export) => Some(&export.campaign),
             Self::OrderEvent { order, .. } | Self::Reroute { order, .. } => match order {
                 OrderRef::Number { campaign, .. } | OrderRef::Key { campaign, .. } => Some(campaign),
                 OrderRef::ShortCode(_) => None,
@@ -137,6 +148,7 @@ impl ControlJob {
             | Self::Resume(Target::Run { run, .. })
             | Self::Cancel { target: Target::Run { run, .. }, .. }
             | Self::Retry { run, .. } => Some(run),
+            Self::Export(export) => export.run.as_ref(),
             Self::Pause(_)
             | Self::Resume(_)
             | Self::Cancel { .. }
@@ -158,6 +170,7 @@ impl ControlJob {
             "order_event" => order_event::decode(&mut fields)?,
             "reroute" => reroute::decode(&mut fields)?,
             "receipt" => Self::Receipt(ReceiptJob::decode(&mut fields, at)?),
+            "export" => Self::Export(Box::new(export::decode(&mut fields)?)),
             other => return Err(refused_action(other)),
         };
         fields.nothing_else(&format!("the action \"{action}\""))?;

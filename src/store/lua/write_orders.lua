@@ -1,8 +1,10 @@
 -- Writes one slice of generated orders with its refused rows and its checkpoint, in one step.
 -- KEYS[1] campaign; ARGV[1] job id, ARGV[2] checkpoint (JSON), ARGV[3] highest number of the slice or
--- 0, ARGV[4] first number of the slice or 0, ARGV[5] errors kept at most, ARGV[6] number of orders k,
--- ARGV[7] the slice's event (JSON) or '', then k pairs: number, JSON; then refused rows in pairs: code, JSON for the list or ''
+-- 0, ARGV[4] first number of the slice or 0, ARGV[5] errors kept at most, ARGV[6] number of orders k, ARGV[7] the
+-- slice's event (JSON) or '', ARGV[8] number of references m (0 without an index of them), then k pairs: number, JSON;
+-- then m threes: index shard, reference, number; then refused rows in pairs: code, JSON for the list or ''
 -- Returns {orders written now, state of the campaign, outbox entry or ''}. A cancelled campaign takes no more orders.
+local NUMBERS_KEPT = 20
 local state = redis.call('HGET', campaign_key, 'state') or 'gone'
 if state == 'cancelled' or state == 'gone' then
   return { 0, state, '' }
@@ -14,7 +16,7 @@ if redis.call('HGET', campaign_key, checkpoint) == ARGV[2] then
 end
 local written = 0
 local k = tonumber(ARGV[6])
-local at = 8
+local at = 9
 for _ = 1, k do
   if redis.call('SETNX', base .. 'order:' .. ARGV[at], ARGV[at + 1]) == 1 then
     written = written + 1
@@ -24,6 +26,18 @@ end
 if written > 0 then
   redis.call('HINCRBY', campaign_key, 'orders', written)
   redis.call('HINCRBY', campaign_key, 'orders:available', written)
+end
+-- References are not unique: the first few numbers of each are kept, `+` says that there are more.
+for _ = 1, tonumber(ARGV[8]) do
+  local index, field, number = base .. 'index:' .. ARGV[at], 'r:' .. ARGV[at + 1], ARGV[at + 2]
+  local known = redis.call('HGET', index, field)
+  if not known then
+    redis.call('HSET', index, field, number)
+  elseif known:sub(-1) ~= '+' and not (',' .. known .. ','):find(',' .. number .. ',', 1, true) then
+    local _, commas = known:gsub(',', '')
+    redis.call('HSET', index, field, known .. (commas + 1 < NUMBERS_KEPT and (',' .. number) or '+'))
+  end
+  at = at + 3
 end
 local refused = 0
 local errors = base .. 'errors'

@@ -5,17 +5,19 @@
 //! same wherever it is shown.
 
 mod channel;
+mod list;
 mod run;
 
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
-use crate::domain::{delivery::DeliveryState, order::OrderState};
+use crate::domain::{campaign::CampaignState, delivery::DeliveryState, order::OrderState};
 
 use super::{Store, StoreError};
 
 pub use channel::ChannelState;
+pub use list::{CampaignQuery, Listing};
 pub use run::RunView;
 
 type Hash = HashMap<String, String>;
@@ -48,10 +50,39 @@ pub struct CampaignView {
     pub refused: u64,
     /// Rows refused, by code.
     pub refused_by_code: BTreeMap<String, u64>,
+    /// Where the refused rows lie in the spool folder, as they came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_file: Option<String>,
+    /// What its jobs warned of: `{code, sentence}`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<serde_json::Value>,
+}
+
+/// A campaign with its runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CampaignDetail {
+    /// The campaign.
+    #[serde(flatten)]
+    pub campaign: CampaignView,
+    /// Its runs, oldest first.
+    pub runs: Vec<RunView>,
+}
+
+impl CampaignDetail {
+    /// The campaign, if there is one.
+    pub async fn load(store: &Store, campaign: &str) -> Result<Option<Self>, StoreError> {
+        let Some(view) = CampaignView::load(store, campaign).await? else { return Ok(None) };
+        let now_ms = store.now_ms().await?;
+        let mut runs = Vec::new();
+        for name in store.run_names(campaign).await?.into_iter().rev() {
+            runs.extend(RunView::load(store, campaign, &name, now_ms).await?);
+        }
+        Ok(Some(Self { campaign: view, runs }))
+    }
 }
 
 /// Fields of a campaign that all its orders share.
-const SHARED: [&str; 9] = [
+const SHARED: [&str; 10] = [
     "category",
     "country",
     "currency",
@@ -61,6 +92,7 @@ const SHARED: [&str; 9] = [
     "expires_in_seconds",
     "expires_at",
     "job",
+    "source_digest",
 ];
 
 impl CampaignView {
@@ -94,7 +126,21 @@ impl CampaignView {
                 .iter()
                 .filter_map(|(field, value)| Some((field.strip_prefix("refused:")?.to_owned(), value.parse().ok()?)))
                 .collect(),
+            error_file: hash.get("error_file").filter(|path| !path.is_empty()).cloned(),
+            warnings: hash.get("warnings").and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default(),
         }
+    }
+
+    /// Deliveries that need nothing more.
+    pub fn ended(&self) -> u64 {
+        self.deliveries.saturating_sub(open(&self.deliveries_by_state))
+    }
+
+    /// Whether nothing changes any more by itself: no row is to come, no message is under way.
+    pub fn is_at_rest(&self) -> bool {
+        let is_live = CampaignState::parse(&self.state).is_none_or(CampaignState::is_live);
+        let sending = self.deliveries_by_state.get(DeliveryState::Sending.as_str()).copied().unwrap_or(0);
+        !is_live && sending == 0
     }
 }
 
@@ -104,6 +150,12 @@ fn text(hash: &Hash, field: &str) -> String {
 
 fn number(hash: &Hash, field: &str) -> u64 {
     hash.get(field).and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// How many are in a state that the run still has to do something about.
+fn open(by_state: &BTreeMap<String, u64>) -> u64 {
+    let open = DeliveryState::ALL.iter().filter(|state| state.is_open());
+    open.filter_map(|state| by_state.get(state.as_str())).sum()
 }
 
 fn by_state(count: impl Fn(DeliveryState) -> u64) -> BTreeMap<String, u64> {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{ChannelState, Hash, Store, StoreError, by_state, number, text, times};
+use super::{ChannelState, Hash, Store, StoreError, by_state, number, open, text, times};
 use crate::domain::{
     clock::EpochMs,
     delivery::DeliveryState,
-    run::{RunFlags, RunState},
+    run::{RunFlags, RunState, ShownState},
 };
 
 /// A run.
@@ -33,6 +33,12 @@ pub struct RunView {
     pub deliveries_by_state: BTreeMap<String, u64>,
     /// Times in epoch milliseconds.
     pub times: BTreeMap<String, i64>,
+    /// While it runs: messages a second since its beginning, pauses included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages_per_second: Option<u64>,
+    /// When it ends at that pace (epoch ms).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimated_end_at: Option<i64>,
     /// Its recipients: the ordinals from this one ...
     pub first: u64,
     /// ... to this one.
@@ -54,7 +60,20 @@ impl RunView {
             Some(channel) => store.channel(channel).await?,
             None => Hash::new(),
         };
-        Ok(Some(Self::of(campaign, run, &hash, paused_by, &ChannelState::of(&channel, now_ms))))
+        let mut view = Self::of(campaign, run, &hash, paused_by, &ChannelState::of(&channel, now_ms));
+        view.estimate(view.ended(), view.took(now_ms), EpochMs(now_ms));
+        Ok(Some(view))
+    }
+
+    /// Says how fast it is and when it ends, where so many ended within so long; nothing of a run that stands still.
+    pub fn estimate(&mut self, ended: u64, within: std::time::Duration, now: EpochMs) {
+        let millis = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        let per_second = ended.saturating_mul(1000).saturating_add(millis / 2).checked_div(millis);
+        let left = self.total.saturating_sub(self.ended());
+        let rest = left.saturating_mul(millis).checked_div(ended).map(std::time::Duration::from_millis);
+        let moves = self.shown == ShownState::Running.as_str() && ended > 0;
+        self.messages_per_second = per_second.filter(|_| moves);
+        self.estimated_end_at = rest.filter(|_| moves).map(|rest| now.plus(rest).0);
     }
 
     /// What its hash says, below a campaign that may be paused and beside a channel that may stand still.
@@ -92,6 +111,8 @@ impl RunView {
             total: number(hash, "total"),
             deliveries_by_state: by_state(|state| number(hash, state.as_str())),
             times: times(hash, &[]),
+            messages_per_second: None,
+            estimated_end_at: None,
             first: number(hash, "first"),
             end: number(hash, "end"),
         }
@@ -99,8 +120,7 @@ impl RunView {
 
     /// Deliveries that need nothing more.
     pub fn ended(&self) -> u64 {
-        let open = DeliveryState::ALL.iter().filter(|state| state.is_open());
-        self.total.saturating_sub(open.map(|state| self.count(*state)).sum())
+        self.total.saturating_sub(open(&self.deliveries_by_state))
     }
 
     /// Deliveries in one state.
@@ -146,5 +166,18 @@ mod tests {
             [("total", "9"), ("queued", "2"), ("retry", "1"), ("sending", "1"), ("sent", "4"), ("unknown", "1")];
         let view = RunView::of("c", "r", &hash(&fields), None, &ChannelState::Open);
         assert_eq!((view.ended(), view.count(DeliveryState::Sent)), (5, 4));
+    }
+
+    #[test]
+    fn a_run_ends_when_what_is_left_has_gone_at_its_pace() {
+        let fields = [("state", "running"), ("total", "100"), ("queued", "60"), ("sent", "40")];
+        let mut view = RunView::of("c", "r", &hash(&fields), None, &ChannelState::Open);
+        view.estimate(40, std::time::Duration::from_secs(20), EpochMs(1_763_719_200_000));
+        assert_eq!((view.messages_per_second, view.estimated_end_at), (Some(2), Some(1_763_719_230_000)));
+        view.estimate(0, std::time::Duration::from_secs(20), EpochMs(1_763_719_200_000));
+        assert_eq!((view.messages_per_second, view.estimated_end_at), (None, None));
+        view.shown = "paused".to_owned();
+        view.estimate(40, std::time::Duration::from_secs(20), EpochMs(1_763_719_200_000));
+        assert_eq!(view.estimated_end_at, None);
     }
 }

@@ -1,0 +1,173 @@
+//! One order with what was done with it, and how both look to others.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::domain::{
+    lookup::{Filter, PersonalData},
+    message::{Message, UrlPlace},
+    money::Currency,
+    order::{Order, OrderState},
+    sms,
+    standing::Standing,
+    text::{self, Facts},
+};
+
+/// What all orders of a campaign share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shared {
+    /// The campaign.
+    pub campaign: String,
+    /// The currency of orders that name none.
+    pub currency: Option<Currency>,
+    /// Who collects, where an order does not say.
+    pub payment_point: String,
+    /// What stands before the short code of a link.
+    pub link_base: String,
+}
+
+impl Shared {
+    /// From the fields of its hash.
+    pub(super) fn new(
+        campaign: &str,
+        currency: Option<String>,
+        payment_point: Option<String>,
+        link_base: Option<String>,
+    ) -> Self {
+        Self {
+            campaign: campaign.to_owned(),
+            currency: currency.and_then(|code| Currency::parse(&code).ok()),
+            payment_point: payment_point.unwrap_or_default(),
+            link_base: link_base.unwrap_or_default(),
+        }
+    }
+}
+
+/// What does not change of a run.
+#[derive(Debug)]
+pub struct RunFacts {
+    /// Its name.
+    pub name: String,
+    /// Its channel.
+    pub channel: String,
+    /// Its recipients: the numbers from this one ...
+    pub first: u64,
+    /// ... to this one.
+    pub last: u64,
+    message: Option<Message>,
+    link_base: String,
+    currency: Option<Currency>,
+}
+
+impl RunFacts {
+    pub(super) const FIELDS: [&'static str; 7] =
+        ["first", "end", "channel", "text", "url_place", "link_base", "currency"];
+
+    /// From [`RunFacts::FIELDS`]; none when there is no such run.
+    pub(super) fn of(name: &str, fields: Vec<Option<String>>) -> Option<Self> {
+        let mut fields = fields.into_iter();
+        let mut next = || fields.next().flatten();
+        let (first, last) = (next()?.parse().ok()?, next()?.parse().ok()?);
+        let channel = next().unwrap_or_default();
+        let (text, place) = (next(), next().as_deref().and_then(UrlPlace::parse));
+        let (link_base, currency) = (next().unwrap_or_default(), next());
+        Some(Self {
+            name: name.to_owned(),
+            channel,
+            first,
+            last,
+            message: text.and_then(|text| Message::compile(&text, place).ok()),
+            link_base,
+            currency: currency.and_then(|code| Currency::parse(&code).ok()),
+        })
+    }
+
+    /// SMS parts of its message for an order, as both read now; none where the message cannot be made.
+    pub fn parts(&self, order: &Order) -> Option<usize> {
+        let facts = Facts {
+            amount: order.amount,
+            currency: order.currency.or(self.currency),
+            concept: &order.concept,
+            reference: &order.reference,
+            short_code: order.code(),
+            expires_at: order.expires_at,
+            vars: &order.vars,
+            url: &order.link(&self.link_base),
+        };
+        text::render(self.message.as_ref()?, &facts).ok().map(|text| sms::parts(&text))
+    }
+}
+
+/// What one run did with an order.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// The run.
+    pub run: Arc<RunFacts>,
+    /// Where it stands.
+    pub standing: Standing,
+}
+
+/// An order with its deliveries.
+#[derive(Debug)]
+pub struct Record {
+    /// The order as it is stored.
+    pub text: String,
+    /// The same, read.
+    pub order: Order,
+    /// Its state by the clock.
+    pub state: OrderState,
+    /// Its deliveries, oldest first.
+    pub deliveries: Vec<Delivery>,
+}
+
+impl Record {
+    /// Whether it is wanted.
+    pub fn passes(&self, filter: &Filter) -> bool {
+        filter.passes(&self.order, self.state, self.deliveries.iter().map(|delivery| &delivery.standing))
+    }
+
+    /// The currency of its amount.
+    pub fn currency(&self, shared: &Shared) -> Option<Currency> {
+        self.order.currency.or(shared.currency)
+    }
+
+    /// Who collects it.
+    pub fn payment_point<'a>(&'a self, shared: &'a Shared) -> &'a str {
+        self.order.payment_point.as_ref().map_or(shared.payment_point.as_str(), |name| name.as_str())
+    }
+
+    /// Its public link.
+    pub fn link(&self, shared: &Shared) -> String {
+        self.order.link(&shared.link_base)
+    }
+
+    /// As commands and the look-up show it: the stored order with its state by the clock and with what its campaign
+    /// says for it, its link, its deliveries.
+    pub fn to_json(&self, shared: &Shared, personal: PersonalData) -> Value {
+        let mut order: Value = serde_json::from_str(&self.text).unwrap_or_default();
+        if let Some(fields) = order.as_object_mut() {
+            fields.insert("state".to_owned(), self.state.as_str().into());
+            if let Some(currency) = self.currency(shared) {
+                fields.insert("currency".to_owned(), currency.code().into());
+            }
+            fields.insert("payment_point".to_owned(), self.payment_point(shared).into());
+            if personal == PersonalData::Masked {
+                fields.remove("vars");
+                if let Some(contact) = &self.order.contact {
+                    fields.insert("contact".to_owned(), contact.masked().into());
+                }
+            }
+        }
+        let deliveries = self.deliveries.iter().map(|delivery| {
+            let mut told = serde_json::to_value(&delivery.standing).unwrap_or_default();
+            if let Some(fields) = told.as_object_mut() {
+                fields.insert("run".to_owned(), delivery.run.name.as_str().into());
+                fields.insert("channel".to_owned(), delivery.run.channel.as_str().into());
+            }
+            told
+        });
+        let deliveries: Vec<Value> = deliveries.collect();
+        json!({ "campaign": shared.campaign, "order": order, "link": self.link(shared), "deliveries": deliveries })
+    }
+}
