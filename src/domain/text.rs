@@ -1,10 +1,15 @@
-//! The text of one order's message: what it may name besides the row's own columns.
+//! The text of one order's message, as it is sent and as a preview shows it.
+//!
+//! One place knows what a text may name besides the row's own columns, so that what a preview counts is
+//! what leaves.
 
 use serde_json::{Map, Value};
 
-use super::clock::EpochMs;
-use super::message::{Message, MessageError, Vars};
-use super::money::{Amount, Currency};
+use super::{
+    clock::EpochMs,
+    message::{Message, MessageError, Vars},
+    money::{Amount, Currency},
+};
 
 /// What a text may say of an order.
 #[derive(Debug, Clone, Copy)]
@@ -27,8 +32,9 @@ pub struct Facts<'a> {
     pub url: &'a str,
 }
 
-/// Writes the text for one order. `amount` is in major units, as people read it.
-pub fn render(message: &Message, facts: &Facts<'_>) -> Result<String, MessageError> {
+/// Writes the text for one order and tells of each look-alike it replaced. `amount` is in major units, as people
+/// read it.
+pub fn render(message: &Message, facts: &Facts<'_>, replaced: impl FnMut(char, &str)) -> Result<String, MessageError> {
     let wants = |name: &str| message.variables().contains(name);
     let amount = match facts.currency {
         Some(currency) if wants("amount") => facts.amount.format(currency),
@@ -43,5 +49,5 @@ pub fn render(message: &Message, facts: &Facts<'_>) -> Result<String, MessageErr
         ("short_code", facts.short_code),
         ("expires_at", expires_at.as_str()),
     ];
-    message.render(&Vars::new(facts.vars, &built_in), facts.url)
+    message.render_telling(&Vars::new(facts.vars, &built_in), facts.url, replaced)
 }

@@ -12,7 +12,6 @@ pub mod generate;
 pub mod order_event;
 pub mod receipt;
 pub mod reroute;
-pub mod text;
 pub mod trouble;
 pub mod turn;
 

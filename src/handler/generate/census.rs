@@ -23,7 +23,7 @@ use crate::{
     job::{OrderRow, Warning, WarningCode},
 };
 
-use super::super::text::{self, Facts};
+use crate::domain::text::{self, Facts};
 
 /// Different characters that are kept, of those that force UCS-2 and of those that are replaced.
 const CHARACTERS: usize = 100;

@@ -1,14 +1,19 @@
 //! From a claimed recipient to a message ready to leave, or the reason why there is none.
 
 use crate::{
-    domain::{clock::EpochMs, contact::Phone, failure::Attempt, message::MessageError, order::Order, reference, sms},
+    domain::{
+        clock::EpochMs,
+        contact::Phone,
+        failure::Attempt,
+        message::MessageError,
+        order::Order,
+        reference, sms,
+        text::{self, Facts},
+    },
     store::runs::{Recipient, SlotRef},
 };
 
-use super::{
-    super::text::{self, Facts},
-    plan::RunPlan,
-};
+use super::plan::RunPlan;
 
 /// Who a message is for, as far as its record and its event need it.
 #[derive(Debug, Clone)]

@@ -61,8 +61,8 @@ pub struct RunFacts {
 }
 
 impl RunFacts {
-    pub(super) const FIELDS: [&'static str; 7] =
-        ["first", "end", "channel", "text", "url_place", "link_base", "currency"];
+    pub(super) const FIELDS: [&'static str; 8] =
+        ["first", "end", "channel", "text", "url_place", "transliterate", "link_base", "currency"];
 
     /// From [`RunFacts::FIELDS`]; none when there is no such run.
     pub(super) fn of(name: &str, fields: Vec<Option<String>>) -> Option<Self> {
@@ -71,13 +71,16 @@ impl RunFacts {
         let (first, last) = (next()?.parse().ok()?, next()?.parse().ok()?);
         let channel = next().unwrap_or_default();
         let (text, place) = (next(), next().as_deref().and_then(UrlPlace::parse));
+        let transliterate = next().is_some_and(|flag| flag == "1");
         let (link_base, currency) = (next().unwrap_or_default(), next());
         Some(Self {
             name: name.to_owned(),
             channel,
             first,
             last,
-            message: text.and_then(|text| Message::compile(&text, place).ok()),
+            message: text
+                .and_then(|text| Message::compile(&text, place).ok())
+                .map(|message| message.transliterated(transliterate)),
             link_base,
             currency: currency.and_then(|code| Currency::parse(&code).ok()),
         })
@@ -95,7 +98,7 @@ impl RunFacts {
             vars: &order.vars,
             url: &order.link(&self.link_base),
         };
-        text::render(self.message.as_ref()?, &facts).ok().map(|text| sms::parts(&text))
+        text::render(self.message.as_ref()?, &facts, |_, _| ()).ok().map(|text| sms::parts(&text))
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 
+use remesa::store::script::digest;
 use serde_json::{Value, json};
-use sha2::Digest as _;
 
 use super::{ROWS, json_of, november, refused, run, shown};
 use crate::support::daemon::Daemon;
@@ -67,7 +67,7 @@ async fn an_export_is_filtered_packed_and_put_into_a_file() {
     let told = json_of(&scene, &["export", "nov", "--state", "paid", "--out", out, "--json"]).await;
     let packed = std::fs::read(&path).unwrap();
     assert_eq!((&told["rows"], &told["bytes"]), (&1.into(), &packed.len().into()));
-    assert_eq!(told["digest"], hex(&packed));
+    assert_eq!(told["digest"], digest(&packed));
     let mut table = String::new();
     flate2::read::GzDecoder::new(packed.as_slice()).read_to_string(&mut table).unwrap();
     assert_eq!(rows_of(&table)[0]["row"], "3");
@@ -80,10 +80,6 @@ async fn an_export_is_filtered_packed_and_put_into_a_file() {
     assert!(full.contains("cannot write /dev/full/x.csv"), "{full}");
 }
 
-fn hex(bytes: &[u8]) -> String {
-    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[tokio::test]
 async fn po_25_a_job_writes_its_export_into_the_spool_folder() {
     let (mut scene, _daemon) = november().await;
@@ -91,7 +87,7 @@ async fn po_25_a_job_writes_its_export_into_the_spool_folder() {
     let path = scene.settings.spool_dir().join("exports/november.csv");
     let table = std::fs::read(&path).unwrap();
     assert_eq!((&result["file"], &result["rows"]), (&"exports/november.csv".into(), &ROWS.into()));
-    assert_eq!((&result["bytes"], &result["digest"]), (&table.len().into(), &hex(&table).into()));
+    assert_eq!((&result["bytes"], &result["digest"]), (&table.len().into(), &digest(&table).into()));
     assert_eq!(String::from_utf8(table).unwrap(), shown(&scene, &["export", "nov", "--out", "-"]).await);
     let failed = json!({"action": "export", "campaign": "nov", "format": "ndjson", "delivery_state": "skipped"});
     let result = scene.command(failed).await;
@@ -157,7 +153,7 @@ async fn an_export_whose_daemon_is_killed_is_made_whole_by_the_next_one() {
     let _second = Daemon::start(&gated).await;
     let result = scene.done("e").await;
     let table = std::fs::read(spool.join("exports/nov.csv")).unwrap();
-    assert_eq!((&result["rows"], &result["digest"]), (&ROWS.into(), &hex(&table).into()));
+    assert_eq!((&result["rows"], &result["digest"]), (&ROWS.into(), &digest(&table).into()));
     wait::until("only the export is there", async || {
         (std::fs::read_dir(spool.join("exports")).unwrap().count() == 1).then_some(())
     })
