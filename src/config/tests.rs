@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::layers::Layer;
-use super::{Config, ConfigError, LogFormat, RedisTarget};
+use super::{Config, ConfigError, LogFormat, RedisTarget, SignatureSettings};
 use crate::channel::settings::{ChannelKind, OnUnknown};
+use crate::domain::signature::Digits;
 
 const SANDBOX: &str = "[channels.sms-main]\nkind = \"sandbox\"\n";
 
@@ -176,4 +177,49 @@ fn the_state_folder_is_what_systemd_or_the_desktop_says() {
     assert!(relative.is_absolute() && relative.ends_with("state"), "{relative:?}");
     let as_root = Config::from_layers(None, BTreeMap::new(), true).unwrap();
     assert_eq!(as_root.state_dir.to_str(), Some("/var/lib/remesa"));
+}
+
+#[test]
+fn the_receipts_of_a_channel_are_those_of_the_simulator_until_it_says_otherwise() {
+    let receipts = load(SANDBOX, &[]).unwrap().receipts.remove("sms-main").unwrap();
+    assert_eq!((receipts.map.reference.as_str(), receipts.map.state.as_str()), ("/reference", "/state"));
+    assert_eq!(receipts.signature, SignatureSettings::Standard { tolerance: Duration::from_mins(5) });
+    assert!(receipts.secrets.is_empty());
+    let own = "[channels.sms-main.receipts]\nstate_pointer = \"/MessageStatus\"\nstates = { Gone = \"undelivered\" }\n\
+               secrets = [\"${OLD}\", \"whsec_YWJj\"]\nsignature = \"base64\"\nsignature_header = \"X-Sign\"\n";
+    let config = load(&format!("{SANDBOX}{own}"), &[("OLD", "s3cr3t")]).unwrap();
+    let receipts = &config.receipts["sms-main"];
+    assert_eq!((receipts.map.reference.as_str(), receipts.map.state.as_str()), ("/reference", "/MessageStatus"));
+    assert!(receipts.map.states.contains_key("gone"));
+    assert_eq!(receipts.secrets[0].expose(), "s3cr3t");
+    assert_eq!(receipts.signature, SignatureSettings::Plain { digits: Digits::Base64, header: "x-sign".to_owned() });
+    assert!(!format!("{config:?}").contains("s3cr3t"));
+}
+
+#[test]
+fn receipts_that_cannot_work_are_refused_by_name() {
+    let refused = |keys: &str| refusal(&format!("{SANDBOX}[channels.sms-main.receipts]\n{keys}\n"), &[]);
+    for (keys, named) in [
+        ("states = { gone = \"away\" }", "channels.sms-main.receipts.states.gone"),
+        ("state_pointer = \"\"", "channels.sms-main.receipts.state_pointer"),
+        ("id_pointer = \"id\"", "channels.sms-main.receipts.id_pointer"),
+        ("secrets = [\"whsec_%\"]", "channels.sms-main.receipts.secrets[0]"),
+        ("signature = \"md5\"", "channels.sms-main.receipts.signature"),
+        ("signature = \"hex\"\nsignature_header = \"a b\"", "channels.sms-main.receipts.signature_header"),
+        ("tolerance = \"1s\"", "channels.sms-main.receipts.tolerance"),
+        ("state_pointr = \"/x\"", "did you mean `channels.sms-main.receipts.state_pointer`"),
+    ] {
+        let text = refused(keys);
+        assert!(text.contains(named), "{text}");
+    }
+}
+
+#[test]
+fn a_message_can_have_its_own_address_for_receipts_only_where_one_is_known() {
+    let channel = "[channels.sms]\nurl = \"https://x.example/\"\nbody = '{\"cb\":\"{{ receipt_url }}\"}'\n";
+    let text = refusal(channel, &[]);
+    assert!(text.contains("http.public_url") && text.contains("receipt_url"), "{text}");
+    let known = load(channel, &[("REMESA_HTTP__PUBLIC_URL", "https://sms.example/")]).unwrap();
+    assert_eq!(known.public_url.as_deref(), Some("https://sms.example"));
+    assert!(refusal("[http]\npublic_url = \"sms.example\"\n", &[]).contains("http.public_url"));
 }
