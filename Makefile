@@ -47,7 +47,7 @@ bench: ## Measure jobs, generation, sending and exports on this machine
 	@scripts/setup rust compiler redis
 	$(CARGO) build --release $(LOCKED)
 	$(CARGO) run --release $(LOCKED) --quiet -- bench queue
-	$(CARGO) run --release $(LOCKED) --quiet -- bench generate
+	$(CARGO) run --release $(LOCKED) --quiet -- bench generate --count 1000000
 	$(CARGO) run --release $(LOCKED) --quiet -- bench send
 	$(CARGO) run --release $(LOCKED) --quiet -- bench export
 	$(CARGO) run --release $(LOCKED) --quiet -- bench receipts
