@@ -27,7 +27,7 @@ use crate::{
         Handle, JobTask, Queue, QueueId,
         depth::{self, Depth},
         incarnation::Instance,
-        pressure::Pressure,
+        pressure,
         service::{QueueService, Settings},
         worker::JobPolicy,
     },
@@ -37,6 +37,7 @@ use crate::{
         embedded::{self, Embedded},
         janitor,
         leases::{Lease, Registry},
+        pressure::Pressure,
         publisher::Publisher,
         runs::SlotRef,
         script::digest,
@@ -150,6 +151,7 @@ impl Daemon {
             metrics: Arc::new(Metrics::default()),
             drain: drain.clone(),
             plans: Plans::default(),
+            pressure: Pressure::default(),
         });
         let roles = TaskTracker::new();
         let names: Vec<String> = config.channels.keys().cloned().collect();
@@ -161,11 +163,18 @@ impl Daemon {
         roles.spawn(heartbeat(Arc::clone(&ctx), names.clone(), address.clone(), end.clone()));
         roles.spawn(janitor::run(store.clone(), limits(config), end.clone()));
         roles.spawn(leftovers(config).run(end.clone()));
-        let settings = settings(config, instance);
+        let settings = settings(&ctx, instance);
         let liveness = Arc::new(Liveness::new(Instant::now()));
         let look = look_at(Arc::clone(&liveness), settings.queues.clone(), settings.pressure.clone());
         let rates = config.channels.iter().map(|(name, c)| (name.clone(), c.rate_per_second)).collect();
-        roles.spawn(depth::run(store.separate(), rates, Arc::clone(&ctx.metrics), look, end.clone()));
+        roles.spawn(depth::run(
+            store.separate(),
+            rates,
+            ctx.pressure.clone(),
+            Arc::clone(&ctx.metrics),
+            look,
+            end.clone(),
+        ));
         roles.spawn(tick(Arc::clone(&liveness), end.clone()));
         let alive = Arc::clone(&liveness);
         roles.spawn(lifecycle::watchdog(move || alive.check(Instant::now()).is_ok(), end.clone()));
@@ -244,7 +253,7 @@ async fn listen(config: &Config) -> anyhow::Result<Option<TcpListener>> {
 fn look_at(liveness: Arc<Liveness>, queues: Vec<Queue>, pressure: Pressure) -> impl Fn(Option<&Depth>) + Send {
     move |depth| {
         let Some(depth) = depth else { return liveness.redis_is_away() };
-        let looks = queues.iter().filter(|queue| !pressure.holds(&queue.id)).map(|queue| QueueLook {
+        let looks = queues.iter().filter(|queue| !pressure::holds(&pressure, &queue.id)).map(|queue| QueueLook {
             queue: &queue.name,
             waiting: depth.queues.get(&*queue.name).map_or(0, |q| q.waiting),
             permits_free: queue.permits.available_permits(),
@@ -287,7 +296,8 @@ async fn wait_for_redis(store: &Store, stop: &CancellationToken) -> anyhow::Resu
     }
 }
 
-fn settings(config: &Config, instance: &Instance) -> Settings {
+fn settings(ctx: &Context, instance: &Instance) -> Settings {
+    let config = &ctx.config;
     let permits = |queue| match queue {
         QueueName::Control => config.queues.permits_control,
         QueueName::Import | QueueName::Generate | QueueName::Send | QueueName::Recurring => {
@@ -310,11 +320,12 @@ fn settings(config: &Config, instance: &Instance) -> Settings {
             },
             max_deliveries: config.leases.max_deliveries,
             max_bytes: config.jobs.max_bytes,
+            secret: Arc::clone(&ctx.secret),
         },
         renew: config.leases.renew,
         lease: config.leases.lease,
         sweep: config.leases.sweep,
-        pressure: Pressure::default(),
+        pressure: ctx.pressure.clone(),
         incarnation: instance.incarnation.clone(),
         dead: instance.dead.clone(),
     }
@@ -326,6 +337,7 @@ fn limits(config: &Config) -> janitor::Limits {
         rejected_max_bytes: config.streams.rejected_max_bytes,
         dead_max_bytes: config.streams.dead_max_bytes,
         campaigns: config.campaign_retention,
+        forgotten: config.forgotten_retention,
     }
 }
 
@@ -419,6 +431,9 @@ impl Handle for Handlers {
     async fn ended_dead(&self, queue: QueueName, id: &JobId, campaign: &str, code: DeadCode) -> Result<(), StoreError> {
         if queue == QueueName::Generate && !campaign.is_empty() {
             handler::generate::give_up(&self.0, campaign, id, code.as_str()).await?;
+        }
+        if queue == QueueName::Control {
+            self.0.store.drop_forget(id.as_str()).await?;
         }
         Ok(())
     }

@@ -95,6 +95,9 @@ pub struct Metrics {
     oldest_seconds: Family<QueueLabel, Seconds>,
     recipients_waiting: Family<ChannelLabel, Gauge>,
     redis_up: Gauge,
+    redis_used_bytes: Gauge,
+    redis_max_bytes: Gauge,
+    redis_full: Gauge,
 }
 
 const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
@@ -114,6 +117,9 @@ impl Default for Metrics {
             oldest_seconds: Family::default(),
             recipients_waiting: Family::default(),
             redis_up: Gauge::default(),
+            redis_used_bytes: Gauge::default(),
+            redis_max_bytes: Gauge::default(),
+            redis_full: Gauge::default(),
             registry: Registry::default(),
         };
         registry.register("jobs", "Jobs that ended at this daemon, by outcome", metrics.jobs.clone());
@@ -129,6 +135,9 @@ impl Default for Metrics {
             "Recipients of running runs not yet sent to",
             metrics.recipients_waiting.clone(),
         );
+        registry.register("redis_used_bytes", "Memory Redis uses", metrics.redis_used_bytes.clone());
+        registry.register("redis_max_bytes", "maxmemory of Redis, 0 for none", metrics.redis_max_bytes.clone());
+        registry.register("redis_full", "Whether generate waits for room in Redis", metrics.redis_full.clone());
         registry.register("redis_up", "Whether the last look at Redis was answered", metrics.redis_up.clone());
         Self { registry, ..metrics }
     }
@@ -193,6 +202,14 @@ impl Metrics {
     pub fn recipients_waiting(&self, channel: &str, waiting: u64) {
         let label = ChannelLabel { channel: channel.to_owned() };
         self.recipients_waiting.get_or_create(&label).set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    }
+
+    /// How full Redis is.
+    pub fn redis_memory(&self, used_bytes: u64, max_bytes: u64, full: bool) {
+        let gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        self.redis_used_bytes.set(gauge(used_bytes));
+        self.redis_max_bytes.set(gauge(max_bytes));
+        self.redis_full.set(i64::from(full));
     }
 
     /// Whether Redis answered.

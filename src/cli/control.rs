@@ -39,7 +39,7 @@ pub struct Command {
 impl Command {
     /// Gives a job its id and judges it, before anything is opened.
     pub fn check(mut job: Value) -> anyhow::Result<Self> {
-        let id = id(&who(), rand::random());
+        let id = fresh_id();
         if let Some(fields) = job.as_object_mut() {
             fields.insert("id".to_owned(), id.into());
         }
@@ -85,6 +85,11 @@ fn print(id: &JobId, end: &JobEnd, done: &str, shown: output::Format) -> anyhow:
         output::line(format_args!(" {} cancelled", format::counted(cancelled, "order")))?;
     }
     Ok(())
+}
+
+/// A job id that says who asked.
+pub fn fresh_id() -> String {
+    id(&who(), rand::random())
 }
 
 /// Who sits before this terminal.

@@ -168,6 +168,9 @@ async fn show(
 }
 
 fn cut(letter: &Letter) -> String {
+    if letter.payload.is_empty() && letter.payload_bytes > 0 {
+        return "its payload named a person and is not kept".to_owned();
+    }
     format!(
         "only the first {} of its {} were kept",
         format::bytes(KEPT_OF_TOO_BIG as u64),

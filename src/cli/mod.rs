@@ -14,6 +14,7 @@ pub mod enqueue;
 pub mod error;
 pub mod export;
 pub mod follow;
+pub mod forget;
 pub mod format;
 pub mod job;
 pub mod letters;
@@ -84,6 +85,8 @@ enum Command {
     /// Jobs that were accepted and could not be finished: list, show, replay.
     #[command(subcommand, after_help = letters::DEAD_EXAMPLES)]
     Dead(letters::Action),
+    /// Erase a person's data, found by a phone number or an order.
+    Forget(forget::Args),
     /// Check configuration, Redis, channels and folders.
     Check(check::Args),
     /// Print or write the JSON schemas of the jobs.
@@ -118,6 +121,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Channels(args) => channels::run(&globals, args).await,
         Command::Rejected(action) => letters::run(&globals, Letters::Rejected, action).await,
         Command::Dead(action) => letters::run(&globals, Letters::Dead, action).await,
+        Command::Forget(args) => forget::run(&globals, args).await,
         Command::Check(args) => check::run(&globals, args).await,
         Command::Schema(args) => published::schema(args),
         Command::Completions(args) => published::completions::<Arguments>(&args),
@@ -174,6 +178,7 @@ mod tests {
             "rejected list",
             "dead show 1-0",
             "check",
+            "forget --contact +34600123456",
             "demo",
         ];
         for command in arguments {

@@ -15,8 +15,12 @@ use serde::Serialize;
 use crate::{
     domain::delivery::DeliveryState,
     job::QueueName,
-    queue::depth::{self, Depth},
-    store::{Store, StoreError},
+    queue::{
+        QueueId,
+        depth::{self, Depth},
+        pressure,
+    },
+    store::{Store, StoreError, pressure::is_full},
 };
 
 use super::{
@@ -63,6 +67,7 @@ struct RedisView {
     version: String,
     used_memory_bytes: u64,
     maxmemory_bytes: u64,
+    full: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -130,14 +135,18 @@ async fn look(context: &Context) -> anyhow::Result<StatusView> {
     let (elapsed, after) = (began.elapsed(), count(store, &queues, &runs).await?);
     let depth = depth::measure(store, &names).await?;
     let info = store.server_info().await?;
+    // Between the two marks it is what the daemons last saw.
+    let seen: Option<u8> = store.connection.query(cmd("HGET").arg(store.keys.depth()).arg("redis:full")).await?;
+    let full = is_full(seen == Some(1), info.used_memory_bytes, info.maxmemory_bytes);
     Ok(StatusView {
         redis: RedisView {
             place: place(&context.config),
             version: info.version,
             used_memory_bytes: info.used_memory_bytes,
             maxmemory_bytes: info.maxmemory_bytes,
+            full,
         },
-        queues: queue_views(&depth, &before, &after, elapsed),
+        queues: queue_views(&depth, &before, &after, elapsed, full),
         channels: channel_rows(channels, &depth, &before, &after, elapsed),
         daemons: daemons(store).await?,
         rejected: length(store, &store.keys.rejected()).await?,
@@ -200,7 +209,7 @@ async fn daemons(store: &Store) -> Result<Vec<DaemonView>, StoreError> {
     Ok(views.collect())
 }
 
-fn queue_views(depth: &Depth, before: &Counts, after: &Counts, elapsed: Duration) -> Vec<QueueView> {
+fn queue_views(depth: &Depth, before: &Counts, after: &Counts, elapsed: Duration, full: bool) -> Vec<QueueView> {
     let views = depth.queues.iter().map(|(name, queue)| {
         let counts = |counts: &Counts| counts.entries.get(name).copied().unwrap_or_default();
         let ((added_then, there_then), (added, there)) = (counts(before), counts(after));
@@ -214,10 +223,19 @@ fn queue_views(depth: &Depth, before: &Counts, after: &Counts, elapsed: Duration
             oldest_ms: u64::try_from(queue.oldest.as_millis()).unwrap_or(u64::MAX),
             added_per_second: per_second(added, elapsed),
             settled_per_second: per_second(settled, elapsed),
-            note: (!is_read && queue.waiting > 0).then_some("not available in this version: entries wait"),
+            note: note(name, is_read, queue.waiting, full),
         }
     });
     views.collect()
+}
+
+/// Why the entries of a queue wait.
+fn note(name: &str, is_read: bool, waiting: u64, full: bool) -> Option<&'static str> {
+    if !is_read && waiting > 0 {
+        return Some("not available in this version: entries wait");
+    }
+    let fills = QueueName::parse(name).is_some_and(|queue| pressure::fills(&QueueId::Jobs(queue)));
+    (is_read && fills && full).then_some("waits: Redis is full (85 % of maxmemory); it goes on below 80 %")
 }
 
 fn channel_rows(
@@ -370,8 +388,13 @@ mod tests {
     #[test]
     fn the_rates_of_a_queue_are_what_came_and_what_went_between_two_looks() {
         let two_seconds = Duration::from_secs(2);
-        let views =
-            queue_views(&depth("control", 5), &counts("control", 100, 9), &counts("control", 140, 19), two_seconds);
+        let views = queue_views(
+            &depth("control", 5),
+            &counts("control", 100, 9),
+            &counts("control", 140, 19),
+            two_seconds,
+            true,
+        );
         let rates: Vec<_> = views.iter().map(|view| (view.added_per_second, view.settled_per_second)).collect();
         assert_eq!(rates, [(20, 15)]);
         assert_eq!(views[0].note, None);
@@ -380,10 +403,12 @@ mod tests {
     #[test]
     fn entries_in_a_queue_that_nobody_reads_are_noted() {
         let none = Counts::default();
-        let views = queue_views(&depth("send", 2), &none, &none, Duration::from_secs(1));
+        let views = queue_views(&depth("send", 2), &none, &none, Duration::from_secs(1), false);
         assert_eq!(views[0].note, Some("not available in this version: entries wait"));
-        let views = queue_views(&depth("batch:sms-main", 2), &none, &none, Duration::from_secs(1));
+        let views = queue_views(&depth("batch:sms-main", 2), &none, &none, Duration::from_secs(1), true);
         assert_eq!(views[0].note, None);
+        let views = queue_views(&depth("generate", 0), &none, &none, Duration::from_secs(1), true);
+        assert!(views[0].note.is_some_and(|note| note.contains("Redis is full")));
     }
 
     #[test]

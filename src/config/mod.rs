@@ -69,6 +69,8 @@ pub struct Config {
     pub streams: StreamSettings,
     /// A campaign is removed this long after its last change.
     pub campaign_retention: Duration,
+    /// Notes of what was forgotten are kept so long.
+    pub forgotten_retention: Duration,
     /// The digest of a source is remembered this long.
     pub source_digest_retention: Duration,
     /// Where health, metrics and the look-up are served; none = not at all.

@@ -179,6 +179,7 @@ pub(super) struct Capped {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Retention {
+    pub(super) forgotten: String,
     pub(super) campaigns: String,
     pub(super) source_digests: String,
 }

@@ -8,6 +8,7 @@
 //! in no sentence with more than its first three and last two digits (DA-9).
 
 mod plan;
+pub mod sought;
 mod written;
 
 use super::excerpt::Excerpt;

@@ -22,6 +22,7 @@ pub mod estimate;
 pub mod expiry;
 pub mod export;
 pub mod failure;
+pub mod forget;
 pub mod lookup;
 pub mod message;
 pub mod money;

@@ -105,6 +105,9 @@ pub struct Order {
     /// The row's other columns, for the message.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub vars: serde_json::Map<String, serde_json::Value>,
+    /// When its person was forgotten; what told who it was is gone since then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forgotten_at: Option<EpochMs>,
 }
 
 impl Order {
@@ -187,6 +190,7 @@ pub(crate) mod tests {
             history: Vec::new(),
             former: Vec::new(),
             vars: serde_json::Map::new(),
+            forgotten_at: None,
         }
     }
 

@@ -15,6 +15,7 @@ use crate::{
         Store,
         leases::Registry,
         outbox::Event,
+        pressure::Pressure,
         publisher::{Parcel, Publisher},
     },
 };
@@ -62,6 +63,8 @@ pub struct Context {
     pub drain: CancellationToken,
     /// Compiled runs, by campaign and run.
     pub plans: Plans,
+    /// Whether Redis has room for more.
+    pub pressure: Pressure,
 }
 
 impl Context {

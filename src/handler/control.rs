@@ -18,7 +18,7 @@ use crate::{
 };
 
 use super::{
-    Context, export,
+    Context, export, forget,
     order_event::{self, Told},
     receipt, reroute, trouble,
 };
@@ -48,6 +48,7 @@ pub async fn run(ctx: &Arc<Context>, id: &JobId, job: ControlJob, lease: &Lease)
         ControlJob::Reroute { order, payment_point } => return reroute::run(ctx, id, order, payment_point).await,
         ControlJob::Export(job) => return export::run(ctx, id, job, lease).await,
         ControlJob::Receipt(job) => return receipt::run(ctx, job.clone()).await,
+        ControlJob::Forget(person) => return forget::run(ctx, id, person, lease).await,
     };
     match answer {
         Ok(Ok(outcome)) => outcome,

@@ -39,7 +39,7 @@ use report::ErrorLog;
 use resolve::Resolved;
 use slices::{Progress, Reading, Writer};
 
-use super::{Context, trouble};
+use super::{Context, blocking, trouble};
 
 /// A job that waits for another of its campaign, or for a paused campaign, looks again after this.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -162,6 +162,7 @@ impl<'a> Generation<'a> {
         let now = EpochMs(self.ctx.store.now_ms().await?);
         let resolved = self.resolve(now).await?;
         self.look_at_campaign().await?;
+        self.room().await?;
         let source = self.stage(&resolved.limits).await?;
         let passed = self.first_pass(&resolved, &source, now).await?;
         self.enter(&resolved, &passed.digest).await?;
@@ -180,6 +181,16 @@ impl<'a> Generation<'a> {
         }
         self.warn_at_end(&progress).await?;
         self.deliver(&resolved, &batches, &progress).await
+    }
+
+    /// Waits while Redis is full: what is left of it is for recording. The job keeps its place.
+    async fn room(&self) -> Result<(), Stop> {
+        tokio::select! {
+            biased;
+            () = self.ctx.pressure.room() => Ok(()),
+            () = self.ctx.drain.cancelled() => Err(Outcome::Again.into()),
+            () = self.lease.lost() => Err(Outcome::Again.into()),
+        }
     }
 
     /// A job that was here before looks at its campaign first: the source of a paused or cancelled one is not read.
@@ -343,6 +354,7 @@ impl<'a> Generation<'a> {
                 Ok(stretch) => stretch,
                 Err(error) => return Err(self.broke_off(error, &progress).await?),
             };
+            self.room().await?;
             let had_file = !progress.errors.parts.is_empty();
             let state = writer.write(stretch, &mut progress).await?;
             if !had_file && let Some(part) = progress.errors.parts.first() {
@@ -399,13 +411,5 @@ impl<'a> Generation<'a> {
         self.ctx.store.end_batch(self.campaign, self.id.as_str()).await?;
         let orders = self.progress().await?.map_or(0, |p| p.orders);
         Ok(Outcome::done(json!({ "campaign": self.campaign, "cancelled": true, "orders": orders })))
-    }
-}
-
-/// Runs what blocks on a thread for it. A panic there is a panic here.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(value) => value,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }

@@ -220,6 +220,8 @@ codes! {
         DuplicateColumn = "duplicate_column",
         /// The line is the header once more.
         RepeatedHeader = "repeated_header",
+        /// The person of the row was forgotten (`forget`) while its job waited.
+        Forgotten = "forgotten",
     }
 }
 

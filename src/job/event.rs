@@ -102,6 +102,9 @@ struct OrderEvent {
     /// The order's link from now on.
     #[serde(skip_serializing_if = "Option::is_none")]
     link: Option<String>,
+    /// True where the person was forgotten: forget too. The state is what it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forgotten: Option<bool>,
     /// When, epoch milliseconds.
     at: i64,
 }

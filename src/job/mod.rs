@@ -22,14 +22,14 @@ mod strict;
 mod warning;
 
 pub use codes::{DeadCode, RejectionCode, RowCode, WarningCode};
-pub use control::{ControlJob, ExportJob, OrderRef, ReceiptJob, RetryStates, Target};
+pub use control::{ControlJob, ExportJob, OrderRef, Person, ReceiptJob, RetryStates, Target};
 pub use envelope::{AFTER_MAX, CONTRACT_VERSION, Envelope, JOB_MAX_BYTES, RawJob};
 pub use generate::{Delivery, Dispatch, GenerateJob, MESSAGE_MAX_CHARS, SHOWN_NAME_MAX_CHARS};
 pub use outcome::{Next, Outcome};
 pub use published::{PublishedFile, published_files};
 pub use queue_name::QueueName;
 pub use rejection::Rejection;
-pub use row::{OrderRow, RowRefusal, RowRules, VARIABLES_MAX_BYTES};
+pub use row::{FORGOTTEN_COLUMN, OrderRow, RowRefusal, RowRules, VARIABLES_MAX_BYTES};
 pub use rows_spec::{FileFormat, INLINE_ROWS_MAX, RowsSpec, URL_MAX_BYTES};
 pub use schema::schema;
 pub use warning::{Warning, rows_have};
@@ -58,6 +58,14 @@ impl Job {
 /// Decodes the field `job` of an entry of that queue.
 pub fn decode(queue: QueueName, bytes: &[u8]) -> Result<(Envelope, Job), Rejection> {
     RawJob::parse(bytes)?.decode(queue)
+}
+
+/// Whether a payload is a job that forgets somebody: it names the person, so it is kept nowhere after its end. Of one
+/// that cannot be read the word is enough.
+pub fn is_forget(payload: &[u8]) -> bool {
+    memchr::memmem::find(payload, b"\"forget\"").is_some()
+        && serde_json::from_slice::<serde_json::Value>(payload)
+            .map_or(true, |job| job.get("action").is_some_and(|action| action == "forget"))
 }
 
 impl RawJob {

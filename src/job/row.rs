@@ -18,6 +18,9 @@ use crate::domain::order::{check_concept, check_key, check_reference};
 /// Bytes of names and values of a row's variables; they are stored with every order.
 pub const VARIABLES_MAX_BYTES: usize = 8 * 1024;
 
+/// The only column of a row whose person was forgotten while its job waited.
+pub const FORGOTTEN_COLUMN: &str = "remesa:forgotten";
+
 /// What a campaign and the configuration say about its rows.
 #[derive(Debug, Clone)]
 pub struct RowRules {
@@ -76,6 +79,12 @@ impl RowRefusal {
 impl OrderRow {
     /// Judges the columns of one row, whose known names are in canonical spelling.
     pub fn decode(mut columns: Map<String, Value>, rules: &RowRules) -> Result<Self, RowRefusal> {
+        if columns.contains_key(FORGOTTEN_COLUMN) {
+            return Err(RowRefusal::new(
+                RowCode::Forgotten,
+                "the person of this row was forgotten while its job waited",
+            ));
+        }
         let amount = amount(&mut columns, rules)?;
         let currency = currency(&mut columns, rules)?;
         let key = text(&mut columns, "key")?;

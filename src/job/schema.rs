@@ -256,12 +256,12 @@ struct Control {
     cancel_orders: Option<bool>,
     /// With retry: which deliveries. `all` = failed and unknown.
     states: Option<States>,
-    /// With `order_event` and `reroute`: the order's number in its campaign.
+    /// With `order_event`, `reroute` and `forget`: the order's number in its campaign.
     #[schemars(range(min = 1))]
     order: Option<u64>,
-    /// With `order_event` and `reroute`: the order's row key.
+    /// With `order_event`, `reroute` and `forget`: the order's row key.
     key: Option<String>,
-    /// With `order_event` and `reroute`: the code of the order's link, without campaign.
+    /// With `order_event`, `reroute` and `forget`: the code of the order's link, without campaign.
     #[schemars(regex(pattern = "^[A-Za-z0-9]{6,16}$"))]
     short_code: Option<String>,
     /// With `order_event`: what happened.
@@ -292,8 +292,11 @@ struct Control {
     order_state: Option<OrderState>,
     /// With `export`: only orders with a delivery in this state.
     delivery_state: Option<DeliveryState>,
-    /// With `export`: only orders with this phone number, in E.164.
+    /// With `export`: only orders with this phone number, in E.164. With `forget`: the person's phone number.
     contact: Option<String>,
+    /// With `forget`: ISO 3166 alpha-2, the country of a number without its code.
+    #[schemars(regex(pattern = "^ *[A-Za-z]{2} *$"))]
+    country: Option<String>,
 }
 
 /// How the rows of an export are written.
@@ -350,6 +353,8 @@ enum Action {
     Retry,
     /// The payment platform says what happened to an order.
     OrderEvent,
+    /// Erases a person's data, found by a contact or by an order.
+    Forget,
     /// Gives an order that can still be paid another payment point and another link.
     Reroute,
     /// Writes the orders of a campaign with their deliveries into a file.

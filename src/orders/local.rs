@@ -136,5 +136,6 @@ fn order(draft: Draft, short_code: ShortCode) -> Order {
         history: Vec::new(),
         former: Vec::new(),
         vars: draft.vars,
+        forgotten_at: None,
     }
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     job::QueueName,
     metrics::Metrics,
-    store::{GROUP, Store, StoreError},
+    store::{GROUP, Store, StoreError, pressure::Pressure},
 };
 
 use super::QueueId;
@@ -145,6 +145,7 @@ pub fn seconds_left(parts: u64, rate_per_second: u32) -> Option<u64> {
 pub async fn run(
     store: Store,
     rates: Rates,
+    pressure: Pressure,
     metrics: Arc<Metrics>,
     look: impl Fn(Option<&Depth>) + Send,
     stop: CancellationToken,
@@ -161,13 +162,15 @@ pub async fn run(
         }
         let measuring = async {
             let depth = measure(&store, &channels).await?;
-            let mut write = redis::pipe();
-            write.cmd("HSET").arg(store.keys.depth()).arg(depth.fields(&rates)).ignore();
+            let mut fields = depth.fields(&rates);
+            let (used, max) = pressure.memory();
+            let memory = [("used_bytes", used), ("max_bytes", max), ("full", u64::from(pressure.is_full()))];
+            fields.extend(memory.map(|(name, value)| (format!("redis:{name}"), value)));
+            store.surely::<()>("HSET", &store.keys.depth(), fields).await?;
             if !unlimited.is_empty() {
                 // Of a time when the channel had a limit.
-                write.cmd("HDEL").arg(store.keys.depth()).arg(&unlimited).ignore();
+                store.connection.query::<()>(cmd("HDEL").arg(store.keys.depth()).arg(&unlimited)).await?;
             }
-            store.connection.pipeline::<()>(&write).await?;
             Ok::<Depth, StoreError>(depth)
         };
         let Ok(depth) = measuring.await else {

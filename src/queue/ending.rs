@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::{
     domain::{clock::EpochMs, name::JobId},
-    job::{DeadCode, QueueName, RawJob, RejectionCode, event::JobEvent},
+    job::{DeadCode, QueueName, RawJob, RejectionCode, event::JobEvent, is_forget},
     store::{
         StoreError,
         entries::{Entry, EntryBody},
@@ -157,6 +157,11 @@ impl<H: Handle> Worker<H> {
             &accepted.payload,
             self.policy.max_bytes,
         );
+        if queue == QueueName::Control && is_forget(&accepted.payload) {
+            // It names the person it forgets, so it is kept nowhere.
+            letter.payload.clear();
+            letter.digest.clear();
+        }
         letter.at = self.store.now_ms().await?;
         self.store.write_letters(which, &[letter]).await
     }

@@ -16,9 +16,10 @@ use crate::store::{
     Store, StoreError,
     entries::{Entry, EntryBody},
     leases::Registry,
+    pressure::Pressure,
 };
 
-use super::{Delivery, Queue, pressure::Pressure};
+use super::{Delivery, Queue, pressure};
 
 /// How long one read waits for entries.
 pub const BLOCK: Duration = Duration::from_secs(1);
@@ -55,7 +56,7 @@ impl Reader {
         let mut back_off = Duration::from_millis(50);
         let mut group_known = false;
         while !drain.is_cancelled() {
-            if self.pressure.holds(&self.queue.id) {
+            if pressure::holds(&self.pressure, &self.queue.id) {
                 tokio::select! {
                     () = drain.cancelled() => {}
                     () = tokio::time::sleep(BLOCK) => {}

@@ -12,13 +12,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     metrics::Metrics,
-    store::{Store, leases::Registry},
+    store::{Store, leases::Registry, pressure::Pressure},
 };
 
 use super::{
     Delivery, Handle, Queue,
     backend::{Ended, StreamsBackend},
-    pressure::Pressure,
+    pressure,
     reader::{self, Reader},
     reconciler::Reconciler,
     renewer::Renewer,
@@ -254,7 +254,8 @@ impl<H: Handle> Parts<H> {
         self.bringers.spawn(scheduler.run(self.drain.clone()));
         let reconciler = Reconciler { store: self.store.clone() };
         self.bringers.spawn(reconciler.run(self.drain.clone()));
-        self.bringers.spawn(self.pressure.clone().run(self.store.clone(), self.drain.clone()));
+        let metrics = Arc::clone(&self.metrics);
+        self.bringers.spawn(pressure::run(self.pressure.clone(), self.store.clone(), metrics, self.drain.clone()));
     }
 }
 

@@ -54,6 +54,8 @@ pub struct JobPolicy {
     pub max_deliveries: u32,
     /// Largest job.
     pub max_bytes: usize,
+    /// Keys the digest of a job that names a person.
+    pub secret: Arc<[u8]>,
 }
 
 /// Runs the entries of one queue.
@@ -159,7 +161,8 @@ impl<H: Handle> Worker<H> {
     }
 
     async fn run_job(&self, queue: QueueName, delivery: &Delivery, rested: bool) -> Result<Ending, StoreError> {
-        let porter = Porter { store: self.store.clone(), max_bytes: self.policy.max_bytes };
+        let (max_bytes, secret) = (self.policy.max_bytes, Arc::clone(&self.policy.secret));
+        let porter = Porter { store: self.store.clone(), max_bytes, secret };
         let entry = &delivery.entry;
         let poisoned = entry.deliveries > self.policy.max_deliveries;
         let sentence = format!("the job ended its daemon {} times", self.policy.max_deliveries);

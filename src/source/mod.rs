@@ -11,6 +11,7 @@
 mod address;
 mod columns;
 mod csv;
+pub mod erase;
 mod error;
 pub mod error_file;
 mod input;

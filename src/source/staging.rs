@@ -83,6 +83,12 @@ pub fn path(state_dir: &Path, job: &str) -> PathBuf {
     state_dir.join(FOLDER).join(format!("{}.rows", file_stem(job)))
 }
 
+/// The copies that are whole.
+pub fn copies(state_dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(state_dir.join(FOLDER)).into_iter().flatten().filter_map(Result::ok);
+    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "rows")).collect()
+}
+
 /// Removes what is older than `age`: its job has ended elsewhere, or its daemon never came back.
 pub fn sweep(state_dir: &Path, age: Duration, now: SystemTime) {
     remove_older(&state_dir.join(FOLDER), age, now);

@@ -129,10 +129,8 @@ impl Store {
     /// Pauses a channel. `false`: it was paused already.
     pub async fn pause_channel(&self, channel: &str, reason: &str, now_ms: i64) -> Result<bool, StoreError> {
         let key = self.keys.channel(channel);
-        let mut pipeline = redis::pipe();
-        pipeline.cmd("HSETNX").arg(&key).arg("paused").arg(reason);
-        pipeline.cmd("HSETNX").arg(&key).arg("paused_at").arg(now_ms).ignore();
-        let (set,): (u8,) = self.connection.pipeline(&pipeline).await?;
+        let set: u8 = self.surely("HSETNX", &key, ("paused", reason)).await?;
+        self.surely::<()>("HSETNX", &key, ("paused_at", now_ms)).await?;
         Ok(set == 1)
     }
 

@@ -50,7 +50,7 @@ impl From<RedisError> for StoreError {
     fn from(error: RedisError) -> Self {
         if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) {
             Self::UnknownScript
-        } else if error.code() == Some("OOM") {
+        } else if is_out_of_memory(&error) {
             Self::OutOfMemory(error.to_string())
         } else if breaks_connection(&error) || error.is_timeout() {
             Self::Unavailable(error.to_string())
@@ -58,6 +58,11 @@ impl From<RedisError> for StoreError {
             Self::Refused(error.to_string())
         }
     }
+}
+
+/// Whether Redis refused a command, or one of a pipeline, because it is over `maxmemory`.
+fn is_out_of_memory(error: &RedisError) -> bool {
+    error.clone().into_server_errors().is_some_and(|errors| errors.iter().any(|(_, error)| error.code() == "OOM"))
 }
 
 /// Whether the connection behind this error is of no more use.

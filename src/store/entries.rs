@@ -98,9 +98,8 @@ pub struct Settlement {
 impl Store {
     /// Creates the consumer group of a queue at the stream's beginning, where it is missing.
     pub async fn create_group(&self, queue: &str) -> Result<(), StoreError> {
-        let mut create = cmd("XGROUP");
-        create.arg("CREATE").arg(self.keys.jobs(queue)).arg(GROUP).arg("0").arg("MKSTREAM");
-        match self.connection.query::<()>(&create).await {
+        let create = scripts::CREATE_GROUP.call(&[&self.keys.jobs(queue)]).arg(GROUP);
+        match create.run::<()>(&self.connection).await {
             Err(StoreError::Refused(reason)) if reason.contains("BUSYGROUP") => Ok(()),
             answer => answer,
         }

@@ -34,6 +34,8 @@ pub struct Limits {
     pub dead_max_bytes: u64,
     /// Campaigns are kept so long after their creation.
     pub campaigns: Duration,
+    /// Notes of what was forgotten are kept so long.
+    pub forgotten: Duration,
 }
 
 /// Cleans up until `stop`.
@@ -50,6 +52,7 @@ pub async fn run(store: Store, limits: Limits, stop: CancellationToken) {
             store.trim_streams(&limits).await?;
             if round.is_multiple_of(CAMPAIGNS_EVERY) {
                 store.remove_old_campaigns(limits.campaigns, &stop).await?;
+                store.trim_forgotten(limits.forgotten).await?;
             }
             Ok::<(), StoreError>(())
         };

@@ -17,6 +17,8 @@
 //! | `links:<first 3>` | hash | generate | with the campaign |
 //! | `channel:<name>` | hash | governor | for good |
 //! | `worker:<incarnation>` | hash | heartbeat | 30 s without a beat |
+//! | `forget:<job>` | string | how far a `forget` is | 24 h; the number it looks for only until its end |
+//! | `forgotten` | zset by end | `forget` | `retention.forgotten` |
 
 /// Width of a ledger page: recipient `n` is field `n % 128` of page `n / 128`.
 pub const LEDGER_PAGE: u64 = 128;
@@ -111,6 +113,16 @@ impl Keys {
     /// Names of the incarnations that beat lately (zset by beat).
     pub fn workers(&self) -> String {
         self.plain("workers")
+    }
+
+    /// How far a `forget` is (string, JSON).
+    pub fn forget(&self, job: &str) -> String {
+        self.plain(&format!("forget:{job}"))
+    }
+
+    /// What was forgotten: no person, only keyed digests and counts (zset of JSON by end in epoch ms).
+    pub fn forgotten(&self) -> String {
+        self.plain("forgotten")
     }
 
     /// Layout version of the keys (string).

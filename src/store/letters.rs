@@ -78,31 +78,19 @@ impl Store {
             return Ok(());
         }
         let key = which.key(self);
-        let mut pipeline = redis::pipe();
         for letter in letters {
-            pipeline
-                .cmd("XADD")
-                .arg(&key)
-                .arg("*")
-                .arg("queue")
-                .arg(&letter.queue)
-                .arg("id")
-                .arg(&letter.id)
-                .arg("code")
-                .arg(&letter.code)
-                .arg("error")
-                .arg(&letter.sentence)
-                .arg("job")
-                .arg(&letter.payload)
-                .arg("bytes")
-                .arg(letter.payload_bytes)
-                .arg("digest")
-                .arg(&letter.digest)
-                .arg("at")
-                .arg(letter.at)
-                .ignore();
+            let texts = [
+                ("queue", letter.queue.as_str()),
+                ("id", letter.id.as_str()),
+                ("code", letter.code.as_str()),
+                ("error", letter.sentence.as_str()),
+                ("job", letter.payload.as_str()),
+                ("digest", letter.digest.as_str()),
+            ];
+            let numbers = (("bytes", letter.payload_bytes), ("at", letter.at));
+            self.surely::<()>("XADD", &key, ("*", texts.as_slice(), numbers)).await?;
         }
-        self.connection.pipeline(&pipeline).await
+        Ok(())
     }
 
     /// The newest letters, or the one with this entry id.

@@ -7,7 +7,10 @@ use std::borrow::Cow;
 
 use redis::{cmd, streams::StreamRangeReply};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, scripts};
+
+/// Events that one script publishes.
+const PUBLISHED_AT_ONCE: usize = 500;
 
 /// One event as the stream carries it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +66,24 @@ impl Store {
                 .arg(&event.json)
                 .ignore();
         }
-        self.connection.pipeline(&pipeline).await
+        match self.connection.pipeline(&pipeline).await {
+            Err(StoreError::OutOfMemory(_)) => self.publish_over_memory(&key, events).await,
+            published => published,
+        }
+    }
+
+    /// A full Redis may have taken some of them: an event twice is one event, by its id.
+    async fn publish_over_memory(&self, key: &str, events: &[Event]) -> Result<(), StoreError> {
+        for chunk in events.chunks(PUBLISHED_AT_ONCE) {
+            let mut call = scripts::ADD_EVENTS.call(&[key]);
+            for event in chunk {
+                call.push(&event.id);
+                call.push(&*event.kind);
+                call.push(&event.json);
+            }
+            call.run::<u64>(&self.connection).await?;
+        }
+        Ok(())
     }
 
     /// Deletes published entries of an outbox.

@@ -321,7 +321,7 @@ impl Store {
 
     /// Notes that a run made progress, or that a campaign has events to publish (`run` empty).
     pub async fn touch_active(&self, campaign: &str, run: &str, now_ms: i64) -> Result<(), StoreError> {
-        self.connection.query(cmd("ZADD").arg(self.keys.active()).arg(now_ms).arg(format!("{campaign}/{run}"))).await
+        self.surely("ZADD", &self.keys.active(), (now_ms, format!("{campaign}/{run}"))).await
     }
 }
 

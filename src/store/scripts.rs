@@ -48,6 +48,9 @@ plain!(REMOVE_IDLE_CONSUMERS, "allow-oom", "remove_idle_consumers");
 plain!(ADD_ENTRIES, "allow-oom", "add_entries");
 plain!(OLDEST_ENTRY, "no-writes", "oldest_entry");
 plain!(LOOKED_AFTER, "allow-oom", "looked_after");
+plain!(SURELY, "allow-oom", "surely");
+plain!(CREATE_GROUP, "allow-oom", "create_group");
+plain!(ADD_EVENTS, "allow-oom", "add_events");
 plain!(ARM, "allow-oom", "arm");
 plain!(FIRE_ALARMS, "allow-oom", "fire_alarms");
 plain!(DISARM, "allow-oom", "disarm");
@@ -57,6 +60,11 @@ plain!(WRITE_JOB, "allow-oom", "write_job");
 plain!(REFUSE_JOB, "allow-oom", "refuse_job");
 plain!(RESERVE, "allow-oom", "reserve");
 plain!(REPORT, "allow-oom", "report");
+plain!(REPLACE_ENTRY, "allow-oom", "replace_entry");
+plain!(REPLACE_FIELDS, "allow-oom", "replace_fields");
+plain!(REPLACE_ROW, "allow-oom", "replace_row");
+plain!(SAVE_FORGET, "allow-oom", "save_forget");
+plain!(NOTE_FORGOTTEN, "allow-oom", "note_forgotten");
 
 // Taking on new work is refused over maxmemory; recording what happened never is.
 campaign!(CREATE_CAMPAIGN, "", "create_campaign");
@@ -78,4 +86,5 @@ campaign!(RENEW_SLOT, "allow-oom", "renew_slot");
 campaign!(ACT, "allow-oom", "act");
 campaign!(REQUEUE, "allow-oom", "requeue");
 campaign!(CHANGE_ORDERS, "allow-oom", "change_orders");
+campaign!(FORGET_ORDER, "allow-oom", "forget_order");
 campaign!(SET_CAMPAIGN_STATE, "allow-oom", "set_campaign_state");

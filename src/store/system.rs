@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 
 use redis::cmd;
 
-use super::{Store, StoreError, entries::millis};
+use super::{Store, StoreError, entries::millis, pressure::is_full};
 
 /// Version of the key layout that this build writes.
 pub const LAYOUT: u32 = 1;
@@ -30,9 +30,9 @@ pub struct ServerInfo {
 }
 
 impl ServerInfo {
-    /// Whether no new work may be taken: over 85 % of `maxmemory`.
+    /// Whether no new work may be taken: from 85 % of `maxmemory` on.
     pub fn is_nearly_full(&self) -> bool {
-        self.maxmemory_bytes > 0 && self.used_memory_bytes >= self.maxmemory_bytes / 100 * 85
+        is_full(false, self.used_memory_bytes, self.maxmemory_bytes)
     }
 }
 
@@ -61,7 +61,7 @@ impl Store {
     /// Notes our layout; refuses when a newer one is in use.
     pub async fn check_layout(&self) -> Result<Result<(), u32>, StoreError> {
         let key = self.keys.schema();
-        self.connection.query::<()>(cmd("SETNX").arg(&key).arg(LAYOUT)).await?;
+        self.surely::<()>("SETNX", &key, LAYOUT).await?;
         let found: u32 = self.connection.query(cmd("GET").arg(&key)).await?;
         Ok(if found > LAYOUT { Err(found) } else { Ok(()) })
     }
@@ -69,7 +69,7 @@ impl Store {
     /// The HMAC key of links and references, made once by whoever comes first.
     pub async fn secret(&self, fresh: &str) -> Result<String, StoreError> {
         let key = self.keys.secret();
-        self.connection.query::<()>(cmd("SETNX").arg(&key).arg(fresh)).await?;
+        self.surely::<()>("SETNX", &key, fresh).await?;
         self.connection.query(cmd("GET").arg(&key)).await
     }
 
@@ -82,13 +82,14 @@ impl Store {
         now_ms: i64,
     ) -> Result<(), StoreError> {
         let key = self.keys.worker(incarnation);
-        let mut pipeline = redis::pipe();
-        pipeline.cmd("HSET").arg(&key).arg(fields).ignore();
-        pipeline.cmd("PEXPIRE").arg(&key).arg(30_000).ignore();
-        pipeline.cmd("ZADD").arg(self.keys.workers()).arg(now_ms).arg(incarnation).ignore();
+        // A daemon that a full Redis kept silent would seem to be gone.
+        self.surely::<()>("HSET", &key, fields).await?;
+        self.surely::<()>("ZADD", &self.keys.workers(), (now_ms, incarnation)).await?;
         for (channel, told) in channels {
-            pipeline.cmd("HSET").arg(self.keys.channel(channel)).arg("seen_at").arg(now_ms).arg(told).ignore();
+            self.surely::<()>("HSET", &self.keys.channel(channel), (("seen_at", now_ms), told)).await?;
         }
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("PEXPIRE").arg(&key).arg(30_000).ignore();
         let old = now_ms - i64::try_from(millis(SEEN)).unwrap_or(600_000);
         pipeline.cmd("ZREMRANGEBYSCORE").arg(self.keys.workers()).arg("-inf").arg(old).ignore();
         self.connection.pipeline(&pipeline).await

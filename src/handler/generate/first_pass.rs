@@ -37,10 +37,11 @@ impl Generation<'_> {
         now: EpochMs,
     ) -> Result<Passed, Stop> {
         let (source, limits, rules) = (source.clone(), resolved.limits.clone(), resolved.rules.clone());
+        let may_change = self.may_change();
         // Of a source of which nothing came, another may take the place.
         if let Some(progress) = self.progress().await?.filter(|p| p.orders > 0) {
             return match blocking(move || digest(&source, &limits)).await {
-                Ok(digest) if digest == progress.digest => {
+                Ok(digest) if digest == progress.digest || !may_change => {
                     Ok(Passed { digest, encoding: progress.encoding, warnings: Vec::new(), estimate: None })
                 }
                 Ok(_) => Err(changed(&format!("after {} orders were made of it", progress.orders))),
@@ -67,6 +68,7 @@ impl Generation<'_> {
         gates::judge(&found, Need::of(self.job))?;
         if let Some(accepted) = self.accepted().await?
             && accepted != found.digest
+            && may_change
         {
             return Err(changed("between its acceptance and its time"));
         }
@@ -84,6 +86,11 @@ impl Generation<'_> {
             store.set_estimate(self.campaign, job, &shown, (estimate.starts, estimate.ends)).await?;
         }
         store.add_warnings(self.campaign, job, &passed.warnings).await
+    }
+
+    /// Rows that stand in the job itself cannot change, but that one is forgotten, in its place.
+    fn may_change(&self) -> bool {
+        !matches!(self.job.rows, RowsSpec::Inline(_))
     }
 
     /// Notes which source was accepted for the job's time.

@@ -96,7 +96,8 @@ pub fn prepare(
         return Err(Box::new((who, Unsent::Skipped(recipient.skip.clone()))));
     }
     let Some(to) = order.contact.clone() else {
-        return Err(Box::new((who, Unsent::Skipped("no_valid_contact".to_owned()))));
+        let reason = if order.forgotten_at.is_some() { "forgotten" } else { "no_valid_contact" };
+        return Err(Box::new((who, Unsent::Skipped(reason.to_owned()))));
     };
     who.masked = to.masked();
     let text = match render(plan, &order) {

@@ -5,6 +5,7 @@
 //! is the handler's question.
 
 mod export;
+mod forget;
 mod order_event;
 mod receipt;
 mod reroute;
@@ -18,6 +19,7 @@ use crate::domain::name::{Name, RunName};
 use crate::domain::order::OrderEvent;
 
 pub use export::ExportJob;
+pub use forget::Person;
 pub use receipt::ReceiptJob;
 pub use target::{OrderRef, Target};
 use target::{run_name, target};
@@ -35,6 +37,8 @@ pub(super) const CONTROL_FIELDS: &[&str] = &[
     "event",
     "amount",
     "occurred_at",
+    "contact",
+    "country",
     "payment_point",
     "reference",
     "state",
@@ -48,10 +52,9 @@ pub(super) const CONTROL_FIELDS: &[&str] = &[
 ];
 /// Actions of this version.
 pub(super) const ACTIONS: &[&str] =
-    &["pause", "resume", "cancel", "retry", "order_event", "reroute", "receipt", "export"];
+    &["pause", "resume", "cancel", "retry", "order_event", "reroute", "receipt", "export", "forget"];
 /// Actions of the contract that come later.
-const LATER_ACTIONS: &[&str] =
-    &["run_now", "close_case", "reopen_case", "opt_out", "opt_in", "forget", "reply", "preview"];
+const LATER_ACTIONS: &[&str] = &["run_now", "close_case", "reopen_case", "opt_out", "opt_in", "reply", "preview"];
 
 /// A decoded job of the queue `control`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +101,8 @@ pub enum ControlJob {
     Receipt(ReceiptJob),
     /// Writes the orders of a campaign with their deliveries into a file.
     Export(Box<ExportJob>),
+    /// Erases a person's data.
+    Forget(Person),
 }
 
 /// Which deliveries a retry returns to queued; never what was sent, delivered or skipped.
@@ -132,12 +137,11 @@ impl ControlJob {
             },
             Self::Retry { campaign, .. } => Some(campaign),
             Self::Export(export) => Some(&export.campaign),
-            Self::OrderEvent { order, .. } | Self::Reroute { order, .. } => match order {
-                OrderRef::Number { campaign, .. } | OrderRef::Key { campaign, .. } => Some(campaign),
-                OrderRef::ShortCode(_) => None,
-            },
-            // Its reference says it, and only the daemon can tell whether it is one of ours.
-            Self::Receipt(_) => None,
+            Self::OrderEvent { order, .. } | Self::Reroute { order, .. } | Self::Forget(Person::OfOrder(order)) => {
+                order.campaign()
+            }
+            // A receipt's reference says it, and only the daemon can tell whether it is one of ours.
+            Self::Receipt(_) | Self::Forget(Person::Contact(_)) => None,
         }
     }
 
@@ -154,7 +158,8 @@ impl ControlJob {
             | Self::Cancel { .. }
             | Self::OrderEvent { .. }
             | Self::Reroute { .. }
-            | Self::Receipt(_) => None,
+            | Self::Receipt(_)
+            | Self::Forget(_) => None,
         }
     }
 
@@ -171,6 +176,7 @@ impl ControlJob {
             "reroute" => reroute::decode(&mut fields)?,
             "receipt" => Self::Receipt(ReceiptJob::decode(&mut fields, at)?),
             "export" => Self::Export(Box::new(export::decode(&mut fields)?)),
+            "forget" => Self::Forget(forget::person(&mut fields)?),
             other => return Err(refused_action(other)),
         };
         fields.nothing_else(&format!("the action \"{action}\""))?;

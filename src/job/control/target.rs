@@ -46,6 +46,16 @@ pub enum OrderRef {
     ShortCode(ShortCode),
 }
 
+impl OrderRef {
+    /// The campaign it names.
+    pub fn campaign(&self) -> Option<&Name> {
+        match self {
+            Self::Number { campaign, .. } | Self::Key { campaign, .. } => Some(campaign),
+            Self::ShortCode(_) => None,
+        }
+    }
+}
+
 pub(super) fn run_name(fields: &mut Fields) -> Result<Option<RunName>, Rejection> {
     fields.parsed("run", RunName::parse, NameError::code)
 }

@@ -16,7 +16,7 @@ local slot = redis.call('HMGET', slots_key, k .. ':owner', k .. ':fence', k .. '
 if slot[1] ~= me or slot[2] ~= fence then
   return { 'lost' }
 end
-local flags = redis.call('HMGET', run_key, 'state', 'paused_by', 'cursor', 'end', 'slots')
+local flags = redis.call('HMGET', run_key, 'state', 'paused_by', 'cursor', 'end', 'slots', 'ahead')
 local campaign_state = redis.call('HGET', campaign_key, 'state')
 local now = now_ms()
 local retry_key = run_key .. ':retry'
@@ -64,23 +64,35 @@ local function claim_tried(n)
   attempts[#attempts + 1] = ',' .. attempt .. ',' .. (key_attempt or attempt) .. ','
 end
 
--- Ordinals fresh from the cursor: they have no cell yet, so all get the same one.
+-- Ordinals fresh from the cursor: they have no cell yet, so all get the same one. Only where something was written
+-- ahead of the cursor (a person was forgotten) are cells looked at first, and those that are there left alone.
+local ahead = tonumber(flags[6] or '0') > 0
 local function claim_fresh(from, to)
   local cell = 'c,1,' .. at .. ',' .. fence .. ',1'
-  local n = from
+  local n, fresh = from, 0
   while n <= to do
     local first = n - n % PAGE
-    local upto, cells = math.min(first + PAGE - 1, to), {}
+    local upto, fields, cells = math.min(first + PAGE - 1, to), {}, {}
+    local page = page_of(run_key, n)
     for m = n, upto do
-      cells[#cells + 1] = int(m - first)
-      cells[#cells + 1] = cell
-      texts[#texts + 1] = int(m)
-      attempts[#attempts + 1] = ',1,1,'
+      fields[#fields + 1] = int(m - first)
     end
-    redis.call('HSET', page_of(run_key, n), unpack(cells))
+    local known = ahead and redis.call('HMGET', page, unpack(fields))
+    for i, field in ipairs(fields) do
+      if not (known and known[i]) then
+        cells[#cells + 1] = field
+        cells[#cells + 1] = cell
+        texts[#texts + 1] = int(n + i - 1)
+        attempts[#attempts + 1] = ',1,1,'
+        fresh = fresh + 1
+      end
+    end
+    if #cells > 0 then
+      redis.call('HSET', page, unpack(cells))
+    end
     n = upto + 1
   end
-  moved.queued, moved.sending = moved.queued - (to - from + 1), moved.sending + (to - from + 1)
+  moved.queued, moved.sending = moved.queued - fresh, moved.sending + fresh
   claimed[#claimed + 1] = int(from) .. '-' .. int(to) .. ';'
 end
 

@@ -152,7 +152,7 @@ async fn po_21_the_same_file_again_is_generated_and_warned_of() {
 }
 
 #[tokio::test]
-async fn a_job_enqueued_twice_makes_each_order_once() {
+async fn da_2_a_job_enqueued_twice_makes_each_order_once() {
     let mut scene = Scene::new().await;
     let job = generate_job("c", people(20));
     for _ in 0..3 {

@@ -12,12 +12,12 @@ use remesa::domain::name::JobId;
 use remesa::domain::retry::RetryPolicy;
 use remesa::job::{DeadCode, Outcome, QueueName};
 use remesa::metrics::Metrics;
-use remesa::queue::pressure::Pressure;
 use remesa::queue::service::{QueueService, Settings};
 use remesa::queue::worker::JobPolicy;
 use remesa::queue::{Handle, JobTask, Queue, QueueId};
 use remesa::store::StoreError;
 use remesa::store::leases::{Lease, Registry};
+use remesa::store::pressure::Pressure;
 use remesa::store::runs::SlotRef;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -84,6 +84,7 @@ fn serve_with(stage: &Stage, handler: &Arc<Scripted>, lease: Duration, dead: &[&
     let settings = Settings {
         queues: queues.into_iter().map(|id| Queue::new(id, 1)).collect(),
         policy: JobPolicy {
+            secret: b"secret".as_slice().into(),
             retention_with_id: Duration::from_hours(1),
             retention: Duration::from_hours(1),
             retry: RetryPolicy { max_attempts: 2, base: Duration::from_millis(10), cap: Duration::from_millis(10) },

@@ -78,7 +78,7 @@ async fn an_earlier_alarm_wakes_a_scheduler_that_sleeps_until_a_later_one() {
 }
 
 #[tokio::test]
-async fn a_job_after_its_not_after_is_rejected_as_expired_and_frees_its_id() {
+async fn da_5_a_job_after_its_not_after_is_rejected_as_expired_and_frees_its_id() {
     let mut stage = Stage::plain().await;
     let now = stage.now_ms().await;
     let too_late = with(named("a", "c"), "not_after", now - 1);

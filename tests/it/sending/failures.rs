@@ -16,7 +16,7 @@ fn outcome(letter: &str, attempt: u32, reason: &str) -> (String, u32, String) {
 }
 
 #[tokio::test]
-async fn a_refusal_is_failed_a_lost_answer_is_unknown_and_nobody_is_asked_twice() {
+async fn da_1_a_refusal_is_failed_a_lost_answer_is_unknown_and_nobody_is_asked_twice() {
     let mut scene = Scene::with("timeout = \"2s\"\nconnect_timeout = \"2s\"\n", |sandbox| {
         let fates = [Fate::Accept, Fate::Refuse, Fate::Fail, Fate::Hang, Fate::Cut];
         sandbox.recipients = fates.into_iter().enumerate().map(|(n, fate)| (phone(n + 1), fate)).collect();
@@ -70,7 +70,7 @@ async fn an_idempotent_channel_is_asked_again_with_the_same_key() {
 }
 
 #[tokio::test]
-async fn a_429_blocks_the_channel_for_as_long_as_it_says_and_costs_no_attempt() {
+async fn da_3_a_429_blocks_the_channel_for_as_long_as_it_says_and_costs_no_attempt() {
     let mut scene = Scene::with(ONE_BY_ONE, |sandbox| sandbox.script = vec![Fate::Accept, Fate::Throttle]).await;
     let _daemon = scene.daemon().await;
     scene.run("generate", &send_job("c", people(3))).await;

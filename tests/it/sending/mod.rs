@@ -5,4 +5,5 @@ mod counters;
 mod events;
 mod failures;
 mod governor;
+mod numbered;
 mod results;

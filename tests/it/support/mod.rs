@@ -7,6 +7,7 @@
 
 pub(crate) mod daemon;
 pub(crate) mod gate;
+pub(crate) mod grep;
 pub(crate) mod ledger;
 pub(crate) mod provider;
 pub(crate) mod redis;

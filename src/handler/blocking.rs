@@ -1,0 +1,9 @@
+//! Work that blocks, on a thread for it.
+
+/// Runs what blocks on a thread for it. A panic there is a panic here.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
