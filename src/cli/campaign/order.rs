@@ -15,7 +15,7 @@ use crate::{
     domain::{clock::EpochMs, lookup::PersonalData, short_code::ShortCode},
     store::{
         Store,
-        records::{Reader, Record, Runs, Shared},
+        records::{Reader, Record, Runs, STRETCH, Shared},
     },
 };
 
@@ -57,28 +57,26 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<()> {
     let store = &context.store;
     let (campaign, numbers) = locate(store, &args).await?;
     let reader = store.reader(&campaign, &Runs::All).await?.ok_or_else(|| none(&campaign))?;
-    let stretch = reader.read(&numbers).await?;
-    if stretch.records.is_empty() {
-        return Err(absent(&reader, &numbers));
-    }
-    if args.format.json {
-        let mut each = stretch.records.iter().map(|record| record.to_json(&reader.shared, PersonalData::Whole));
-        // One order is an object, several of a reference are a line each.
-        match (args.reference.is_some(), each.next()) {
-            (false, Some(only)) => output::json(&only)?,
-            (_, first) => first.into_iter().chain(each).try_for_each(|order| output::json_line(&order))?,
+    let mut is_first = true;
+    // Of a reference there may be many: one stretch after the other.
+    for some in numbers.chunks(usize::try_from(STRETCH)?) {
+        let mut page = Page::default();
+        for record in reader.read(some).await?.records {
+            if args.format.json {
+                let order = record.to_json(&reader.shared, PersonalData::Whole);
+                // One order is an object, those of a reference are a line each.
+                if args.reference.is_some() { output::json_line(&order) } else { output::json(&order) }?;
+            } else {
+                if !is_first {
+                    page.line("");
+                }
+                print(&mut page, &reader.shared, &record);
+            }
+            is_first = false;
         }
-        return Ok(());
+        page.print()?;
     }
-    let mut page = Page::default();
-    for (at, record) in stretch.records.iter().enumerate() {
-        if at > 0 {
-            page.line("");
-        }
-        print(&mut page, &reader.shared, record);
-    }
-    page.print()?;
-    Ok(())
+    if is_first { Err(absent(&reader, &numbers)) } else { Ok(()) }
 }
 
 fn absent(reader: &Reader, numbers: &[u64]) -> anyhow::Error {
