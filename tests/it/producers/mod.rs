@@ -2,6 +2,8 @@
 //!
 //! A language that is missing fails its test with the command that installs it; nothing is skipped.
 
+mod in_step;
+mod postgres;
 mod shown;
 mod snippet;
 mod snippets;

@@ -16,9 +16,13 @@ use tokio::process::Command;
 use crate::support::scene::{Scene, people, send_job};
 use crate::support::wait;
 
-const RESULTS: &str = "remesa:results";
+/// The stream of events.
+pub(crate) const RESULTS: &str = "remesa:results";
 /// The group of all snippets.
 const GROUP: &str = "my-crm";
+
+/// What to do about a language or a client that is not there.
+const INSTALL: &str = "if something is missing, run `scripts/setup languages postgres`";
 
 /// `jobs/enqueue` of the repository.
 pub(crate) fn folder() -> PathBuf {
@@ -77,7 +81,7 @@ impl Snippet {
         run.envs(variables.iter().copied());
         let output = wait::within(&command.join(" "), run.output()).await;
         let output = output.unwrap_or_else(|error| missing(command[0], &error));
-        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{command:?}: {}: {INSTALL}", String::from_utf8_lossy(&output.stderr));
         self
     }
 
@@ -115,7 +119,7 @@ impl Snippet {
         rows[2]["SMScontact"] = "nobody".into();
         let job = send_job("c", rows);
         let first = self.run(&job, &scene.redis.tcp_url()).await;
-        assert_eq!((first.code, first.said.as_str()), (Some(0), ""));
+        assert_eq!((first.code, first.said.as_str()), (Some(0), ""), "{INSTALL}");
         let told: BTreeSet<u64> = of_kind(&first, "delivery").filter_map(|event| event["order"].as_u64()).collect();
         assert_eq!(told, (1..=ROWS as u64).collect(), "every delivery is printed");
         assert!(of_kind(&first, "campaign").any(|event| event["state"] == "delivered"));
@@ -129,7 +133,7 @@ impl Snippet {
         let sandbox = scene.sandbox.stats();
         assert_eq!((sandbox.counts.accepted, sandbox.counts.duplicates), (ROWS as u64 - 1, 0));
         assert_eq!(scene.campaign("c").await["orders"], ROWS.to_string());
-        assert_eq!(pending(scene).await, 0);
+        assert_eq!(pending(scene, GROUP).await, 0);
     }
 
     /// Takes two events in the reader's name, as if it had been killed before it acknowledged them; one is gone since.
@@ -154,7 +158,7 @@ impl Snippet {
         let ran = self.run(&send_job("f", people(1)), &scene.redis.tcp_url()).await;
         assert_eq!((ran.code, ran.said.as_str()), (Some(0), ""));
         assert_eq!(ran.events[0]["event"], left, "what it had not acknowledged comes first");
-        assert_eq!(pending(scene).await, 0);
+        assert_eq!(pending(scene, GROUP).await, 0);
     }
 
     async fn tells_refusals(&self, scene: &mut Scene) {
@@ -179,14 +183,15 @@ impl Snippet {
 
 /// Says what is missing; a test is never skipped.
 pub(crate) fn missing(program: &str, error: &std::io::Error) -> ! {
-    panic!("{program}: {error}: run `scripts/setup languages`")
+    panic!("{program}: {error}: {INSTALL}")
 }
 
 fn of_kind<'a>(ran: &'a Ran, kind: &'a str) -> impl Iterator<Item = &'a Value> {
     ran.events.iter().filter(move |event| event["type"] == kind)
 }
 
-async fn pending(scene: &mut Scene) -> usize {
-    let pending: StreamPendingReply = scene.db.xpending(RESULTS, GROUP).await.unwrap();
+/// How many results a group has read and not acknowledged.
+pub(crate) async fn pending(scene: &mut Scene, group: &str) -> usize {
+    let pending: StreamPendingReply = scene.db.xpending(RESULTS, group).await.unwrap();
     pending.count()
 }
