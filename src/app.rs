@@ -15,14 +15,18 @@ use tokio::{net::TcpListener, time::MissedTickBehavior};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    channel::{Channel, governor::Governor},
-    config::{Config, RedisTarget},
+    channel::{
+        Channel,
+        governor::{Bounds, Governor},
+    },
+    config::{Config, OrderProvider, RedisTarget},
     domain::{name::JobId, retry::RetryPolicy},
-    handler::{self, Context, ServedChannel, context::Plans},
+    handler::{self, Context, ServedChannel, ServedPoint, context::Plans},
     http::{self, HttpState, Liveness, QueueLook, receipts::Desk},
     job::{DeadCode, Job, Outcome, QueueName},
     lifecycle,
     metrics::Metrics,
+    orders::http::Platform,
     queue::{
         Handle, JobTask, Queue, QueueId,
         depth::{self, Depth},
@@ -133,6 +137,7 @@ impl Daemon {
             let governor = Governor::new(&store, settings);
             channels.insert(name.clone(), Arc::new(ServedChannel { channel, governor }));
         }
+        let points = payment_points(config, &store)?;
         let (drain, end) = (CancellationToken::new(), CancellationToken::new());
         let (publisher, publishing_task) = Publisher::new(&store);
         let publishing = TaskTracker::new();
@@ -143,6 +148,7 @@ impl Daemon {
             store: store.separate(),
             config: Arc::clone(config),
             channels,
+            points,
             secret: secret.into_bytes().into(),
             incarnation: instance.incarnation.clone(),
             dead: instance.dead.clone(),
@@ -238,6 +244,26 @@ impl Daemon {
             None => Ok(()),
         }
     }
+}
+
+/// The payment points whose orders a platform makes.
+fn payment_points(config: &Config, store: &Store) -> anyhow::Result<HashMap<String, Arc<ServedPoint>>> {
+    let mut points = HashMap::new();
+    for (name, point) in &config.payment_points {
+        let OrderProvider::Http(settings) = &point.provider else { continue };
+        let platform = Platform::build(settings).with_context(|| format!("payment_points.{name}"))?;
+        let bounds = Bounds {
+            name: ServedPoint::shared_name(name),
+            rate_per_second: settings.rate_per_second,
+            in_flight: settings.in_flight,
+            attempt: settings.longest(),
+            breaker_failures: settings.breaker_failures,
+            breaker_cooldown: settings.breaker_cooldown,
+        };
+        let governor = Governor::new(store, bounds);
+        points.insert(name.clone(), Arc::new(ServedPoint { platform, governor }));
+    }
+    Ok(points)
 }
 
 /// The listener of health and metrics, if there is to be one.
@@ -400,6 +426,9 @@ async fn heartbeat(ctx: Arc<Context>, channels: Vec<String>, http: String, end: 
         for channel in ctx.channels.values() {
             channel.channel.drop_idle();
         }
+        for point in ctx.points.values() {
+            point.platform.drop_idle();
+        }
     }
 }
 
@@ -422,6 +451,8 @@ impl Handle for Handlers {
         let mut parts = member.split('|');
         if let (Some("expire"), Some(campaign), Some(batch)) = (parts.next(), parts.next(), parts.next()) {
             handler::expire::sweep(&self.0, campaign, batch).await
+        } else if let Some(campaign) = member.strip_prefix("orders|") {
+            handler::creating::look_again(&self.0, campaign.trim_end_matches('|')).await
         } else {
             tracing::warn!(member, "an alarm that nobody knows, dropped");
             Ok(None)

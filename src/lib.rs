@@ -19,10 +19,11 @@
 //! 6. [`channel`]: the way to a provider, the table of its failures, the governor of its rate.
 //! 7. [`app`]: how a daemon is put together, started and stopped.
 //!
-//! Beside the way: [`source`] reads files of rows, [`orders`] mints orders and links, [`export`] writes campaigns
-//! out, [`config`] says what this process is told to be, [`metrics`] and [`telemetry`] tell what it does,
-//! [`lifecycle`] hears signals and systemd, [`http`] answers health, metrics and the look-up of campaigns and orders,
-//! [`sandbox`] is a provider to test against, [`mod@bench`] measures, [`cli`] is what a person types.
+//! Beside the way: [`wire`] is one HTTP request that knows whether it left, [`source`] reads files of rows, [`orders`]
+//! mints orders and links, [`export`] writes campaigns out, [`config`] says what this process is told to be,
+//! [`metrics`] and [`telemetry`] tell what it does, [`lifecycle`] hears signals and systemd, [`http`] answers health,
+//! metrics and the look-up of campaigns and orders, [`sandbox`] is a provider to test against, [`mod@bench`] measures,
+//! [`cli`] is what a person types.
 
 pub mod app;
 pub mod bench;
@@ -42,3 +43,4 @@ pub mod sandbox;
 pub mod source;
 pub mod store;
 pub mod telemetry;
+pub mod wire;

@@ -26,6 +26,36 @@ use crate::{
 
 use super::settings::ChannelSettings;
 
+/// What a governor holds to: of a channel, or of any other provider that daemons share.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// Name of the shared state in Redis.
+    pub name: String,
+    /// Parts a second over all daemons; 0 = unlimited.
+    pub rate_per_second: u32,
+    /// Most at once at this daemon.
+    pub in_flight: u32,
+    /// How long one attempt may take.
+    pub attempt: Duration,
+    /// Failures in a row that open the breaker.
+    pub breaker_failures: u32,
+    /// How long it stays open at first.
+    pub breaker_cooldown: Duration,
+}
+
+impl From<&ChannelSettings> for Bounds {
+    fn from(settings: &ChannelSettings) -> Self {
+        Self {
+            name: settings.name.clone(),
+            rate_per_second: settings.rate_per_second,
+            in_flight: settings.in_flight,
+            attempt: settings.timeout + settings.connect_timeout,
+            breaker_failures: settings.breaker_failures,
+            breaker_cooldown: settings.breaker_cooldown,
+        }
+    }
+}
+
 /// How far ahead parts are reserved.
 const AHEAD: Duration = Duration::from_millis(50);
 
@@ -108,20 +138,22 @@ pub struct Governor {
 
 impl Governor {
     /// The governor of a channel.
-    pub fn new(store: &Store, settings: &ChannelSettings) -> Self {
-        let gap = Duration::from_secs(1).checked_div(settings.rate_per_second).unwrap_or(Duration::ZERO);
+    pub fn new(store: &Store, bounds: impl Into<Bounds>) -> Self {
+        let bounds = bounds.into();
+        let capacity = usize::try_from(bounds.in_flight).unwrap_or(usize::MAX);
+        let gap = Duration::from_secs(1).checked_div(bounds.rate_per_second).unwrap_or(Duration::ZERO);
         Self {
             store: store.clone(),
-            channel: settings.name.clone(),
+            channel: bounds.name,
             gap,
-            probe_lasts: settings.timeout + settings.connect_timeout,
-            cooldown: settings.breaker_cooldown,
-            threshold: settings.breaker_failures,
+            probe_lasts: bounds.attempt,
+            cooldown: bounds.breaker_cooldown,
+            threshold: bounds.breaker_failures,
             failures_in_row: AtomicU32::new(0),
             troubles: AtomicU64::new(0),
-            capacity: usize::try_from(settings.in_flight).unwrap_or(usize::MAX),
+            capacity,
             probing: AtomicBool::new(false),
-            in_flight: Arc::new(Semaphore::new(usize::try_from(settings.in_flight).unwrap_or(usize::MAX))),
+            in_flight: Arc::new(Semaphore::new(capacity)),
         }
     }
 

@@ -5,19 +5,14 @@
 //! [`failure`], or with [`DeliverError::NotSent`], which is a promise: not one byte of the message left this process.
 //! It does not retry, does not pace, and does not log: the turn and the governor do.
 //!
-//! Reading order: `settings`, `http` (the call), `failure` (the table), `request` and `template` (what is sent),
-//! `reply` (what comes back), `pool` and `line` (connections), `sandbox` (the preset of the simulator).
+//! Reading order: `settings`, `http` (the call), `request` and `template` (what is sent), `reply` (what comes back),
+//! `sandbox` (the preset of the simulator); connections and the table of failures stand in [`crate::wire`].
 
 use std::fmt;
 use std::time::Instant;
 
-use crate::domain::failure::Failure;
-
-pub mod failure;
 pub mod governor;
 mod http;
-mod line;
-mod pool;
 mod redact;
 mod reply;
 mod request;
@@ -28,9 +23,8 @@ pub mod settings;
 mod template;
 #[cfg(test)]
 pub(crate) mod tests;
-#[cfg(test)]
-mod tls_tests;
 
+pub use crate::wire::{DeliverError, failure};
 pub use sandbox::DEFAULT_URL as SANDBOX_DEFAULT_URL;
 use settings::{ChannelKind, ChannelSettings};
 
@@ -70,23 +64,6 @@ impl fmt::Debug for Submission<'_> {
 pub struct Accepted {
     /// The provider's id of the message, at most 128 bytes and without control characters.
     pub provider_id: String,
-}
-
-/// Why a message was not accepted.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DeliverError {
-    /// The deadline passed before the first byte was handed over: release the recipient, count no attempt.
-    #[error("the deadline passed before the message was handed over")]
-    NotSent,
-    /// The attempt was made and failed; the class says what may be done next.
-    #[error("the provider did not accept the message")]
-    Failure(Failure),
-}
-
-impl From<Failure> for DeliverError {
-    fn from(failure: Failure) -> Self {
-        Self::Failure(failure)
-    }
 }
 
 /// Why a channel cannot be built. None of these texts holds a template or a credential.

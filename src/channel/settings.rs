@@ -6,8 +6,9 @@
 //! budget of the process. A [`Secret`] does not print itself.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
+
+pub use crate::wire::Secret;
 
 /// What a channel speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,34 +45,6 @@ pub enum OnUnknown {
 pub enum RunsOrder {
     /// Batch by batch, so that a small run is not stuck behind a large one.
     Fair,
-}
-
-/// A credential. `Debug` and `Display` hide it; [`Secret::expose`] is the only way to read it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps the text of a credential.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The credential itself, for the moment it is put on the wire.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("Secret(hidden)")
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("hidden")
-    }
 }
 
 /// One channel, as configured. Keys, units and ranges are described in `config/remesa.toml`.
@@ -130,16 +103,4 @@ pub struct ChannelSettings {
     pub breaker_failures: u32,
     /// How long the breaker stays open before one probe is let through.
     pub breaker_cooldown: Duration,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Secret;
-
-    #[test]
-    fn a_secret_is_not_printed() {
-        let secret = Secret::new("s3cr3t");
-        assert_eq!(format!("{secret} {secret:?}"), "hidden Secret(hidden)");
-        assert_eq!(secret.expose(), "s3cr3t");
-    }
 }

@@ -5,7 +5,7 @@
 
 use std::{
     path::Path,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use serde::Serialize;
@@ -15,11 +15,13 @@ use tokio::net::TcpStream;
 use crate::{
     app,
     channel::settings::ChannelSettings,
-    config::{Config, RedisTarget},
+    config::{Config, OrderProvider, RedisTarget},
+    orders::http::Platform,
     store::{
         Store,
         system::{LAYOUT, ServerInfo},
     },
+    wire::DeliverError,
 };
 
 use super::{
@@ -87,6 +89,7 @@ pub async fn run(globals: &Globals, args: Args) -> anyhow::Result<()> {
     findings.push(state_dir(&config.state_dir));
     findings.push(spool(&config.sources.spool_dir));
     findings.extend(channels(&config).await);
+    findings.extend(platforms(&config).await);
     print(&config, &findings, args.format)?;
     if findings.iter().any(|finding| finding.grade == Grade::Bad) { Err(Said.into()) } else { Ok(()) }
 }
@@ -259,6 +262,28 @@ async fn channel(name: &str, settings: &ChannelSettings) -> Finding {
             bad(&what, format!("{host}:{port} does not answer within {limit}"))
         }
     }
+}
+
+/// Every payment platform is asked for one page: it answers, and it knows our key.
+async fn platforms(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (name, point) in &config.payment_points {
+        let OrderProvider::Http(settings) = &point.provider else { continue };
+        let what = format!("payment point {name}");
+        let platform = match Platform::build(settings) {
+            Ok(platform) => platform,
+            Err(error) => {
+                findings.push(bad(&what, error.to_string()));
+                continue;
+            }
+        };
+        findings.push(match platform.probe(Instant::now() + settings.longest()).await {
+            Ok(()) => good(&what, "the payment platform answers and knows us"),
+            Err(DeliverError::NotSent) => bad(&what, "the payment platform was not reached in time"),
+            Err(DeliverError::Failure(failure)) => bad(&what, format!("the payment platform: {failure}")),
+        });
+    }
+    findings
 }
 
 /// Host and port of a URL whose path may be a template.

@@ -20,6 +20,7 @@ Examples:
   remesa sandbox --port 0 --latency-min-ms 20 --latency-max-ms 80
   remesa sandbox --fail-per-mille 50 --cut-per-mille 10 --throttle-per-mille 20
   remesa sandbox --recipient +34600000001=refuse --script fail,fail,accept
+  remesa sandbox --payments '{\"cut_per_mille\":20,\"idempotency\":false}'
   remesa sandbox --reports-to http://127.0.0.1:9464/receipts/sms-main --report-undelivered-per-mille 50
 
 While it runs:
@@ -116,6 +117,10 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     tracked_keys: Option<usize>,
+    /// Settings of the payment platform under /payments/v1, as JSON (docs/sandbox.md).
+    #[arg(long, value_name = "JSON")]
+    #[serde(skip)]
+    payments: Option<String>,
     #[command(flatten)]
     #[serde(skip)]
     reports: ReportArgs,
@@ -194,6 +199,11 @@ impl Args {
                 widen(reports, "delay_min_ms", "delay_max_ms", 2_000);
             }
             fields.insert("reports".to_owned(), reports);
+            if let Some(payments) = &self.payments {
+                let read = serde_json::from_str::<Map<String, Value>>(payments);
+                let payments = read.map_err(|error| Usage(format!("--payments is not a JSON object: {error}")))?;
+                fields.insert("payments".to_owned(), Value::Object(payments));
+            }
             widen(fields, "latency_min_ms", "latency_max_ms", 0);
         }
         let settings = SandboxSettings { port: self.port, ..SandboxSettings::default() };
@@ -326,6 +336,7 @@ mod tests {
             "--report-retry-ms=7",
             "--report-in-flight=8",
             "--report-waiting=9",
+            "--payments={\"cut_per_mille\":7}",
         ])
         .unwrap();
         let changed_json = serde_json::to_value(&changed).unwrap();

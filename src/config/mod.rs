@@ -10,6 +10,7 @@ mod layers;
 mod raw;
 mod resolve;
 mod resolve_channel;
+mod resolve_point;
 mod resolve_receipts;
 mod resolve_sources;
 mod rules;
@@ -29,6 +30,7 @@ use crate::channel::settings::ChannelSettings;
 use crate::domain::lookup::PersonalData;
 use crate::domain::money::Currency;
 use crate::domain::name::Name;
+use crate::orders::settings::PlatformSettings;
 
 /// The file read when none is named, if it exists.
 pub const DEFAULT_PATH: &str = "/etc/remesa/remesa.toml";
@@ -210,10 +212,12 @@ pub struct OrderSettings {
 }
 
 /// Who makes the orders of a payment point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OrderProvider {
     /// Remesa itself.
     Local,
+    /// A payment platform.
+    Http(Box<PlatformSettings>),
 }
 
 /// One payment point.

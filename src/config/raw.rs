@@ -91,9 +91,26 @@ pub(super) struct Orders {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the names are the keys of the file")]
 pub(super) struct PaymentPoint {
     pub(super) provider: String,
     pub(super) link_base: String,
+    pub(super) url: String,
+    pub(super) credentials: BTreeMap<String, String>,
+    pub(super) organization_id: String,
+    pub(super) payment_point_id: String,
+    pub(super) rate_per_second: u32,
+    pub(super) in_flight: u32,
+    pub(super) timeout: String,
+    pub(super) connect_timeout: String,
+    pub(super) pool_idle: String,
+    pub(super) idempotent: bool,
+    pub(super) lookup_after: String,
+    pub(super) retry_attempts: u32,
+    pub(super) retry_base: String,
+    pub(super) retry_cap: String,
+    pub(super) breaker_failures: u32,
+    pub(super) breaker_cooldown: String,
 }
 
 #[derive(Debug, Deserialize)]

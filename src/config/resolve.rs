@@ -1,7 +1,7 @@
 //! From what is written to what is meant: each value judged, each contradiction refused, paths and secrets found.
 //!
 //! The first fault ends it, naming key, value and rule. The surroundings (environment, root or not) come in as an
-//! argument, so that a test can say them. Channels are in `resolve_channel`, single values in `rules`.
+//! argument, so that a test can say them. Channels are in `resolve_channel`, payment points in `resolve_point`, single values in `rules`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,11 +9,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::raw::{self, Raw};
-use super::rules::{DAY, HOUR, MINUTE, address_base, duration, name, number, one_of, show, size};
+use super::rules::{DAY, HOUR, MINUTE, duration, name, number, one_of, show, size};
 use super::{
     Config, ConfigError, Fsync, JobSettings, LeaseSettings, LogFormat, LogSettings, OrderProvider, OrderSettings,
-    PaymentPoint, QueueSettings, RedisSettings, RedisTarget, StreamSettings, resolve_channel, resolve_receipts,
-    resolve_sources,
+    PaymentPoint, QueueSettings, RedisSettings, RedisTarget, StreamSettings, resolve_channel, resolve_point,
+    resolve_receipts, resolve_sources,
 };
 use crate::domain::clock::format_duration;
 use crate::domain::lookup::PersonalData;
@@ -70,8 +70,22 @@ impl Surroundings {
 pub(super) fn resolve(raw: Raw, around: &Surroundings) -> Result<Config, ConfigError> {
     let state_dir = around.state_dir(&raw.state_dir)?;
     let sources = resolve_sources::sources(&raw.sources, &state_dir, around)?;
-    let payment_points = payment_points(raw.payment_points, &raw.orders)?;
+    let payment_points = resolve_point::payment_points(raw.payment_points, &raw.orders, around)?;
     let drain = duration("shutdown.drain", &raw.shutdown.drain, Duration::from_secs(1), 10 * MINUTE)?;
+    let contradiction = |key: String, timeout: Duration| ConfigError::Contradiction {
+        key: "shutdown.drain".to_owned(),
+        value: show(&raw.shutdown.drain),
+        other_key: key,
+        other: show(&format_duration(timeout)),
+        rule: "what is in flight must be able to end while the daemon drains".to_owned(),
+    };
+    for (point, settings) in &payment_points {
+        if let OrderProvider::Http(platform) = &settings.provider
+            && platform.timeout > drain
+        {
+            return Err(contradiction(format!("payment_points.{point}.timeout"), platform.timeout));
+        }
+    }
     let public_url = resolve_receipts::public_url(&raw.http.public_url)?;
     let (mut channels, mut receipts) = (BTreeMap::new(), BTreeMap::new());
     for (channel, mut settings) in raw.channels {
@@ -81,13 +95,7 @@ pub(super) fn resolve(raw: Raw, around: &Surroundings) -> Result<Config, ConfigE
         receipts.insert(channel.clone(), resolve_receipts::receipts(&table, of_receipts, around)?);
         let settings = resolve_channel::channel(&channel, settings, around)?;
         if settings.timeout > drain {
-            return Err(ConfigError::Contradiction {
-                key: "shutdown.drain".to_owned(),
-                value: show(&raw.shutdown.drain),
-                other_key: format!("channels.{channel}.timeout"),
-                other: show(&format_duration(settings.timeout)),
-                rule: "a message in flight must be able to end while the daemon drains".to_owned(),
-            });
+            return Err(contradiction(format!("channels.{channel}.timeout"), settings.timeout));
         }
         channels.insert(channel, settings);
     }
@@ -206,27 +214,6 @@ fn jobs(raw: &raw::Jobs) -> Result<JobSettings, ConfigError> {
         retry_cap,
         max_bytes: size("jobs.max_bytes", raw.max_bytes, 1_024, 16_777_216)?,
     })
-}
-
-fn payment_points(
-    raw: BTreeMap<String, raw::PaymentPoint>,
-    orders: &raw::Orders,
-) -> Result<BTreeMap<String, PaymentPoint>, ConfigError> {
-    let default_base = address_base("orders.link_base", &orders.link_base)?;
-    let mut points = BTreeMap::new();
-    for (point, settings) in raw {
-        let key = |field: &str| format!("payment_points.{point}.{field}");
-        let resolved = PaymentPoint {
-            name: name(&format!("payment_points.{point}"), &point)?,
-            provider: one_of(&key("provider"), &settings.provider, &[("local", OrderProvider::Local)])?,
-            link_base: match settings.link_base.as_str() {
-                "" => default_base.clone(),
-                text => address_base(&key("link_base"), text)?,
-            },
-        };
-        points.insert(point, resolved);
-    }
-    Ok(points)
 }
 
 fn orders(raw: &raw::Orders, points: &BTreeMap<String, PaymentPoint>) -> Result<OrderSettings, ConfigError> {

@@ -17,17 +17,7 @@ pub(super) fn channel(channel: &str, raw: raw::Channel, around: &Surroundings) -
     let table = format!("channels.{channel}");
     let key = |field: &str| format!("{table}.{field}");
     let kind = one_of(&key("kind"), &raw.kind, &[("http", ChannelKind::Http), ("sandbox", ChannelKind::Sandbox)])?;
-    let timeout = duration(&key("timeout"), &raw.timeout, Duration::from_millis(100), 5 * MINUTE)?;
-    let connect_timeout = duration(&key("connect_timeout"), &raw.connect_timeout, Duration::from_millis(50), MINUTE)?;
-    if connect_timeout > timeout {
-        return Err(ConfigError::Contradiction {
-            key: key("connect_timeout"),
-            value: show(&raw.connect_timeout),
-            other_key: key("timeout"),
-            other: show(&raw.timeout),
-            rule: "the connection is a part of the request".to_owned(),
-        });
-    }
+    let (timeout, connect_timeout) = timeouts(&table, &raw.timeout, &raw.connect_timeout)?;
     let (retry_base, retry_cap) = retry(&table, &raw.retry_base, &raw.retry_cap)?;
     Ok(ChannelSettings {
         name: name(&table, channel)?.into(),
@@ -57,6 +47,23 @@ pub(super) fn channel(channel: &str, raw: raw::Channel, around: &Surroundings) -
         breaker_failures: number(&key("breaker_failures"), raw.breaker_failures, 1, 100_000)?,
         breaker_cooldown: duration(&key("breaker_cooldown"), &raw.breaker_cooldown, Duration::from_millis(100), HOUR)?,
     })
+}
+
+/// `timeout` and `connect_timeout` of a table.
+pub(super) fn timeouts(table: &str, whole: &str, connect: &str) -> Result<(Duration, Duration), ConfigError> {
+    let (whole_key, connect_key) = (format!("{table}.timeout"), format!("{table}.connect_timeout"));
+    let timeout = duration(&whole_key, whole, Duration::from_millis(100), 5 * MINUTE)?;
+    let connect_timeout = duration(&connect_key, connect, Duration::from_millis(50), MINUTE)?;
+    if connect_timeout > timeout {
+        return Err(ConfigError::Contradiction {
+            key: connect_key,
+            value: show(connect),
+            other_key: whole_key,
+            other: show(whole),
+            rule: "the connection is a part of the request".to_owned(),
+        });
+    }
+    Ok((timeout, connect_timeout))
 }
 
 /// `retry_base` and `retry_cap` of a table.
@@ -133,7 +140,8 @@ fn runs(key: &str, text: &str) -> Result<RunsOrder, ConfigError> {
     one_of(key, text, &[("fair", RunsOrder::Fair)])
 }
 
-fn credentials(
+/// The secrets of a table, looked up.
+pub(super) fn credentials(
     table: &str,
     raw: BTreeMap<String, String>,
     around: &Surroundings,

@@ -29,6 +29,11 @@ const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+const fn is_none(number: &u32) -> bool {
+    *number == 0
+}
+
 /// A link that an order had before it was re-routed. What was sent until `until` carries it, what was sent
 /// afterwards carries the next one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +95,15 @@ pub struct Order {
     /// Its id at the payment platform, if one made it (`payment_order_id`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform_id: Option<String>,
+    /// How often a platform was asked for it in vain, as long as it is not settled.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub tries: u32,
+    /// Row and line it came from, as long as a platform may refuse it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<(u64, u64)>,
+    /// Why it is cancelled, where a platform did not take it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
     /// What was paid, in minor units; 0 as long as nothing was.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub paid_minor: u64,
@@ -185,6 +199,9 @@ pub(crate) mod tests {
             payment_point: None,
             link_base: None,
             platform_id: None,
+            tries: 0,
+            origin: None,
+            reason: String::new(),
             paid_minor: 0,
             refunded_minor: 0,
             history: Vec::new(),

@@ -11,6 +11,7 @@ use crate::{
     channel::{Channel, governor::Governor, settings::ChannelSettings},
     config::Config,
     metrics::Metrics,
+    orders::http::Platform,
     store::{
         Store,
         leases::Registry,
@@ -38,6 +39,22 @@ impl ServedChannel {
     }
 }
 
+/// A payment point whose orders a platform makes.
+#[derive(Debug)]
+pub struct ServedPoint {
+    /// The way to the platform.
+    pub platform: Platform,
+    /// Its rate, permits and breaker.
+    pub governor: Governor,
+}
+
+impl ServedPoint {
+    /// Name of its shared state beside the channels'; no channel has a colon in its name.
+    pub fn shared_name(point: &str) -> String {
+        format!("orders:{point}")
+    }
+}
+
 /// Shared by all handlers of a daemon.
 #[derive(Debug)]
 pub struct Context {
@@ -47,6 +64,8 @@ pub struct Context {
     pub config: Arc<Config>,
     /// Channels by name.
     pub channels: HashMap<String, Arc<ServedChannel>>,
+    /// Payment points with a platform, by name.
+    pub points: HashMap<String, Arc<ServedPoint>>,
     /// The HMAC key of links and references.
     pub secret: Arc<[u8]>,
     /// Who we are.

@@ -3,34 +3,24 @@
 //! An action is judged against the state in the script that takes it (DA-7): one that is not allowed is
 //! refused with the state; one that is done already is done.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
 use crate::{
-    domain::{
-        clock::EpochMs,
-        name::{JobId, Name},
-        order::{Order, OrderEvent, OrderState},
-    },
+    domain::name::{JobId, Name},
     job::{ControlJob, Next, Outcome, Rejection, RejectionCode, Target},
     store::{StoreError, campaigns::Acted, leases::Lease, runs::Requeued},
 };
 
 use super::{
-    Context, export, forget,
+    Context, creating, export, forget,
     order_event::{self, Told},
-    receipt, reroute, trouble,
+    receipt, reroute, trouble, withdraw,
 };
 
 /// Ledger pages that one script returns to the queue: 40 pages are 5,120 recipients.
 const PAGES: u64 = 40;
-
-/// Orders cancelled by one script.
-const ORDERS: u64 = 500;
-
-/// What becomes of an order with its campaign.
-const CANCELLED: Told = Told { event: OrderEvent::Cancelled, amount_minor: None, occurred_at: None };
 
 type Answer = Result<Result<Outcome, Rejection>, StoreError>;
 
@@ -45,6 +35,7 @@ pub async fn run(ctx: &Arc<Context>, id: &JobId, job: ControlJob, lease: &Lease)
             let told = Told { event: *event, amount_minor: *amount_minor, occurred_at: *occurred_at };
             return order_event::run(ctx, order, told).await;
         }
+        ControlJob::ResolveOrders { campaign } => resolve_orders(ctx, campaign).await,
         ControlJob::Reroute { order, payment_point } => return reroute::run(ctx, id, order, payment_point).await,
         ControlJob::Export(job) => return export::run(ctx, id, job, lease).await,
         ControlJob::Receipt(job) => return receipt::run(ctx, job.clone()).await,
@@ -125,8 +116,14 @@ async fn cancel(ctx: &Context, id: &JobId, target: &Target, cancel_orders: bool,
                 && let Target::Campaign(campaign) = target
                 && let Some(fields) = result.as_object_mut()
             {
-                let cancelled = cancel_available(ctx, campaign.as_str(), lease).await?;
-                fields.insert("orders_cancelled".to_owned(), cancelled.into());
+                let withdrawn = withdraw::all_available(ctx, campaign.as_str(), lease).await?;
+                if let Some(failure) = withdrawn.failed {
+                    return Ok(Ok(withdraw::again(campaign.as_str(), withdrawn.left, &failure)));
+                }
+                fields.insert("orders_cancelled".to_owned(), withdrawn.cancelled.into());
+                if withdrawn.left > 0 {
+                    fields.insert("orders_left".to_owned(), withdrawn.left.into());
+                }
             }
             Ok(Ok(Outcome::Done { next, result }))
         }
@@ -134,31 +131,18 @@ async fn cancel(ctx: &Context, id: &JobId, target: &Target, cancel_orders: bool,
     }
 }
 
-/// Cancels the orders that are still available, stretch by stretch (PO-20).
-async fn cancel_available(ctx: &Context, campaign: &str, lease: &Lease) -> Result<u64, StoreError> {
-    let found = ctx.store.campaign_fields(campaign, &["next"]).await?;
-    let end: u64 = found.into_iter().next().flatten().and_then(|n| n.parse().ok()).unwrap_or(1);
-    let (mut from, mut cancelled) = (1, 0);
-    while from < end {
-        let upto = end.min(from + ORDERS);
-        let texts = ctx.store.orders(campaign, from..upto).await?;
-        let now = EpochMs(ctx.store.now_ms().await?);
-        let changes: Vec<_> = texts
-            .into_iter()
-            .flatten()
-            .filter_map(|text| Order::from_json(&text).ok().map(|order| (text, order)))
-            .filter(|(_, order)| order.state == OrderState::Available)
-            .filter_map(|(text, order)| order_event::plan(campaign, text, &order, CANCELLED, now).ok().flatten())
-            .map(|(change, _)| change)
-            .collect();
-        let missed = ctx.store.change_orders(campaign, None, &changes).await?;
-        cancelled += (changes.len() - missed.len()) as u64;
-        lease.progressed();
-        if missed.is_empty() {
-            from = upto;
-        }
+/// Has orders that a payment platform has not confirmed looked at again, now and not at their time.
+async fn resolve_orders(ctx: &Context, campaign: &Name) -> Answer {
+    if ctx.store.campaign_fields(campaign.as_str(), &["state"]).await?.into_iter().flatten().next().is_none() {
+        let rule = format!("there is no campaign \"{campaign}\"");
+        return Ok(Err(Rejection::of_field(RejectionCode::UnknownCampaign, "campaign", rule)));
     }
-    Ok(cancelled)
+    let unsettled = ctx.store.unsettled_orders(campaign.as_str()).await?;
+    if unsettled > 0 {
+        ctx.store.hurry_orders(campaign.as_str()).await?;
+        creating::arm(ctx, campaign.as_str(), Duration::ZERO).await?;
+    }
+    Ok(Ok(Outcome::done(json!({ "action": "resolve_orders", "unsettled": unsettled }))))
 }
 
 /// Returns failed or unknown recipients to the queue, stretch by stretch.

@@ -36,7 +36,8 @@ pub async fn sweep(ctx: &Context, campaign: &str, batch: &str) -> Result<Option<
     let (mut next, mut due_again) = (upto + 1, Some(now.0));
     for (number, text) in (cursor..=upto).zip(texts) {
         let Some((text, order)) = text.and_then(|t| Order::from_json(&t).ok().map(|o| (t, o))) else { continue };
-        if order.state != OrderState::Available {
+        // One that a platform has yet to make is settled elsewhere, and must not be left behind before.
+        if order.state != OrderState::Available && !order.state.is_unsettled() {
             continue;
         }
         if order.expires_at > now {

@@ -24,6 +24,7 @@ use crate::{
 };
 
 pub mod census;
+mod create;
 mod deliver;
 mod first_pass;
 pub mod forecast;
@@ -39,7 +40,11 @@ use report::ErrorLog;
 use resolve::Resolved;
 use slices::{Progress, Reading, Writer};
 
-use super::{Context, blocking, trouble};
+use super::{
+    Context, blocking,
+    creating::{self, Creator},
+    trouble,
+};
 
 /// A job that waits for another of its campaign, or for a paused campaign, looks again after this.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -338,6 +343,7 @@ impl<'a> Generation<'a> {
                 code_length: self.ctx.config.orders.short_code_length,
             },
             publisher: &self.ctx.publisher,
+            by_platform: self.ctx.points.contains_key(&resolved.payment_point),
             job: self.id.as_str(),
             expiry: &resolved.expiry,
             currency: self.job.currency,
@@ -345,6 +351,11 @@ impl<'a> Generation<'a> {
             log: ErrorLog::new(sources.spool_dir.clone(), self.id.as_str(), host, sources.error_file_max_bytes),
             index_references: self.ctx.store.is_reference_indexed(self.campaign).await?,
         };
+        let creator = Creator::of(self.ctx, self.campaign).await?;
+        if creator.is_some() {
+            // Whatever becomes of this job, its orders are looked after.
+            creating::arm(self.ctx, self.campaign, creating::HANDED_OVER).await?;
+        }
         let mut armed = false;
         while let Some(stretch) = stretches.recv().await {
             if self.ctx.drain.is_cancelled() || self.lease.is_lost() {
@@ -373,6 +384,9 @@ impl<'a> Generation<'a> {
                 self.arm_expiry().await?;
                 armed = true;
             }
+            if let Some(creator) = &creator {
+                self.create_orders(creator, false).await?;
+            }
         }
         drop(stretches);
         // The reader has nothing left to say: it has ended or is about to.
@@ -380,6 +394,9 @@ impl<'a> Generation<'a> {
         if !armed && progress.orders > 0 {
             // All was written before a crash, perhaps all but the alarm.
             self.arm_expiry().await?;
+        }
+        if let Some(creator) = &creator {
+            self.create_orders(creator, true).await?;
         }
         Ok(progress)
     }

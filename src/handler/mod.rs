@@ -8,6 +8,7 @@
 mod blocking;
 pub mod context;
 pub mod control;
+pub mod creating;
 pub mod expire;
 pub mod export;
 pub mod forget;
@@ -17,6 +18,7 @@ pub mod receipt;
 pub mod reroute;
 pub mod trouble;
 pub mod turn;
+pub mod withdraw;
 
 use blocking::blocking;
-pub use context::{Context, ServedChannel};
+pub use context::{Context, ServedChannel, ServedPoint};

@@ -4,6 +4,13 @@
 //! to it: what was sent until then carries the former link, what is sent afterwards the new one, so the
 //! ledger's times tell which message had which. Nothing is sent again by itself. An order has at most
 //! [`LINKS`] former links: each of them must be found again, and removed with the campaign.
+//!
+//! Under a payment point with a platform the new order is made there first, under the same key however
+//! often the job is repeated (or looked up by its marker). Then the order changes here, and last the former
+//! order is cancelled at its platform, so that a debt cannot be paid twice. If that one turns out to be paid
+//! already, the first success has paid: the order reads `paid` and the new one is cancelled instead.
+
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -11,19 +18,25 @@ use crate::{
     config::PaymentPoint,
     domain::{
         clock::EpochMs,
+        failure::Failure,
+        money::Currency,
         name::{JobId, Name},
-        order::{FormerLink, Order, OrderState},
+        order::{FormerLink, Order, OrderEvent, OrderState},
         short_code::ShortCode,
     },
     job::{OrderRef, Outcome, Rejection, RejectionCode},
-    orders::local::Mint,
+    orders::{
+        http::{Wish, marker},
+        local::Mint,
+    },
     store::{StoreError, orders::Change},
+    wire::DeliverError,
 };
 
 use super::{
-    Context,
-    order_event::{Found, find, order_event, wrong_state},
-    trouble,
+    Context, ServedPoint,
+    order_event::{Found, Told, find, order_event, plan, wrong_state},
+    trouble, withdraw,
 };
 
 /// Most former links of an order.
@@ -75,6 +88,10 @@ async fn reroute(
         let now = EpochMs(ctx.store.now_ms().await?);
         let present = found.order.payment_point.as_ref().map_or(shared.payment_point.as_str(), Name::as_str);
         if present == point.name.as_str() {
+            // This very job may have moved it and not come to the rest.
+            if let Some(outcome) = close_former(ctx, id, &found, &shared).await? {
+                return Ok(Ok(outcome));
+            }
             return Ok(Ok(Outcome::done(result(&found.campaign, &found.order, &shared, point, false))));
         }
         if let Some(refused) = refuse(&found, now) {
@@ -87,15 +104,111 @@ async fn reroute(
             campaign: &found.campaign,
             code_length: ctx.config.orders.short_code_length,
         };
-        let link = NewLink { short_code: mint.another(&found.order, nth).await?, platform_id: None };
+        let link = match ctx.points.get(point.name.as_str()) {
+            None => NewLink { short_code: mint.another(&found.order, nth).await?, platform_id: None },
+            Some(served) => match make(ctx, served, &found, nth).await? {
+                Ok(link) => link,
+                Err(outcome) => return Ok(Ok(outcome)),
+            },
+        };
         let Some(former) = former(&found.order, id, now) else { continue };
         let next = moved(&found.order, former, point, &shared, link);
         let change = change(&found, &next, &shared, point, now);
         if ctx.store.change_orders(&found.campaign, None, &[change]).await?.is_empty() {
+            let moved = Found { campaign: found.campaign.clone(), text: next.to_json(), order: next.clone() };
+            if let Some(outcome) = close_former(ctx, id, &moved, &shared).await? {
+                return Ok(Ok(outcome));
+            }
             return Ok(Ok(Outcome::done(result(&found.campaign, &next, &shared, point, true))));
         }
     }
     Err(StoreError::Unavailable("the order changes too fast".to_owned()))
+}
+
+/// Has the platform make the order under its new payment point. An outcome: it did not, or nobody knows yet.
+async fn make(
+    ctx: &Context,
+    served: &ServedPoint,
+    found: &Found,
+    nth: usize,
+) -> Result<Result<NewLink, Outcome>, StoreError> {
+    let order = &found.order;
+    let field = ctx.store.campaign_fields(&found.campaign, &["currency"]).await?.into_iter().next().flatten();
+    let currency = order.currency.or_else(|| Currency::parse(&field?).ok());
+    let Some(currency) = currency else { return Ok(Err(not_taken(found, "currency_missing"))) };
+    let marker = marker(&ctx.secret, &found.campaign, &order.key, nth);
+    let _permit = match withdraw::leave(served).await? {
+        Ok(permit) => permit,
+        Err(failure) => return Ok(Err(later(served, &failure))),
+    };
+    let (platform, deadline) = (&served.platform, Instant::now() + served.platform.settings.longest());
+    let asked = async {
+        // This job may have asked before and not heard: without idempotency only a look tells.
+        if !platform.settings.idempotent
+            && let Some(made) = platform.look_up(&marker, deadline).await?
+        {
+            return Ok(made);
+        }
+        platform.create(&Wish { order, currency, marker: &marker }, deadline).await
+    };
+    let made = asked.await.map_err(|error| match error {
+        DeliverError::NotSent => Failure::transient("deadline_passed"),
+        DeliverError::Failure(failure) => failure,
+    });
+    withdraw::noted(served, made.as_ref().map(|_| ())).await?;
+    let made = match made {
+        Ok(made) => made,
+        Err(failure @ Failure::Permanent { .. }) => return Ok(Err(not_taken(found, failure.code()))),
+        Err(failure) => return Ok(Err(later(served, &failure))),
+    };
+    let target = format!("{}/{}", found.campaign, order.number);
+    ctx.store.link_order(&made.short_code, &target).await?;
+    Ok(Ok(NewLink { short_code: made.short_code, platform_id: Some(made.platform_id) }))
+}
+
+fn not_taken(found: &Found, code: &str) -> Outcome {
+    let rule =
+        format!("the payment platform does not take order {} of \"{}\": {code}", found.order.number, found.campaign);
+    Rejection::of_field(RejectionCode::ProviderRefused, "payment_point", rule).into()
+}
+
+fn later(served: &ServedPoint, failure: &Failure) -> Outcome {
+    let sentence = format!("the payment platform of \"{}\": {failure}", served.platform.settings.name);
+    Outcome::Retry { failure_code: failure.code().to_owned().into(), sentence, at: EpochMs(0) }
+}
+
+/// Cancels the order that this job replaced, at its platform. An outcome: not yet. Where it was paid first, it pays.
+async fn close_former(
+    ctx: &Context,
+    id: &JobId,
+    found: &Found,
+    shared: &Shared,
+) -> Result<Option<Outcome>, StoreError> {
+    let order = &found.order;
+    let Some(former) = order.former.last().filter(|former| former.job == id.to_string()) else { return Ok(None) };
+    let Some(platform_id) = &former.platform_id else { return Ok(None) };
+    let point = former.payment_point.as_ref().map_or(shared.payment_point.as_str(), Name::as_str);
+    let Some(served) = ctx.points.get(point) else { return Ok(None) };
+    let state = match withdraw::cancel(served, platform_id).await? {
+        Ok(state) => state,
+        Err(failure) => return Ok(Some(later(served, &failure))),
+    };
+    let paid = matches!(state, Some(OrderState::Paid | OrderState::PartiallyRefunded | OrderState::Refunded));
+    if !paid || order.state != OrderState::Available {
+        return Ok(None);
+    }
+    let present = order.payment_point.as_ref().map_or(shared.payment_point.as_str(), Name::as_str);
+    if let (Some(served), Some(new)) = (ctx.points.get(present), &order.platform_id)
+        && let Err(failure) = withdraw::cancel(served, new).await?
+    {
+        return Ok(Some(later(served, &failure)));
+    }
+    let told = Told { event: OrderEvent::Paid, amount_minor: None, occurred_at: Some(former.until) };
+    let now = EpochMs(ctx.store.now_ms().await?);
+    if let Ok(Some((change, _))) = plan(&found.campaign, found.text.clone(), order, told, now) {
+        ctx.store.change_orders(&found.campaign, None, &[change]).await?;
+    }
+    Ok(None)
 }
 
 async fn shared(ctx: &Context, found: &Found) -> Result<Shared, StoreError> {

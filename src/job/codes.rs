@@ -163,6 +163,8 @@ codes! {
         WrongState = "wrong_state",
         /// A refund is not from 1 to what is left of the payment, or `refunded` leaves something of it.
         InvalidRefund = "invalid_refund",
+        /// The payment platform does not take the order for this payment point; its code is named.
+        ProviderRefused = "provider_refused",
         /// The campaign has its generate job already; `append` adds rows to it.
         CampaignExists = "campaign_exists",
         /// An appended job differs from its campaign in a field that all orders share.
@@ -222,6 +224,8 @@ codes! {
         RepeatedHeader = "repeated_header",
         /// The person of the row was forgotten (`forget`) while its job waited.
         Forgotten = "forgotten",
+        /// The payment platform does not take this order; its code is named. The order stands as `cancelled`.
+        ProviderRefused = "provider_refused",
     }
 }
 

@@ -102,6 +102,12 @@ struct OrderEvent {
     /// The order's link from now on.
     #[serde(skip_serializing_if = "Option::is_none")]
     link: Option<String>,
+    /// The end of the link that a payment platform gave it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    short_code: Option<String>,
+    /// Why a payment platform did not take it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     /// True where the person was forgotten: forget too. The state is what it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     forgotten: Option<bool>,

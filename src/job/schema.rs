@@ -359,6 +359,8 @@ enum Action {
     Reroute,
     /// Writes the orders of a campaign with their deliveries into a file.
     Export,
+    /// Looks again, at once, for orders that a payment platform has not confirmed.
+    ResolveOrders,
     /// A provider says what became of a message.
     Receipt,
 }

@@ -175,6 +175,7 @@ fn a_command_takes_only_the_fields_it_uses() {
         (json!({"action":"order_event","campaign":"c","order":1,"event":"refunded","amount":-1}), "invalid_value"),
         (json!({"action":"reroute","campaign":"c","order":1}), "missing_field"),
         (json!({"action":"reroute","payment_point":"pp-2"}), "missing_field"),
+        (json!({"action":"resolve_orders"}), "missing_field"),
         (json!({"action":"order_event","campaign":"c","order":1,"event":"cancelled","amount":5}), "conflicting_fields"),
         (json!({"action":"opt_out","contact":"x"}), "not_available_yet"),
         (json!({"action":"paus","campaign":"c"}), "unknown_action"),

@@ -5,47 +5,18 @@
 //! order that can be read has a link that resolves to it.
 
 use crate::{
-    domain::contact::Phone,
     domain::{
-        clock::EpochMs,
-        money::{Amount, Currency},
-        name::Name,
         order::{Order, OrderState},
         short_code::ShortCode,
     },
     store::{Store, StoreError},
 };
 
+use super::Draft;
+
 /// Tries at a free short code. With 62^6 codes, the fewest, a million orders collide once in 57,000
 /// tries each; ten in a row do not happen.
 const TRIES: u32 = 10;
-
-/// What an order is made of.
-#[derive(Debug, Clone)]
-pub struct Draft {
-    /// The row's key.
-    pub key: String,
-    /// Its number in the campaign.
-    pub number: u64,
-    /// Shown to the payer.
-    pub reference: String,
-    /// Shown to the payer.
-    pub concept: String,
-    /// The sum.
-    pub amount: Amount,
-    /// Its currency, where it is not the campaign's.
-    pub currency: Option<Currency>,
-    /// Where its message goes.
-    pub contact: Option<Phone>,
-    /// The row's other columns.
-    pub vars: serde_json::Map<String, serde_json::Value>,
-    /// When it expires.
-    pub expires_at: EpochMs,
-    /// When it is generated.
-    pub created_at: EpochMs,
-    /// Its payment point, where it is not the campaign's.
-    pub payment_point: Option<Name>,
-}
 
 /// Mints orders for one campaign.
 #[derive(Debug)]
@@ -96,7 +67,7 @@ impl Mint<'_> {
             let mut taken = Vec::new();
             for (((draft, code), (_, _, wanted)), holder) in open.into_iter().zip(codes).zip(&links).zip(holders) {
                 if holder == *wanted {
-                    orders.push(order(draft, code));
+                    orders.push(draft.into_order(OrderState::Available, Some(code)));
                 } else {
                     taken.push(draft);
                 }
@@ -113,29 +84,4 @@ impl Mint<'_> {
 
 fn no_code() -> StoreError {
     StoreError::Refused("no free short code: raise orders.short_code_length".to_owned())
-}
-
-fn order(draft: Draft, short_code: ShortCode) -> Order {
-    Order {
-        state: OrderState::Available,
-        expires_at: draft.expires_at,
-        number: draft.number,
-        key: draft.key,
-        reference: draft.reference,
-        concept: draft.concept,
-        amount: draft.amount,
-        currency: draft.currency,
-        contact: draft.contact,
-        short_code: Some(short_code),
-        created_at: draft.created_at,
-        payment_point: draft.payment_point,
-        link_base: None,
-        platform_id: None,
-        paid_minor: 0,
-        refunded_minor: 0,
-        history: Vec::new(),
-        former: Vec::new(),
-        vars: draft.vars,
-        forgotten_at: None,
-    }
 }

@@ -44,6 +44,7 @@ use tokio_util::task::TaskTracker;
 
 mod fate;
 mod inbox;
+mod payments;
 mod record;
 mod reports;
 mod service;
@@ -55,6 +56,7 @@ mod stats;
 mod tests;
 
 pub use inbox::{OrderRef, Received, ReportTrace};
+pub use payments::{PaymentCounts, PaymentFate, PaymentSettings};
 pub use record::{Counts, Second};
 pub use reports::{Report, ReportState};
 pub use settings::{Fate, ReportSettings, RetryAfterForm, SandboxSettings, SettingsError};

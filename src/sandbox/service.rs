@@ -19,6 +19,7 @@ use tokio::time::sleep;
 
 use super::fate::Dice;
 use super::inbox::Message;
+use super::payments;
 use super::record::{Arrival, Bounds, Entry};
 use super::settings::{Fate, RetryAfterForm, SandboxSettings};
 use super::state::{State, now_ms};
@@ -38,6 +39,8 @@ POST   /messages   {\"to\":\"+34600123456\",\"text\":\"Hi\",\"from\":\"ME\",\"re
                    header Idempotency-Key; 202 {\"id\":\"...\"} or {\"error\":{\"code\":\"...\",\"message\":\"...\"}}
 GET    /inbox      ?to=+34600123456&after=0&limit=100      DELETE /inbox
 GET    /inbox.html the same, for people: order, message and receipt
+*      /payments/v1/payment-orders   a payment platform: POST, GET ?q=, GET /{id}, PUT /{id}/cancel, POST /{id}/pay,
+                   POST /{id}/refund; header x-api-key: sandbox
 GET    /stats      what arrived, what it met, duplicates     DELETE /stats
 GET    /settings   how it behaves                            PUT /settings {\"cut_per_mille\":10}
 ";
@@ -50,7 +53,7 @@ const INBOX_PAGE: &str = include_str!("inbox.html");
 #[error("the simulator ends this connection")]
 pub(super) struct HangUp;
 
-type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Full<Bytes>>;
 
 /// One connection's view of the simulator.
 #[derive(Clone)]
@@ -89,6 +92,7 @@ impl Service {
             (&Method::POST, "/messages") => return self.message(request).await,
             (&Method::GET, "/inbox.html") => Ok(page()),
             (&Method::GET, "/") if asked_by_a_browser(&request) => Ok(page()),
+            (_, path) if path.starts_with(payments::BASE) => return self.payment(request).await,
             (&Method::GET, "/") => Ok(text(ABOUT)),
             (&Method::GET, "/stats") => Ok(json(StatusCode::OK, &state.stats())),
             (&Method::DELETE, "/stats") => {
@@ -286,9 +290,14 @@ fn accepted(id: &str) -> Answer {
 }
 
 fn throttled(settings: &SandboxSettings) -> Answer {
-    let mut answer = error(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "throttled by a setting of the sandbox");
-    let wait = Duration::from_secs(settings.retry_after_seconds);
-    let value = match settings.retry_after_form {
+    let answer = error(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "throttled by a setting of the sandbox");
+    with_retry_after(answer, settings.retry_after_seconds, settings.retry_after_form)
+}
+
+/// The answer with the wait that it asks for.
+pub(super) fn with_retry_after(mut answer: Answer, seconds: u64, form: RetryAfterForm) -> Answer {
+    let wait = Duration::from_secs(seconds);
+    let value = match form {
         RetryAfterForm::None => None,
         RetryAfterForm::Seconds => Some(wait.as_secs().to_string()),
         RetryAfterForm::Date => SystemTime::now().checked_add(wait).map(httpdate::fmt_http_date),
@@ -303,7 +312,7 @@ fn error(status: StatusCode, code: &str, message: &str) -> Answer {
     json(status, &ErrorBody { error: ErrorCode { code, message } })
 }
 
-fn json(status: StatusCode, value: &impl Serialize) -> Answer {
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
     // Our own types always have a JSON form; an empty body would show a mistake at once.
     with_type(status, "application/json", serde_json::to_string(value).unwrap_or_default())
 }
@@ -333,7 +342,7 @@ fn empty() -> Answer {
     answer
 }
 
-fn with_type(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
+pub(super) fn with_type(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));

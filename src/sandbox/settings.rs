@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::payments::PaymentSettings;
 use crate::domain::signature;
 
 /// What happens to one message.
@@ -92,6 +93,8 @@ pub struct SandboxSettings {
     pub tracked_keys: usize,
     /// Delivery reports.
     pub reports: ReportSettings,
+    /// The payment platform.
+    pub payments: PaymentSettings,
 }
 
 /// When and where delivery reports go.
@@ -145,6 +148,7 @@ impl Default for SandboxSettings {
             inbox_messages: 10_000,
             tracked_keys: 2_000_000,
             reports: ReportSettings::default(),
+            payments: PaymentSettings::default(),
         }
     }
 }
@@ -238,7 +242,7 @@ impl SandboxSettings {
                 "must not be empty, nor broken base64 behind whsec_",
             ),
         ];
-        match rules.into_iter().find(|(holds, ..)| !holds) {
+        match rules.into_iter().chain(self.payments.rules()).find(|(holds, ..)| !holds) {
             None => Ok(()),
             Some((_, name, rule)) => Err(SettingsError::Rule { name, rule }),
         }

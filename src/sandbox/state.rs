@@ -12,6 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, watch};
 
 use super::fate::{Dice, by_shares};
+use super::payments::Payments;
 use super::record::Record;
 use super::reports::Reporter;
 use super::settings::{Fate, SandboxSettings};
@@ -28,6 +29,8 @@ pub(super) struct State {
     pub(super) answers: LiveAnswers,
     pub(super) in_flight: Arc<InFlight>,
     pub(super) reporter: Reporter,
+    pub(super) payments: Payments,
+    payments_held: watch::Sender<bool>,
     changed: Arc<Notify>,
     /// Part of every id, so that those of two runs differ.
     started_ms: i64,
@@ -43,6 +46,8 @@ impl State {
         Self {
             script: Mutex::new(settings.script.iter().copied().collect()),
             held: watch::Sender::new(settings.hold),
+            payments: Payments::new(&settings.payments),
+            payments_held: watch::Sender::new(settings.payments.hold),
             settings: RwLock::new(Arc::new(settings)),
             drawn: AtomicU64::new(0),
             record,
@@ -60,7 +65,7 @@ impl State {
 
     /// Puts checked settings in force. A script or a seed begins anew only if it is another one.
     pub(super) fn change(&self, settings: SandboxSettings) {
-        let hold = settings.hold;
+        let (hold, payments_hold) = (settings.hold, settings.payments.hold);
         {
             let mut present = self.settings.write().unwrap_or_else(PoisonError::into_inner);
             if present.seed != settings.seed {
@@ -69,9 +74,11 @@ impl State {
             if present.script != settings.script {
                 *lock(&self.script) = settings.script.iter().copied().collect();
             }
+            self.payments.begin_scripts(&present.payments, &settings.payments);
             *present = Arc::new(settings);
         }
         self.held.send_replace(hold);
+        self.payments_held.send_replace(payments_hold);
         self.changed.notify_waiters();
     }
 
@@ -87,6 +94,11 @@ impl State {
     pub(super) async fn released(&self) {
         // An error would mean that the sender is gone, and it is in `self`.
         let _ = self.held.subscribe().wait_for(|held| !held).await;
+    }
+
+    /// The same for the payment platform.
+    pub(super) async fn payments_released(&self) {
+        let _ = self.payments_held.subscribe().wait_for(|held| !held).await;
     }
 
     pub(super) fn record(&self) -> MutexGuard<'_, Record> {
@@ -120,6 +132,7 @@ impl State {
             reports_waiting: self.reporter.counts.waiting.load(Ordering::Relaxed),
             reports: self.reporter.counts.ended.shown(),
             per_second,
+            payments: self.payments.counts(),
         }
     }
 
@@ -128,6 +141,7 @@ impl State {
         self.answers.clear();
         self.in_flight.clear();
         self.reporter.counts.ended.clear();
+        self.payments.clear();
         self.tell();
     }
 

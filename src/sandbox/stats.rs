@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
+use super::payments::PaymentCounts;
 use super::record::{Counts, Second};
 
 /// `GET /stats`.
@@ -32,6 +33,9 @@ pub struct Stats {
     pub reports: ReportCounts,
     /// The last hour, oldest second first, seconds without arrivals left out.
     pub per_second: Vec<Second>,
+    /// The payment platform.
+    #[serde(default)]
+    pub payments: PaymentCounts,
 }
 
 macro_rules! counters {

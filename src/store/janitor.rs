@@ -134,6 +134,9 @@ impl Store {
         self.unlink(&[
             self.keys.runs(campaign),
             self.keys.errors(campaign),
+            self.keys.creating(campaign),
+            self.keys.asked(campaign),
+            self.keys.doubt(campaign),
             self.keys.outbox(campaign),
             self.keys.campaign(campaign),
         ])

@@ -205,6 +205,21 @@ impl Keys {
         self.of_campaign(campaign, "outbox")
     }
 
+    /// Orders that a payment platform was certainly not asked for yet (zset by the time from which it may be).
+    pub fn creating(&self, campaign: &str) -> String {
+        self.of_campaign(campaign, "creating")
+    }
+
+    /// Orders in somebody's hands (zset by the end of the claim).
+    pub fn asked(&self, campaign: &str) -> String {
+        self.of_campaign(campaign, "asked")
+    }
+
+    /// Orders of which nobody knows whether the platform has them (zset by the time of the next look).
+    pub fn doubt(&self, campaign: &str) -> String {
+        self.of_campaign(campaign, "doubt")
+    }
+
     /// Refused rows, the first 10,000 (list of JSON).
     pub fn errors(&self, campaign: &str) -> String {
         self.of_campaign(campaign, "errors")

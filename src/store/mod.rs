@@ -8,6 +8,7 @@ pub mod active;
 pub mod campaigns;
 pub mod channels;
 pub mod connection;
+pub mod creating;
 pub mod embedded;
 pub mod entries;
 pub mod forget;

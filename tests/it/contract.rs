@@ -15,9 +15,13 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 /// Codes that no job and file bring about: they need a server, a file that the system refuses to read, or that changes under
-/// the reader's hands.
-const WITHOUT_EXAMPLE: [RejectionCode; 3] =
-    [RejectionCode::SourceUnreadable, RejectionCode::SourceChanged, RejectionCode::UrlRefused];
+/// the reader's hands, or a payment platform that refuses.
+const WITHOUT_EXAMPLE: [RejectionCode; 4] = [
+    RejectionCode::SourceUnreadable,
+    RejectionCode::SourceChanged,
+    RejectionCode::UrlRefused,
+    RejectionCode::ProviderRefused,
+];
 
 fn jobs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("jobs")

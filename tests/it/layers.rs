@@ -28,13 +28,15 @@ const ROOMS: &[Room] = &[
     Room { name: "config", may_use: &["domain"], never: &["tokio", "redis", "apalis", "apalis_core", "reqwest"] },
     Room { name: "store", may_use: &["job", "domain"], never: APALIS },
     Room { name: "source", may_use: &["domain"], never: APALIS },
-    Room { name: "orders", may_use: &["domain"], never: APALIS },
-    Room { name: "channel", may_use: &["domain"], never: APALIS },
+    // One HTTP request, and whether it left: channels and order providers need the same answer.
+    Room { name: "wire", may_use: &["domain"], never: APALIS },
+    Room { name: "orders", may_use: &["domain", "wire"], never: APALIS },
+    Room { name: "channel", may_use: &["domain", "wire"], never: APALIS },
     Room { name: "queue", may_use: &["store", "job", "domain"], never: &["reqwest"] },
     Room { name: "export", may_use: &["store", "domain"], never: APALIS },
     Room {
         name: "handler",
-        may_use: &["job", "domain", "store", "channel", "orders", "source", "export"],
+        may_use: &["job", "domain", "store", "channel", "orders", "source", "export", "wire"],
         never: APALIS,
     },
     Room { name: "http", may_use: &["store", "domain", "job"], never: APALIS },
@@ -47,6 +49,7 @@ const ROOMS: &[Room] = &[
 const EXCEPTIONS: &[(&str, &str)] = &[
     // Plain data that the configuration resolves and the channel reads.
     ("config/", "channel::settings"),
+    ("config/", "orders::settings"),
     // One script on Redis time, shared by all daemons.
     ("channel/governor.rs", "store"),
     // An order provider writes the orders it makes.

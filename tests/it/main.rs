@@ -14,6 +14,7 @@ mod demo_files;
 mod explore;
 mod generate;
 mod layers;
+mod platform;
 mod pressure;
 mod privacy;
 mod producers;

@@ -65,6 +65,11 @@ impl OrderState {
         })
     }
 
+    /// Whether a payment platform has yet to say that it has it.
+    pub const fn is_unsettled(self) -> bool {
+        matches!(self, Self::Creating | Self::InDoubt)
+    }
+
     /// Whether nothing can happen any more.
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Expired | Self::Cancelled | Self::Refunded)

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    job::{Warning, WarningCode, rows_have},
+    job::{RowCode, Warning, WarningCode, rows_have},
     source::error_file::{self, ErrorFile, Layout, RefusedRow},
     store::StoreError,
 };
@@ -145,6 +145,13 @@ impl Generation<'_> {
         self.ctx.store.add_warnings(self.campaign, self.id.as_str(), &warnings).await
     }
 
+    /// How many orders of the campaign its payment platform refused; their rows were good.
+    async fn refused_by_platform(&self) -> Result<u64, StoreError> {
+        let field = format!("refused:{}", RowCode::ProviderRefused);
+        let found = self.ctx.store.campaign_fields(self.campaign, &[&field]).await?;
+        Ok(found.into_iter().next().flatten().and_then(|count| count.parse().ok()).unwrap_or(0))
+    }
+
     /// The result of a job that is done.
     pub(super) async fn result(&self, progress: &Progress, run: Option<&str>) -> Result<Value, StoreError> {
         let mut result = json!({
@@ -157,7 +164,11 @@ impl Generation<'_> {
             "warnings": self.ctx.store.warnings_of(self.campaign, self.id.as_str()).await?,
         });
         let estimate = self.ctx.store.estimate_of(self.campaign, self.id.as_str()).await?;
+        let by_platform = self.refused_by_platform().await?;
         if let Some(fields) = result.as_object_mut() {
+            if by_platform > 0 {
+                fields.insert("refused_by_platform".to_owned(), by_platform.into());
+            }
             if let Some(run) = run {
                 fields.insert("run".to_owned(), run.into());
             }

@@ -18,7 +18,7 @@ use crate::{
         OrderRow, RowCode, RowRefusal, RowRules,
         event::{ORDERS, OrdersEvent},
     },
-    orders::local::{Draft, Mint},
+    orders::{Draft, local::Mint},
     source::{
         Checkpoint, Encoding, Format, ReadError, SourceError, SourceLimits, SourceSpec,
         error_file::{Layout, RefusedRow},
@@ -184,6 +184,8 @@ pub struct Writer<'a> {
     pub mint: Mint<'a>,
     /// Takes the events of slices on.
     pub publisher: &'a Publisher,
+    /// A payment platform makes the orders: they begin as `creating`, without a link.
+    pub by_platform: bool,
     /// The job.
     pub job: &'a str,
     /// When orders expire.
@@ -234,7 +236,7 @@ impl Writer<'_> {
             }
             progress.last = progress.last.max(number);
             count_contact(&order, line, progress);
-            drafts.push(self.draft(*order, key, number, expires_at, now));
+            drafts.push(self.draft(*order, key, number, (row, line), expires_at, now));
         }
         progress.orders += drafts.len() as u64;
         progress.refused += bad.len() as u64;
@@ -246,7 +248,11 @@ impl Writer<'_> {
         bad.sort_by_key(|row| row.row);
         let mut slice = Slice { errors_kept: self.errors_kept, ..Slice::default() };
         slice.refused = bad.iter().map(listed).collect();
-        let orders = self.mint.mint(drafts).await?;
+        let orders = if self.by_platform {
+            drafts.into_iter().map(|draft| draft.into_order(OrderState::Creating, None)).collect()
+        } else {
+            self.mint.mint(drafts).await?
+        };
         if self.index_references {
             let with = orders.iter().filter(|order| !order.reference.is_empty());
             slice.references = with.map(|order| (order.reference.clone(), order.number)).collect();
@@ -272,14 +278,23 @@ impl Writer<'_> {
         let (first, last) = (slice.orders.first()?.0, slice.orders.last()?.0);
         let (campaign, job) = (self.mint.campaign, self.job);
         let id = format!("{campaign}/orders/{first}-{last}");
-        let state = OrderState::Available.as_str();
-        let event = OrdersEvent { event: &id, r#type: ORDERS, campaign, job, first, last, state, at: now.0 };
+        let state = if self.by_platform { OrderState::Creating } else { OrderState::Available };
+        let event =
+            OrdersEvent { event: &id, r#type: ORDERS, campaign, job, first, last, state: state.as_str(), at: now.0 };
         // Plain strings and numbers: there is nothing to refuse.
         let json = serde_json::to_string(&event).unwrap_or_default();
         Some(Event { id, kind: ORDERS.into(), json })
     }
 
-    fn draft(&self, order: OrderRow, key: String, number: u64, expires_at: EpochMs, now: EpochMs) -> Draft {
+    fn draft(
+        &self,
+        order: OrderRow,
+        key: String,
+        number: u64,
+        origin: (u64, u64),
+        expires_at: EpochMs,
+        now: EpochMs,
+    ) -> Draft {
         Draft {
             key,
             number,
@@ -291,7 +306,7 @@ impl Writer<'_> {
             vars: order.vars,
             expires_at,
             created_at: now,
-            payment_point: None,
+            origin,
         }
     }
 }

@@ -30,6 +30,9 @@ use super::{
     work::Turn,
 };
 
+/// A message whose order the payment platform has not confirmed is looked at again after this.
+const UNSETTLED: Duration = Duration::from_secs(15);
+
 /// How one recipient came down.
 #[derive(Debug)]
 pub enum Landing {
@@ -73,6 +76,7 @@ impl Rules<'_> {
             Landing::Released => Verdict::wait(DeliveryState::Queued, "released", Duration::ZERO),
             // Not tried this time; an earlier attempt may have been accepted all the same.
             Landing::Unsent(Unsent::Released) => self.judge(who, &Landing::Released, jitter),
+            Landing::Unsent(Unsent::Waits(reason)) => Verdict::wait(DeliveryState::Queued, reason, UNSETTLED),
             Landing::Unsent(Unsent::Skipped(reason) | Unsent::Failed(reason)) if who.doubt => self.unknown(reason),
             Landing::Unsent(Unsent::Skipped(reason)) => Verdict::end(DeliveryState::Skipped, reason, ""),
             Landing::Unsent(Unsent::Failed(reason)) => Verdict::end(DeliveryState::Failed, reason, ""),

@@ -64,6 +64,8 @@ pub enum Unsent {
     Failed(String),
     /// There was no time for it: it goes back to the queue.
     Released,
+    /// Its order is not confirmed by the payment platform yet.
+    Waits(String),
 }
 
 /// Makes the message of one recipient.
@@ -92,6 +94,9 @@ pub fn prepare(
     who.key.clone_from(&order.key);
     who.reference.clone_from(&order.reference);
     who.expires_at = order.expires_at;
+    if order.state.is_unsettled() && recipient.skip != "order_expired" {
+        return Err(Box::new((who, Unsent::Waits(recipient.skip.clone()))));
+    }
     if !recipient.skip.is_empty() {
         return Err(Box::new((who, Unsent::Skipped(recipient.skip.clone()))));
     }

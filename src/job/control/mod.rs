@@ -9,6 +9,7 @@ mod forget;
 mod order_event;
 mod receipt;
 mod reroute;
+mod resolve_orders;
 mod target;
 
 use super::codes::RejectionCode;
@@ -52,7 +53,7 @@ pub(super) const CONTROL_FIELDS: &[&str] = &[
 ];
 /// Actions of this version.
 pub(super) const ACTIONS: &[&str] =
-    &["pause", "resume", "cancel", "retry", "order_event", "reroute", "receipt", "export", "forget"];
+    &["pause", "resume", "cancel", "retry", "order_event", "reroute", "resolve_orders", "receipt", "export", "forget"];
 /// Actions of the contract that come later.
 const LATER_ACTIONS: &[&str] = &["run_now", "close_case", "reopen_case", "opt_out", "opt_in", "reply", "preview"];
 
@@ -103,6 +104,11 @@ pub enum ControlJob {
     Export(Box<ExportJob>),
     /// Erases a person's data.
     Forget(Person),
+    /// Looks again, at once, for the orders of a campaign that a payment platform has not confirmed.
+    ResolveOrders {
+        /// The campaign.
+        campaign: Name,
+    },
 }
 
 /// Which deliveries a retry returns to queued; never what was sent, delivered or skipped.
@@ -135,7 +141,7 @@ impl ControlJob {
                 Target::Campaign(campaign) | Target::Run { campaign, .. } => Some(campaign),
                 Target::Channel(_) => None,
             },
-            Self::Retry { campaign, .. } => Some(campaign),
+            Self::Retry { campaign, .. } | Self::ResolveOrders { campaign } => Some(campaign),
             Self::Export(export) => Some(&export.campaign),
             Self::OrderEvent { order, .. } | Self::Reroute { order, .. } | Self::Forget(Person::OfOrder(order)) => {
                 order.campaign()
@@ -158,6 +164,7 @@ impl ControlJob {
             | Self::Cancel { .. }
             | Self::OrderEvent { .. }
             | Self::Reroute { .. }
+            | Self::ResolveOrders { .. }
             | Self::Receipt(_)
             | Self::Forget(_) => None,
         }
@@ -174,6 +181,7 @@ impl ControlJob {
             "retry" => retry(&mut fields)?,
             "order_event" => order_event::decode(&mut fields)?,
             "reroute" => reroute::decode(&mut fields)?,
+            "resolve_orders" => resolve_orders::decode(&mut fields)?,
             "receipt" => Self::Receipt(ReceiptJob::decode(&mut fields, at)?),
             "export" => Self::Export(Box::new(export::decode(&mut fields)?)),
             "forget" => Self::Forget(forget::person(&mut fields)?),

@@ -145,7 +145,11 @@ local function why_not(order)
   if not order then
     return 'no_order'
   elseif order:sub(1, #AVAILABLE) ~= AVAILABLE then
-    return 'order_' .. (order:match('^{"state":"([a-z_]+)"') or 'unreadable')
+    local state, at = order:match('^{"state":"([a-z_]+)","expires_at":(%d+)')
+    if (state == 'creating' or state == 'in_doubt') and tonumber(at) <= now then
+      return 'order_expired'
+    end
+    return 'order_' .. (state or 'unreadable')
   end
   local left = (tonumber(order:match('^%d+', #AVAILABLE + 1)) or 0) - now
   if left <= 0 then

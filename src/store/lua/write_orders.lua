@@ -14,18 +14,26 @@ local checkpoint = 'checkpoint:' .. ARGV[1]
 if redis.call('HGET', campaign_key, checkpoint) == ARGV[2] then
   return { 0, state, '' }
 end
-local written = 0
+local written, creating = 0, 0
 local k = tonumber(ARGV[6])
 local at = 9
 for _ = 1, k do
   if redis.call('SETNX', base .. 'order:' .. ARGV[at], ARGV[at + 1]) == 1 then
+    if ARGV[at + 1]:sub(1, 19) == '{"state":"creating"' then
+      -- A payment platform is to make it: it may be asked at once.
+      redis.call('ZADD', base .. 'creating', 0, ARGV[at])
+      creating = creating + 1
+    end
     written = written + 1
   end
   at = at + 2
 end
 if written > 0 then
   redis.call('HINCRBY', campaign_key, 'orders', written)
-  redis.call('HINCRBY', campaign_key, 'orders:available', written)
+  redis.call('HINCRBY', campaign_key, 'orders:available', written - creating)
+  if creating > 0 then
+    redis.call('HINCRBY', campaign_key, 'orders:creating', creating)
+  end
 end
 -- References are not unique: the first few numbers of each are kept, `+` says that there are more.
 for _ = 1, tonumber(ARGV[8]) do

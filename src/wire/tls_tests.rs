@@ -1,6 +1,6 @@
-//! A provider behind TLS: whom the channel trusts, and that a message arrives over it.
+//! A server behind TLS: whom the client trusts, and that a request arrives over it.
 //!
-//! The certificate is made for each test. The channel itself trusts the system's authorities only, so the good case
+//! The certificate is made for each test. The client itself trusts the system's authorities only, so the good case
 //! goes through the connection layer with a trust store of its own.
 
 use std::sync::Arc;
@@ -19,8 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use super::failure::{Rules, Trouble};
 use super::line::{Endpoint, Line};
 use super::pool::Pool;
-use super::tests::{settings, submission};
-use super::{Channel, DeliverError};
+use super::{Client, DeliverError, Patience};
 use crate::domain::failure::Failure;
 
 /// A server for `localhost` that answers one request a connection, its port, and its certificate.
@@ -62,7 +61,7 @@ fn endpoint(port: u16, name: &'static str, trusted: CertificateDer<'static>) -> 
 }
 
 #[tokio::test]
-async fn messages_arrive_over_a_kept_tls_connection() {
+async fn requests_arrive_over_a_kept_tls_connection() {
     let (port, certificate, _tasks) = server().await;
     let minute = Duration::from_mins(1);
     let pool = Pool::new(endpoint(port, "localhost", certificate), 4, minute, minute);
@@ -80,7 +79,10 @@ async fn a_certificate_for_another_name_or_of_an_unknown_authority_ends_before_a
     let (port, certificate, _tasks) = server().await;
     let other = Line::open(&endpoint(port, "other.example", certificate)).await;
     assert_eq!(other.err(), Some(Trouble::Tls));
-    let channel = Channel::build(&settings(&format!("https://localhost:{port}/"))).unwrap();
-    let refused = channel.deliver(&submission("x")).await;
-    assert_eq!(refused, Err(DeliverError::Failure(Failure::Transient { code: "tls_failed".into() })));
+    let minute = Duration::from_mins(1);
+    let patience = Patience { most_idle: 1, pool_idle: minute, connect_timeout: minute, timeout: minute };
+    let address = format!("https://localhost:{port}/").parse().unwrap();
+    let client = Client::build(&address, patience, Rules::default()).unwrap();
+    let refused = client.ask(Request::new(Full::new(Bytes::from_static(b"{}"))), Instant::now() + minute).await;
+    assert_eq!(refused.err(), Some(DeliverError::Failure(Failure::Transient { code: "tls_failed".into() })));
 }

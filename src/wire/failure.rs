@@ -1,7 +1,7 @@
-//! The closed table of send failures: what happened on the wire, and what it means for the recipient.
+//! The closed table of failures: what happened on the wire, and what it means for what was asked.
 //!
 //! Every end of a call that is not an acceptance is one `Trouble`, and `classify` is the only place that turns it
-//! into a [`Failure`]. The question behind every row is the same: can the provider have taken the message? If nobody
+//! into a [`Failure`]. The question behind every row is the same: can the other side have taken it? If nobody
 //! knows, the row is *ambiguous*, never a guess.
 //!
 //! Codes are stable: `<code>` or `<code>:<what the provider said>`, the second part cut to 40 of `a-z 0-9 . _ -`.
@@ -34,14 +34,14 @@ pub const CODES: [&str; 16] = [
 
 /// The longest wait that a provider may impose. A channel that waited longer for a typing error in a header would
 /// look dead; after a day it asks again.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_hours(24);
+pub const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 /// Longest part of a provider's own error code that is kept.
 const DETAIL_BYTES: usize = 40;
 
 /// How a call ended when it did not end well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trouble<'a> {
+pub enum Trouble<'a> {
     /// The host name has no address.
     NotResolved,
     /// Nobody listens there.
@@ -78,11 +78,11 @@ pub(super) enum Trouble<'a> {
 
 /// What a channel's settings add to the table.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Rules {
+pub struct Rules {
     /// The provider de-duplicates by our key, so a lost answer may be asked for again.
-    pub(super) idempotent: bool,
+    pub idempotent: bool,
     /// Provider codes that mean: you, not this recipient.
-    pub(super) denied_codes: Vec<String>,
+    pub denied_codes: Vec<String>,
 }
 
 impl Rules {
@@ -92,7 +92,7 @@ impl Rules {
 }
 
 /// The table.
-pub(super) fn classify(trouble: &Trouble<'_>, rules: &Rules) -> Failure {
+pub fn classify(trouble: &Trouble<'_>, rules: &Rules) -> Failure {
     match *trouble {
         Trouble::NotResolved => transient("name_not_resolved", None),
         Trouble::ConnectionRefused => transient("connection_refused", None),
