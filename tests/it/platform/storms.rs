@@ -141,10 +141,9 @@ async fn po_8_the_platform_is_told_the_expiry_of_the_product_not_its_own_least()
 
 #[tokio::test]
 async fn po_18_an_order_in_doubt_is_never_sent_and_is_sent_when_the_doubt_is_over() {
-    // The second order is made and nobody hears of it; whoever looks for it is hung up on for a while.
+    // The second order is made and nobody hears of it; after one attempt it is left to the background.
     let mut scene = scene(false, "in_flight = 1\n", |settings| {
         settings.script = vec![F::Accept, F::Cut];
-        settings.other_script = vec![F::Cut];
     })
     .await;
     scene.settings = scene.settings.set("payment_points.pp-main.retry_attempts", "1");
