@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use tokio::{net::TcpListener, time::MissedTickBehavior};
+use tokio::{net::TcpListener, sync::Semaphore, time::MissedTickBehavior};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -158,6 +158,7 @@ impl Daemon {
             drain: drain.clone(),
             plans: Plans::default(),
             pressure: Pressure::default(),
+            previews: Semaphore::new(handler::preview::AT_ONCE),
         });
         let roles = TaskTracker::new();
         let names: Vec<String> = config.channels.keys().cloned().collect();

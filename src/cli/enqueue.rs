@@ -120,7 +120,7 @@ pub fn queue(name: &str) -> anyhow::Result<QueueName> {
 }
 
 /// A job as a file or standard input holds it, at most `max_bytes` of it.
-fn read(path: &Path, max_bytes: usize) -> anyhow::Result<Vec<u8>> {
+pub fn read(path: &Path, max_bytes: usize) -> anyhow::Result<Vec<u8>> {
     if path != Path::new("-") {
         let cannot = || format!("cannot read {}", path.display());
         let file = File::open(path).with_context(cannot)?;

@@ -20,6 +20,7 @@ pub mod job;
 pub mod letters;
 pub mod output;
 pub mod pace;
+pub mod preview;
 pub mod progress;
 pub mod published;
 pub mod run;
@@ -40,6 +41,7 @@ Examples:
   remesa demo                                  see it work: daemon, Redis, provider, a campaign
   remesa check                                 is everything there that a daemon needs?
   remesa run                                   the daemon, until SIGTERM or Ctrl-C
+  remesa preview generate job.json             what it would send, to how many, until when
   remesa enqueue generate job.json --wait      give it a job and follow it to its end
   remesa status                                how deep the queues are, and what stands still
   remesa campaign show nov-dues --watch        what becomes of a campaign
@@ -67,6 +69,8 @@ enum Command {
     Sandbox(Box<sandbox::Args>),
     /// Put a job into a queue.
     Enqueue(enqueue::Args),
+    /// Show what would become of a generate job: texts, parts, failing rows, start and end of sending.
+    Preview(preview::Args),
     /// Show a job's status and result.
     Job(job::Args),
     /// Show queues, channels and daemons on one screen.
@@ -114,6 +118,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Demo(args) => demo::run(args).await,
         Command::Sandbox(args) => sandbox::run(*args).await,
         Command::Enqueue(args) => enqueue::run(&globals, args).await,
+        Command::Preview(args) => preview::run(&globals, args).await,
         Command::Job(args) => job::run(&globals, args).await,
         Command::Status(args) => status::run(&globals, args).await,
         Command::Campaign(action) => campaign::run(&globals, action).await,
@@ -161,6 +166,7 @@ mod tests {
         let arguments = [
             "sandbox",
             "enqueue generate",
+            "preview generate",
             "job x",
             "status",
             "campaign list",

@@ -20,7 +20,7 @@ const UCS2_SINGLE: usize = 70;
 const UCS2_PART: usize = 67;
 
 /// How a text goes over the air.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Encoding {
     /// The 7-bit default alphabet of GSM 03.38 with its extension table.

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -84,6 +85,8 @@ pub struct Context {
     pub plans: Plans,
     /// Whether Redis has room for more.
     pub pressure: Pressure,
+    /// Previews under way.
+    pub previews: Semaphore,
 }
 
 impl Context {

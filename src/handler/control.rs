@@ -16,7 +16,7 @@ use crate::{
 use super::{
     Context, creating, export, forget,
     order_event::{self, Told},
-    receipt, reroute, trouble, withdraw,
+    preview, receipt, reroute, trouble, withdraw,
 };
 
 /// Ledger pages that one script returns to the queue: 40 pages are 5,120 recipients.
@@ -38,6 +38,7 @@ pub async fn run(ctx: &Arc<Context>, id: &JobId, job: ControlJob, lease: &Lease)
         ControlJob::ResolveOrders { campaign } => resolve_orders(ctx, campaign).await,
         ControlJob::Reroute { order, payment_point } => return reroute::run(ctx, id, order, payment_point).await,
         ControlJob::Export(job) => return export::run(ctx, id, job, lease).await,
+        ControlJob::Preview(asked) => return preview::run(ctx, asked).await,
         ControlJob::Receipt(job) => return receipt::run(ctx, job.clone()).await,
         ControlJob::Forget(person) => return forget::run(ctx, id, person, lease).await,
     };

@@ -33,7 +33,7 @@ mod report;
 pub(super) mod resolve;
 mod seek;
 pub mod slices;
-mod stage;
+pub(super) mod stage;
 
 use first_pass::Passed;
 use report::ErrorLog;
@@ -414,13 +414,7 @@ impl<'a> Generation<'a> {
     }
 
     fn nothing(&self, progress: &Progress) -> Outcome {
-        Outcome::Dead {
-            code: DeadCode::NothingGenerated,
-            sentence: format!(
-                "all {} rows were refused: see `remesa campaign errors {}`",
-                progress.refused, self.campaign
-            ),
-        }
+        Outcome::Dead { code: DeadCode::NothingGenerated, sentence: nothing_generated(progress.refused, self.campaign) }
     }
 
     /// Cancelled while it was at work: what is generated stays, and the job is done (PO-20).
@@ -429,4 +423,9 @@ impl<'a> Generation<'a> {
         let orders = self.progress().await?.map_or(0, |p| p.orders);
         Ok(Outcome::done(json!({ "campaign": self.campaign, "cancelled": true, "orders": orders })))
     }
+}
+
+/// The sentence of a job of whose rows none could be generated.
+pub(super) fn nothing_generated(refused: u64, campaign: &str) -> String {
+    format!("all {refused} rows were refused: see `remesa campaign errors {campaign}`")
 }

@@ -14,6 +14,7 @@ pub mod export;
 pub mod forget;
 pub mod generate;
 pub mod order_event;
+pub mod preview;
 pub mod receipt;
 pub mod reroute;
 pub mod trouble;

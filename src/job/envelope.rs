@@ -67,6 +67,16 @@ impl RawJob {
         }
     }
 
+    /// The object of a job that stands in another.
+    pub(super) const fn of_object(object: Map<String, Value>) -> Self {
+        Self(object)
+    }
+
+    /// The object.
+    pub(super) fn into_object(self) -> Map<String, Value> {
+        self.0
+    }
+
     /// The id a producer gave, if it is one; also of a job that will be refused, so that its status can say so.
     pub fn id(&self) -> Option<JobId> {
         JobId::parse(self.0.get("id")?.as_str()?).ok()

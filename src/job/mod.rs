@@ -22,7 +22,7 @@ mod strict;
 mod warning;
 
 pub use codes::{DeadCode, RejectionCode, RowCode, WarningCode};
-pub use control::{ControlJob, ExportJob, OrderRef, Person, ReceiptJob, RetryStates, Target};
+pub use control::{ControlJob, ExportJob, OrderRef, Person, PreviewJob, ReceiptJob, RetryStates, Target};
 pub use envelope::{AFTER_MAX, CONTRACT_VERSION, Envelope, JOB_MAX_BYTES, RawJob};
 pub use generate::{Delivery, Dispatch, GenerateJob, MESSAGE_MAX_CHARS, SHOWN_NAME_MAX_CHARS};
 pub use outcome::{Next, Outcome};

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::codes::RejectionCode;
 use crate::domain::Excerpt;
+use crate::domain::clock::EpochMs;
 
 /// Why a job was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
@@ -42,6 +43,12 @@ impl Rejection {
             Some(field) => Self::of_field(code, field, rule),
             None => Self::new(code, rule.to_string()),
         }
+    }
+
+    /// The refusal of a job that comes too late.
+    pub fn expired(not_after: EpochMs, now: EpochMs) -> Self {
+        let rule = format!("{} has passed: it is {}", not_after.to_rfc3339(), now.to_rfc3339());
+        Self::of_field(RejectionCode::Expired, "not_after", rule)
     }
 
     /// The refusal of a job of that size.

@@ -297,6 +297,11 @@ struct Control {
     /// With `forget`: ISO 3166 alpha-2, the country of a number without its code.
     #[schemars(regex(pattern = "^ *[A-Za-z]{2} *$"))]
     country: Option<String>,
+    /// With `preview`: the generate job as it would be enqueued.
+    job: Option<BTreeMap<String, Value>>,
+    /// With `preview`: how many messages are shown, beside the longest; default 3.
+    #[schemars(range(max = 20))]
+    samples: Option<u64>,
 }
 
 /// How the rows of an export are written.
@@ -363,6 +368,8 @@ enum Action {
     ResolveOrders,
     /// A provider says what became of a message.
     Receipt,
+    /// What would become of a generate job; nothing is written.
+    Preview,
 }
 
 #[derive(JsonSchema)]

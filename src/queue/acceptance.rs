@@ -264,11 +264,7 @@ impl Porter {
         if now <= not_after {
             return Ok(None);
         }
-        let rejection = Rejection::of_field(
-            RejectionCode::Expired,
-            "not_after",
-            format!("{} has passed: it is {}", not_after.to_rfc3339(), now.to_rfc3339()),
-        );
+        let rejection = Rejection::expired(not_after, now);
         Ok(Some(Admission::Refuse { accepted: accepted.clone(), rejection }))
     }
 

@@ -16,6 +16,7 @@ mod generate;
 mod layers;
 mod platform;
 mod pressure;
+mod preview;
 mod privacy;
 mod producers;
 mod queue;

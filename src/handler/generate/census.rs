@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     domain::{
@@ -86,7 +86,7 @@ pub struct Census {
 }
 
 /// Messages that fail for one reason.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failing {
     /// How many.
     pub messages: u64,
@@ -115,7 +115,7 @@ pub struct Replaced {
 }
 
 /// A message as it would be sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
     /// The row it is of.
     pub row: u64,
@@ -132,7 +132,7 @@ pub struct Sample {
     /// Units still free in the last part.
     pub units_left: usize,
     /// Why it is not sent, where it is not.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fails: Option<String>,
 }
 

@@ -4,9 +4,10 @@
 //! other case it is made anew, and the digest tells whether the source changed meanwhile. It is removed with the end of
 //! its job, and while a job waits for its time: what is behind the address then counts.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use crate::{
+    config::Config,
     domain::clock::EpochMs,
     job::{FileFormat, Outcome, Rejection, RejectionCode, RowsSpec},
     source::{
@@ -14,7 +15,7 @@ use crate::{
         staging::{self, Staging},
         url::Address,
     },
-    store::StoreError,
+    store::{Store, StoreError},
 };
 
 use super::{Generation, Stop, blocking};
@@ -30,30 +31,102 @@ pub(super) fn format_of(format: Option<FileFormat>) -> Option<Format> {
     })
 }
 
+/// Copies what does not lie in the spool folder.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::handler) struct Copier<'a> {
+    /// The configuration.
+    pub(in crate::handler) config: &'a Config,
+    /// Where lists are, if it is at hand.
+    pub(in crate::handler) store: Option<&'a Store>,
+    /// The folder of the copies.
+    pub(in crate::handler) folder: &'a Path,
+    /// The name of the copy.
+    pub(in crate::handler) id: &'a str,
+}
+
+/// Where the rows of a job are.
+pub(in crate::handler) enum Origin {
+    /// In reach.
+    Here(SourceSpec),
+    /// In a list.
+    List {
+        /// Its key.
+        key: String,
+    },
+    /// Behind an address.
+    Url {
+        /// The address.
+        address: Box<Address>,
+        /// The format that the job names.
+        format: Option<Format>,
+    },
+}
+
+/// Why there is no copy.
+pub(in crate::handler) enum NotCopied {
+    /// The source is to blame.
+    Source(SourceError),
+    /// The job is.
+    Refused(Rejection),
+    /// Redis is.
+    Store(StoreError),
+}
+
+impl From<SourceError> for NotCopied {
+    fn from(error: SourceError) -> Self {
+        Self::Source(error)
+    }
+}
+
+impl From<StoreError> for NotCopied {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Origin {
+    /// Where the rows of a job are; an address that is not allowed is none.
+    pub(in crate::handler) fn of(rows: &RowsSpec, config: &Config) -> Result<Self, SourceError> {
+        Ok(match rows {
+            RowsSpec::Inline(rows) => Self::Here(SourceSpec::Inline(rows.clone())),
+            RowsSpec::File { path, format } => {
+                Self::Here(SourceSpec::File { path: path.clone(), format: format_of(*format) })
+            }
+            RowsSpec::List { key } => Self::List { key: key.clone() },
+            RowsSpec::Url { url, format } => {
+                Self::Url { address: Box::new(Address::parse(url, &config.sources.url)?), format: format_of(*format) }
+            }
+        })
+    }
+
+    /// As a sentence names it.
+    fn name(&self) -> String {
+        match self {
+            Self::Here(spec) => spec.name(),
+            Self::List { key } => format!("list {key:?}"),
+            Self::Url { address, .. } => address.name(),
+        }
+    }
+}
+
 impl Generation<'_> {
     /// Where the rows are read from, copied there if need be.
     pub(super) async fn stage(&self, limits: &SourceLimits) -> Result<SourceSpec, Stop> {
-        match &self.job.rows {
-            RowsSpec::Inline(rows) => Ok(SourceSpec::Inline(rows.clone())),
-            RowsSpec::File { path, format } => Ok(SourceSpec::File { path: path.clone(), format: format_of(*format) }),
-            RowsSpec::List { key } => {
-                let name = format!("list {key:?}");
-                if let Some(staged) = self.staged_before(&name, limits).await? {
-                    return Ok(staged);
-                }
-                self.stage_list(key, name, limits).await
-            }
-            RowsSpec::Url { url, format } => {
-                let settings = &self.ctx.config.sources.url;
-                let address = match Address::parse(url, settings) {
-                    Ok(address) => address,
-                    Err(error) => return Err(self.trouble(error).await?),
-                };
-                if let Some(staged) = self.staged_before(&address.name(), limits).await? {
-                    return Ok(staged);
-                }
-                self.stage_url(&address, format_of(*format), limits).await
-            }
+        let origin = match Origin::of(&self.job.rows, &self.ctx.config) {
+            Ok(Origin::Here(spec)) => return Ok(spec),
+            Ok(origin) => origin,
+            Err(error) => return Err(self.trouble(error).await?),
+        };
+        if let Some(staged) = self.staged_before(&origin.name(), limits).await? {
+            return Ok(staged);
+        }
+        let config = &self.ctx.config;
+        let copier = Copier { config, store: Some(&self.ctx.store), folder: &config.state_dir, id: self.id.as_str() };
+        match copier.copy(origin, limits).await {
+            Ok(staged) => Ok(staged),
+            Err(NotCopied::Source(error)) => Err(self.trouble(error).await?),
+            Err(NotCopied::Refused(rejection)) => Err(rejection.into()),
+            Err(NotCopied::Store(error)) => Err(error.into()),
         }
     }
 
@@ -85,84 +158,6 @@ impl Generation<'_> {
         Ok(found.is_ok_and(|digest| digest == progress.digest).then_some(staged))
     }
 
-    async fn begin_copy(&self, name: &str) -> Result<Staging, SourceError> {
-        let config = &self.ctx.config;
-        Staging::begin(&config.state_dir, self.id.as_str(), name, rand::random(), config.sources.max_bytes).await
-    }
-
-    async fn stage_url(
-        &self,
-        address: &Address,
-        format: Option<Format>,
-        limits: &SourceLimits,
-    ) -> Result<SourceSpec, Stop> {
-        let copied = async {
-            let mut copy = self.begin_copy(&address.name()).await?;
-            let found = address.fetch(&self.ctx.config.sources.url, &mut copy).await?;
-            let (path, _) = copy.finish().await?;
-            Ok(SourceSpec::Staged { path, name: address.name(), format: format.or(found) })
-        };
-        let copied = tokio::select! {
-            copied = copied => copied,
-            () = limits.stop.cancelled() => Err(SourceError::Stopped { name: address.name() }),
-        };
-        match copied {
-            Ok(staged) => Ok(staged),
-            Err(error) => Err(self.trouble(error).await?),
-        }
-    }
-
-    async fn stage_list(&self, key: &str, name: String, limits: &SourceLimits) -> Result<SourceSpec, Stop> {
-        let store = &self.ctx.store;
-        if store.keys.is_ours(key) {
-            let rule = format!("{key:?} is one of Remesa's own keys: give the list a name of its own");
-            return Err(Rejection::of_field(RejectionCode::InvalidValue, "rows_from.list", rule).into());
-        }
-        let Some(length) = store.list_length(key).await? else {
-            let reason = "there is something else than a list under this key";
-            return Err(self.trouble(SourceError::Unsupported { name, reason }).await?);
-        };
-        let wrong = if length == 0 {
-            Some(SourceError::Empty { name: name.clone() })
-        } else if length > limits.max_rows {
-            Some(SourceError::TooManyRows { name: name.clone(), max_rows: limits.max_rows })
-        } else {
-            None
-        };
-        if let Some(error) = wrong {
-            return Err(self.trouble(error).await?);
-        }
-        let mut copy = match self.begin_copy(&name).await {
-            Ok(copy) => copy,
-            Err(error) => return Err(self.trouble(error).await?),
-        };
-        let mut lines = Vec::new();
-        let mut from = 0;
-        while from < length {
-            let rows = store.list_elements(key, from, LIST_CHUNK.min(length - from)).await?;
-            let error = if limits.stop.is_cancelled() {
-                Some(SourceError::Stopped { name: name.clone() })
-            } else if rows.is_empty() {
-                // Somebody takes rows out while we read.
-                Some(SourceError::Changed { name: name.clone() })
-            } else {
-                lines.clear();
-                for row in &rows {
-                    add_line(row, &mut lines);
-                }
-                from += rows.len() as u64;
-                copy.write(&lines).await.err()
-            };
-            if let Some(error) = error {
-                return Err(self.trouble(error).await?);
-            }
-        }
-        match copy.finish().await {
-            Ok((path, _)) => Ok(SourceSpec::Staged { path, name, format: Some(Format::Ndjson) }),
-            Err(error) => Err(self.trouble(error).await?),
-        }
-    }
-
     /// What an error of the source means for the job.
     pub(super) async fn trouble(&self, error: SourceError) -> Result<Stop, Stop> {
         if matches!(error, SourceError::Stopped { .. }) {
@@ -186,6 +181,87 @@ impl Generation<'_> {
             return Ok(self.missing(&error).await?.into());
         }
         Ok(super::gates::refusal(&error).into())
+    }
+}
+
+impl Copier<'_> {
+    /// The rows where they can be read, copied if need be.
+    pub(in crate::handler) async fn copy(
+        &self,
+        origin: Origin,
+        limits: &SourceLimits,
+    ) -> Result<SourceSpec, NotCopied> {
+        let name = origin.name();
+        match origin {
+            Origin::Here(spec) => Ok(spec),
+            Origin::List { key } => self.copy_list(&key, name, limits).await,
+            Origin::Url { address, format } => self.copy_url(&address, format, limits).await,
+        }
+    }
+
+    async fn begin(&self, name: &str) -> Result<Staging, SourceError> {
+        Staging::begin(self.folder, self.id, name, rand::random(), self.config.sources.max_bytes).await
+    }
+
+    async fn copy_url(
+        &self,
+        address: &Address,
+        format: Option<Format>,
+        limits: &SourceLimits,
+    ) -> Result<SourceSpec, NotCopied> {
+        let copied = async {
+            let mut copy = self.begin(&address.name()).await?;
+            let found = address.fetch(&self.config.sources.url, &mut copy).await?;
+            let (path, _) = copy.finish().await?;
+            Ok(SourceSpec::Staged { path, name: address.name(), format: format.or(found) })
+        };
+        tokio::select! {
+            copied = copied => copied,
+            () = limits.stop.cancelled() => Err(SourceError::Stopped { name: address.name() }.into()),
+        }
+    }
+
+    async fn copy_list(&self, key: &str, name: String, limits: &SourceLimits) -> Result<SourceSpec, NotCopied> {
+        let Some(store) = self.store else {
+            let reason = "Redis, where the list is, does not answer".to_owned();
+            return Err(SourceError::NotStaged { name, reason }.into());
+        };
+        if store.keys.is_ours(key) {
+            let rule = format!("{key:?} is one of Remesa's own keys: give the list a name of its own");
+            let refused = Rejection::of_field(RejectionCode::InvalidValue, "rows_from.list", rule);
+            return Err(NotCopied::Refused(refused));
+        }
+        let Some(length) = store.list_length(key).await? else {
+            let reason = "there is something else than a list under this key";
+            return Err(SourceError::Unsupported { name, reason }.into());
+        };
+        if length == 0 {
+            return Err(SourceError::Empty { name }.into());
+        }
+        if length > limits.max_rows {
+            return Err(SourceError::TooManyRows { name, max_rows: limits.max_rows }.into());
+        }
+        let mut copy = self.begin(&name).await?;
+        let mut lines = Vec::new();
+        let mut from = 0;
+        while from < length {
+            let rows = store.list_elements(key, from, LIST_CHUNK.min(length - from)).await?;
+            if limits.stop.is_cancelled() {
+                return Err(SourceError::Stopped { name }.into());
+            }
+            if rows.is_empty() {
+                // Somebody takes rows out while we read.
+                return Err(SourceError::Changed { name }.into());
+            }
+            lines.clear();
+            for row in &rows {
+                add_line(row, &mut lines);
+            }
+            from += rows.len() as u64;
+            copy.write(&lines).await?;
+        }
+        let (path, _) = copy.finish().await?;
+        Ok(SourceSpec::Staged { path, name, format: Some(Format::Ndjson) })
     }
 }
 

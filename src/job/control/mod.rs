@@ -7,6 +7,7 @@
 mod export;
 mod forget;
 mod order_event;
+mod preview;
 mod receipt;
 mod reroute;
 mod resolve_orders;
@@ -21,6 +22,7 @@ use crate::domain::order::OrderEvent;
 
 pub use export::ExportJob;
 pub use forget::Person;
+pub use preview::PreviewJob;
 pub use receipt::ReceiptJob;
 pub use target::{OrderRef, Target};
 use target::{run_name, target};
@@ -50,12 +52,25 @@ pub(super) const CONTROL_FIELDS: &[&str] = &[
     "order_state",
     "delivery_state",
     "contact",
+    "job",
+    "samples",
 ];
 /// Actions of this version.
-pub(super) const ACTIONS: &[&str] =
-    &["pause", "resume", "cancel", "retry", "order_event", "reroute", "resolve_orders", "receipt", "export", "forget"];
+pub(super) const ACTIONS: &[&str] = &[
+    "pause",
+    "resume",
+    "cancel",
+    "retry",
+    "order_event",
+    "reroute",
+    "resolve_orders",
+    "receipt",
+    "export",
+    "forget",
+    "preview",
+];
 /// Actions of the contract that come later.
-const LATER_ACTIONS: &[&str] = &["run_now", "close_case", "reopen_case", "opt_out", "opt_in", "reply", "preview"];
+const LATER_ACTIONS: &[&str] = &["run_now", "close_case", "reopen_case", "opt_out", "opt_in", "reply"];
 
 /// A decoded job of the queue `control`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +124,8 @@ pub enum ControlJob {
         /// The campaign.
         campaign: Name,
     },
+    /// What would become of a generate job; nothing is written.
+    Preview(PreviewJob),
 }
 
 /// Which deliveries a retry returns to queued; never what was sent, delivered or skipped.
@@ -147,7 +164,8 @@ impl ControlJob {
                 order.campaign()
             }
             // A receipt's reference says it, and only the daemon can tell whether it is one of ours.
-            Self::Receipt(_) | Self::Forget(Person::Contact(_)) => None,
+            // Nothing is done to the campaign that a preview is about.
+            Self::Receipt(_) | Self::Forget(Person::Contact(_)) | Self::Preview(_) => None,
         }
     }
 
@@ -166,7 +184,8 @@ impl ControlJob {
             | Self::Reroute { .. }
             | Self::ResolveOrders { .. }
             | Self::Receipt(_)
-            | Self::Forget(_) => None,
+            | Self::Forget(_)
+            | Self::Preview(_) => None,
         }
     }
 
@@ -185,6 +204,7 @@ impl ControlJob {
             "receipt" => Self::Receipt(ReceiptJob::decode(&mut fields, at)?),
             "export" => Self::Export(Box::new(export::decode(&mut fields)?)),
             "forget" => Self::Forget(forget::person(&mut fields)?),
+            "preview" => Self::Preview(PreviewJob::decode(&mut fields)?),
             other => return Err(refused_action(other)),
         };
         fields.nothing_else(&format!("the action \"{action}\""))?;
