@@ -172,7 +172,7 @@ fn a_command_takes_only_the_fields_it_uses() {
         (json!({"action":"order_event","campaign":"c","order":1.5,"event":"paid"}), "wrong_type"),
         (json!({"action":"order_event","campaign":"c","order":1,"event":"expired"}), "invalid_value"),
         (json!({"action":"order_event","campaign":"c","order":1,"event":"partially_refunded"}), "missing_field"),
-        (json!({"action":"order_event","campaign":"c","order":1,"event":"refunded","amount":-1}), "invalid_value"),
+        (json!({"action":"order_event","campaign":"c","order":1,"event":"refunded","amount":-1}), "wrong_type"),
         (json!({"action":"reroute","campaign":"c","order":1}), "missing_field"),
         (json!({"action":"reroute","payment_point":"pp-2"}), "missing_field"),
         (json!({"action":"resolve_orders"}), "missing_field"),

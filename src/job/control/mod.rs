@@ -51,7 +51,6 @@ pub(super) const CONTROL_FIELDS: &[&str] = &[
     "format",
     "order_state",
     "delivery_state",
-    "contact",
     "job",
     "samples",
 ];
