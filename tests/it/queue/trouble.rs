@@ -195,7 +195,7 @@ async fn while_redis_is_nearly_full_generate_waits_and_control_goes_on() {
     let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap().trim().parse().unwrap();
     let mut set = redis::cmd("CONFIG");
     let () = set.arg("SET").arg("maxmemory").arg(full(used)).query_async(&mut stage.connection).await.unwrap();
-    daemon.event("redis is over 85 % of maxmemory: generate waits", |_| true).await;
+    daemon.event("redis is over 85 % of maxmemory: generate waits until it is below 80 %", |_| true).await;
     let resume = stage.add("control", r#"{"action":"resume","channel":"sms-main"}"#).await;
     stage.job(&format!("control:{resume}"), &["done"]).await;
     let mut reset = redis::cmd("CONFIG");
