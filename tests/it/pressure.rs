@@ -25,8 +25,12 @@ async fn set_limit(db: &mut MultiplexedConnection, bytes: u64) {
     let () = redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(bytes).query_async(db).await.unwrap();
 }
 
+/// Beside this much, what connections come and go with is less than one percent.
+const BALLAST_BYTES: isize = 64 * 1024 * 1024;
+
 /// So many percent of `maxmemory` are in use from now on.
 async fn fill(db: &mut MultiplexedConnection, percent: u64) {
+    let _: usize = db.setrange("test:ballast", BALLAST_BYTES, "x").await.unwrap();
     let limit = used(db).await * 100 / percent;
     set_limit(db, limit).await;
 }
@@ -74,8 +78,7 @@ async fn above_the_mark_no_generate_is_read_commands_are_obeyed_and_everything_s
     daemon.event("redis is over 85 % of maxmemory: generate waits until it is below 80 %", |_| true).await;
 
     // Between the marks it stays as it was.
-    let limit = used(&mut scene.db).await * 100 / 82;
-    set_limit(&mut scene.db, limit).await;
+    fill(&mut scene.db, 82).await;
     let looked: i64 = scene.now_ms().await;
     wait::until("another look", async || (scene.now_ms().await - looked > 2_500).then_some(())).await;
     seen_full(&mut scene, "1").await;
