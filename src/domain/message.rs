@@ -8,6 +8,7 @@
 //! anything else by minijinja, with bounded fuel, no functions, and the filters `default` (`d`),
 //! `upper`, `lower`, `capitalize` and `trim`.
 
+use super::column::canonical_column;
 use super::sms;
 use super::word::words;
 use std::collections::BTreeSet;
@@ -47,6 +48,8 @@ pub struct Message {
     body: Body,
     place: UrlPlace,
     variables: BTreeSet<String>,
+    /// The known columns among the variables, by their first name.
+    columns: BTreeSet<&'static str>,
     transliterate: bool,
 }
 
@@ -72,7 +75,8 @@ impl Message {
             }
             (asked, written) => asked.or(written).unwrap_or(UrlPlace::End),
         };
-        Ok(Self { body, place, variables, transliterate: false })
+        let columns = variables.iter().filter_map(|name| canonical_column(name)).collect();
+        Ok(Self { body, place, variables, columns, transliterate: false })
     }
 
     /// The same text, whose look-alikes are replaced when it is written, or not (PO-14).
@@ -127,6 +131,11 @@ impl Message {
     /// The names of all placeholders but the link.
     pub fn variables(&self) -> &BTreeSet<String> {
         &self.variables
+    }
+
+    /// Whether the text uses the value of that name, under it or under an alias of its column.
+    pub fn wants(&self, name: &str) -> bool {
+        self.variables.contains(name) || self.columns.contains(name)
     }
 
     /// Where the link stands.

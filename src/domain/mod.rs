@@ -16,6 +16,7 @@ mod word;
 
 pub mod campaign;
 pub mod clock;
+pub mod column;
 pub mod contact;
 pub mod delivery;
 pub mod estimate;

@@ -18,10 +18,14 @@ pub struct Facts<'a> {
     pub amount: Amount,
     /// Its currency, the order's own or the campaign's.
     pub currency: Option<Currency>,
+    /// Identifies its row.
+    pub key: &'a str,
     /// Shown to the payer.
     pub concept: &'a str,
     /// Shown to the payer.
     pub reference: &'a str,
+    /// Where the message goes; empty where it goes nowhere.
+    pub contact: &'a str,
     /// The end of its link.
     pub short_code: &'a str,
     /// When it expires.
@@ -35,19 +39,58 @@ pub struct Facts<'a> {
 /// Writes the text for one order and tells of each look-alike it replaced. `amount` is in major units, as people
 /// read it.
 pub fn render(message: &Message, facts: &Facts<'_>, replaced: impl FnMut(char, &str)) -> Result<String, MessageError> {
-    let wants = |name: &str| message.variables().contains(name);
     let amount = match facts.currency {
-        Some(currency) if wants("amount") => facts.amount.format(currency),
+        Some(currency) if message.wants("amount") => facts.amount.format(currency),
         _ => String::new(),
     };
-    let expires_at = if wants("expires_at") { facts.expires_at.to_rfc3339() } else { String::new() };
+    let expires_at = if message.wants("expires_at") { facts.expires_at.to_rfc3339() } else { String::new() };
     let built_in = [
         ("amount", amount.as_str()),
         ("currency", facts.currency.map_or("", |c| c.code())),
+        ("key", facts.key),
+        ("SMScontact", facts.contact),
         ("concept", facts.concept),
         ("reference", facts.reference),
         ("short_code", facts.short_code),
         ("expires_at", expires_at.as_str()),
     ];
     message.render_telling(&Vars::new(facts.vars, &built_in), facts.url, replaced)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn written(template: &str, vars: &Value) -> Result<String, MessageError> {
+        let facts = Facts {
+            amount: Amount::from_minor(1250, u64::MAX).unwrap(),
+            currency: Some(Currency::parse("EUR").unwrap()),
+            key: "c-7",
+            contact: "+34600123456",
+            concept: "Cuota",
+            reference: "A-1",
+            short_code: "aB3dE5",
+            expires_at: EpochMs(1_763_719_200_000),
+            vars: vars.as_object().unwrap(),
+            url: "https://pay.example/?p=aB3dE5",
+        };
+        render(&Message::compile(template, None)?, &facts, |_, _| ())
+    }
+
+    #[test]
+    fn a_text_may_use_a_column_by_the_name_that_stands_in_the_file() {
+        let spanish = written("{{ id }}: {{ importe }} por {{ concepto }}, {{ Referencia }}", &json!({})).unwrap();
+        assert_eq!(spanish, "c-7: 12.50 por Cuota, A-1 https://pay.example/?p=aB3dE5");
+        let filtered = written("{{ importe | default('?') }} {{ telefono | upper }}", &json!({})).unwrap();
+        assert_eq!(filtered, "12.50 +34600123456 https://pay.example/?p=aB3dE5");
+        let english = written("{{ amount }} {{ concept }}", &json!({})).unwrap();
+        assert_eq!(english, "12.50 Cuota https://pay.example/?p=aB3dE5");
+    }
+
+    #[test]
+    fn bm_22_a_missing_variable_is_named_as_the_text_names_it() {
+        let missing = written("{{ nombre }}", &json!({})).unwrap_err();
+        assert!(missing.to_string().contains("nombre"), "{missing}");
+    }
 }

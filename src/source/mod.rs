@@ -33,7 +33,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-pub use columns::{COLUMNS, ERROR_COLUMNS, canonical_column};
+pub use columns::ERROR_COLUMNS;
 pub use error::{BadRow, ReadError, RowFault, SourceError};
 pub use latin1::{Encoding, Seen};
 pub use reader::{Reader, open};

@@ -1,8 +1,9 @@
 //! The values that a message is rendered with.
 //!
-//! A row's own columns come first, then the built-in values (amount, concept, ...). An empty
-//! value, a blank one and null are the same as none (BM-22).
+//! A row's own columns come first, then the built-in values (amount, concept, ...), which have the aliases
+//! of their columns. An empty value, a blank one and null are the same as none (BM-22).
 
+use super::super::column::canonical_column;
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
 
@@ -43,7 +44,8 @@ impl<'a> Vars<'a> {
     }
 
     fn text(&self, name: &str) -> Option<&'a str> {
-        let found = self.built_in.iter().find(|(key, _)| *key == name);
+        let named = |name: &str| self.built_in.iter().find(|(key, _)| *key == name);
+        let found = named(name).or_else(|| canonical_column(name).and_then(named));
         found.map(|(_, text)| *text).filter(|text| !text.trim().is_empty())
     }
 }

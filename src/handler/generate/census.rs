@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     domain::{
+        column::canonical_column,
         contact::Phone,
         estimate::Course,
         expiry::Expiry,
@@ -194,6 +195,8 @@ impl Census {
         let facts = Facts {
             amount: order.amount,
             currency: Some(order.currency),
+            key: order.key.as_deref().unwrap_or_default(),
+            contact: order.contact.as_ref().map_or("", |phone| phone.as_e164()),
             concept: &order.concept,
             reference: &order.reference,
             short_code: terms.code.as_str(),
@@ -236,7 +239,7 @@ impl Census {
         let mut places: Vec<(char, &str)> =
             forcing.iter().filter(|c| self.fixed.contains(c)).map(|c| (*c, IN_TEXT)).collect();
         for name in self.terms.message.variables() {
-            let value = match name.as_str() {
+            let value = match canonical_column(name).unwrap_or(name) {
                 "concept" if !order.vars.contains_key(name) => order.concept.as_str(),
                 "reference" if !order.vars.contains_key(name) => order.reference.as_str(),
                 _ => order.vars.get(name).and_then(|value| value.as_str()).unwrap_or_default(),

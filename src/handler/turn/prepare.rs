@@ -133,6 +133,8 @@ fn render(plan: &RunPlan, order: &Order) -> Result<String, MessageError> {
     let facts = Facts {
         amount: order.amount,
         currency: order.currency.or(plan.currency),
+        key: &order.key,
+        contact: order.contact.as_ref().map_or("", |phone| phone.as_e164()),
         concept: &order.concept,
         reference: &order.reference,
         short_code: order.code(),

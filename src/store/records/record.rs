@@ -91,6 +91,8 @@ impl RunFacts {
         let facts = Facts {
             amount: order.amount,
             currency: order.currency.or(self.currency),
+            key: &order.key,
+            contact: order.contact.as_ref().map_or("", |phone| phone.as_e164()),
             concept: &order.concept,
             reference: &order.reference,
             short_code: order.code(),
