@@ -9,6 +9,8 @@
 //!  other systems ◀── results stream, campaign / order / run keys
 //! ```
 //!
+//! Numbers of rules (PO-17, BM-3, DA-1) in the code and in names of tests are those of `docs/rules.md`.
+//!
 //! Where to read, in this order:
 //!
 //! 1. [`domain`]: the rules of the field, pure: amounts, phones, SMS parts, expiry, states, retries.

@@ -50,7 +50,8 @@ pub struct DeliveryEvent<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "by_receipt")]
     pub by: Option<&'static str>,
-    /// The attempt that this is about, from 1; 0 where none was made.
+    /// The attempt that the ledger counts, from 1; 0 where none was made. It never falls, also where a receipt tells
+    /// of an earlier one.
     pub attempt: u32,
     /// Parts of the message; 0 where none was made, absent in news by receipt.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -130,7 +130,8 @@ fn read(word: &str) -> Result<Received, StoreError> {
     }
 }
 
-/// The receipt's event without its end: the script knows the provider's id and the time.
+/// The receipt's event without its end: the script knows the provider's id and the time, and the attempt that the
+/// ledger counts, where that is a later one.
 fn event(receipt: &Receipt, order: Option<&Order>) -> String {
     const END: &str = ",\"at\":0}";
     let Receipt { of, state, reason, .. } = receipt;

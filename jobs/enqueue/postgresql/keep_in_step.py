@@ -6,8 +6,8 @@ Events come at least once; their effect is exactly once. A batch is written in o
 commit, so that whatever ends this program, at any instruction, the batch is read again, by itself or by another one that
 claims it, and changes nothing the second time:
 
-* the row of a delivery gives way only to a later attempt, or in the same attempt to a state of higher rank, or to a later
-  one of the same rank: repeated and overtaken events find the better row there;
+* the row of a delivery gives way only to `delivered`, to a later attempt, in the same attempt to a state of higher rank, or
+  to a later one of the same rank: repeated and overtaken events find the better row there;
 * an event about orders or a run says only which; they are read from Redis as they stand, under a lock that any number of
   these programs share, so that a reading never overwrites a later one.
 
@@ -36,7 +36,10 @@ DELIVERY = """
     ON CONFLICT (campaign, run, number, contact) DO UPDATE SET
         attempt = excluded.attempt, rank = excluded.rank, state = excluded.state, reason = excluded.reason,
         provider_id = excluded.provider_id, at = excluded.at, event = excluded.event
-    WHERE (excluded.attempt, excluded.rank, excluded.at) > (deliveries.attempt, deliveries.rank, deliveries.at)"""
+    WHERE (excluded.rank = 5, excluded.attempt, excluded.rank, excluded.at)
+        > (deliveries.rank = 5, deliveries.attempt, deliveries.rank, deliveries.at)"""
+
+FORGET = "UPDATE deliveries SET provider_id = NULL WHERE campaign = %s AND number = %s"
 
 ORDER = """
     INSERT INTO orders (campaign, number, key, reference, concept, state, amount, currency, paid, refunded, contact,
@@ -44,9 +47,10 @@ ORDER = """
     VALUES (%(campaign)s, %(number)s, %(key)s, %(reference)s, %(concept)s, %(state)s, %(amount)s, %(currency)s, %(paid)s,
             %(refunded)s, %(contact)s, %(short_code)s, %(created_at)s, %(expires_at)s)
     ON CONFLICT (campaign, number) DO UPDATE SET
-        reference = excluded.reference, concept = excluded.concept, state = excluded.state, amount = excluded.amount,
-        currency = excluded.currency, paid = excluded.paid, refunded = excluded.refunded, contact = excluded.contact,
-        short_code = excluded.short_code, expires_at = excluded.expires_at"""
+        key = excluded.key, reference = excluded.reference, concept = excluded.concept, state = excluded.state,
+        amount = excluded.amount, currency = excluded.currency, paid = excluded.paid, refunded = excluded.refunded,
+        contact = excluded.contact, short_code = excluded.short_code, created_at = excluded.created_at,
+        expires_at = excluded.expires_at"""
 
 RUN = """
     INSERT INTO runs (campaign, run, state, first, last) VALUES (%s, %s, %s, %s, %s)
@@ -124,6 +128,8 @@ class Mirror:
             for campaign, run in {(event["campaign"], event["run"]) for event in events if event["type"] == "run"}:
                 cursor.executemany(RUN, self.runs(campaign, run))
             cursor.executemany(DELIVERY, [delivery(event) for event in events if event["type"] == "delivery"])
+            forgotten = [event for event in events if event["type"] == "order" and event.get("forgotten")]
+            cursor.executemany(FORGET, [(event["campaign"], event["order"]) for event in forgotten])
 
     def orders(self, campaign, numbers):
         """The rows of these orders, as they stand now. What its retention has removed is left as the table has it."""

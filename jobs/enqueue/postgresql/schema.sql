@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
     number          bigint      NOT NULL,  -- the order
     contact         smallint    NOT NULL,  -- which of the recipient's contacts, from 0
     attempt         integer     NOT NULL,
-    rank            smallint    NOT NULL,  -- a state never gives way to one of lower rank in the same attempt
+    rank            smallint    NOT NULL,  -- a state never gives way to one of lower rank in the same attempt; 5, delivered, to none
     state           text        NOT NULL,
     reason          text,
     provider_id     text,

@@ -2,12 +2,14 @@
 -- run when it waited for nothing else.
 -- KEYS[1] campaign
 -- ARGV[1] run, ARGV[2] channel they came by or '' (a job), then eights: ordinal, contact, attempt, letter, reason,
--- provider id or '', the provider's time in ms or '', event JSON without its end (`,"at":...}`)
+-- provider id or '', the provider's time in ms or '', event JSON without its end (it ends with the attempt)
 -- Returns {outbox entry id or '', events or '', then for each receipt: the letter of its cell, with '+' before it where
 -- the receipt changed it; or '?' when nothing of the kind was ever claimed here}.
 -- A receipt is about the message of one attempt. `delivered` always counts: somebody has the message. Other news
 -- counts only while the ledger still speaks of that message, which attempts under one idempotency key share: what
--- became of an attempt that an operator's retry has left behind does not take that retry back.
+-- became of an attempt that an operator's retry has left behind does not take that retry back, but for one thing:
+-- what was unknown, and was sent, is not sent again (DA-1).
+-- The event speaks of the attempt that the cell counts from now on, so that readers may go by the attempt.
 local run = ARGV[1]
 local run_key = base .. 'run:' .. run
 local answer = { '', '' }
@@ -46,12 +48,17 @@ for page, p in pairs(pages) do
   end
 end
 
+-- Nothing that a provider calls the message comes back once its person was forgotten.
+local function is_forgotten(n)
+  return (redis.call('GET', base .. 'order:' .. n) or ''):find('"forgotten_at":%d') ~= nil
+end
+
 local deltas, events, done = {}, {}, {}
 for i = 3, #ARGV, 8 do
   local n, attempt, letter, id = ARGV[i], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 5]
   local field = int(n % PAGE) .. (ARGV[i + 1] == '0' and '' or '.' .. ARGV[i + 1])
   local p = pages[page_of(run_key, tonumber(n))]
-  local old, old_attempt, old_at, tail = (p.cells[field] or ''):match('^(%a),(%d+),(%d+),[^,]*,(.*)$')
+  local old, old_attempt, old_at, why, tail = (p.cells[field] or ''):match('^(%a),(%d+),(%d+),([^,]*),(.*)$')
   if not old then
     answer[#answer + 1] = '?'
   else
@@ -63,22 +70,31 @@ for i = 3, #ARGV, 8 do
       -- The last field is the attempt of the idempotency key; 0: the next attempt gets a new one.
       local key = tonumber(tail:match('^(%d+)') or old_attempt)
       same = attempt >= (key > 0 and key or old_attempt + 1)
+        or (letter == 's' and why == 'operator:unknown' and attempt >= old_attempt)
     else
       same = attempt >= old_attempt or (id ~= '' and id == tail)
     end
     if (letter == 'd' or same) and RANK[letter] > RANK[is] then
-      if id == '' and RANK[old] >= RANK.s then
+      if is_forgotten(n) then
+        id = ''
+      elseif id == '' and RANK[old] >= RANK.s then
         id = tail
       end
+      local counts = int(math.max(attempt, old_attempt))
+      local event = ARGV[i + 7]
+      if attempt < old_attempt then
+        event = event:gsub('^({"event":"[^"]*/)%d+(/%l+")', '%1' .. counts .. '%2')
+        event = event:gsub('"attempt":%d+$', '"attempt":' .. counts)
+      end
       local at = math.max(tonumber(old_at), math.min(tonumber(ARGV[i + 6]) or now, now))
-      p.cells[field] = letter .. ',' .. int(math.max(attempt, old_attempt)) .. ',' .. int(at) .. ',' .. ARGV[i + 4] .. ',' .. id
+      p.cells[field] = letter .. ',' .. counts .. ',' .. int(at) .. ',' .. ARGV[i + 4] .. ',' .. id
       p.changed[field] = true
       deltas[NAMES[is]] = (deltas[NAMES[is]] or 0) - 1
       deltas[NAMES[letter]] = (deltas[NAMES[letter]] or 0) + 1
       if retries_exist and RANK[old] < RANK.n then
         done[#done + 1] = n
       end
-      events[#events + 1] = ARGV[i + 7] .. (id ~= '' and ',"provider_id":' .. cjson.encode(id) or '')
+      events[#events + 1] = event .. (id ~= '' and ',"provider_id":' .. cjson.encode(id) or '')
         .. ',"at":' .. int(at) .. '}'
       answer[#answer + 1] = '+' .. letter
     else

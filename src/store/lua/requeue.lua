@@ -30,7 +30,9 @@ for page = tonumber(ARGV[3]), tonumber(ARGV[4]) do
       if letter == 'n' and ARGV[5] == '1' then
         key_attempt = (rest:match(',(%d+)%??$') or attempt) .. '?'
       end
-      redis.call('HSET', key, cells[i], 'q,' .. attempt .. ',' .. int(now) .. ',operator,' .. key_attempt)
+      -- What was unknown may turn out to have been sent: a receipt that says so still counts (receive.lua).
+      local reason = letter == 'n' and 'operator:unknown' or 'operator'
+      redis.call('HSET', key, cells[i], 'q,' .. attempt .. ',' .. int(now) .. ',' .. reason .. ',' .. key_attempt)
       redis.call('ZADD', run_key .. ':retry', int(now), int(page * PAGE + tonumber(cells[i])))
       deltas[names[letter]] = deltas[names[letter]] - 1
       deltas.queued = deltas.queued + 1

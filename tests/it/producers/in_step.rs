@@ -183,13 +183,34 @@ async fn repeated_and_overtaken_events_do_no_harm() {
         (3, 1, "unknown", now), // the same event again
         (4, 1, "expired", now),
         (4, 1, "delivered", now + 7), // networks do send it late
+        (5, 2, "sent", now),
+        (5, 1, "delivered", now + 9), // somebody has the message, whichever attempt it was
+        (5, 2, "expired", now + 20),
     ] {
         tell(&mut step, order, attempt, state, at).await;
     }
     step.read_all("a").await;
     let told = step.postgres.rows("SELECT number, attempt, state, event FROM deliveries ORDER BY number");
     let event = |order, attempt, state| format!("{order}|{attempt}|{state}|x/delivery@1/{order}.0/{attempt}/{state}");
-    assert_eq!(told, [event(1, 1, "delivered"), event(2, 2, "sent"), event(3, 1, "sent"), event(4, 1, "delivered")]);
+    let delivered = |order| event(order, 1, "delivered");
+    assert_eq!(told, [delivered(1), event(2, 2, "sent"), event(3, 1, "sent"), delivered(4), delivered(5)]);
+}
+
+#[tokio::test]
+async fn whoever_is_forgotten_is_forgotten_in_the_tables_too() {
+    let mut step = Step::new().await;
+    let mut rows = people(2);
+    rows[0]["key"] = phone(1).into();
+    step.scene.run("generate", &send_job("c", rows)).await;
+    step.scene.campaign_is("c", "delivered").await;
+    step.read_all("a").await;
+    let orders = "SELECT number, key, reference, contact FROM orders ORDER BY number";
+    let ids = "SELECT number FROM deliveries WHERE provider_id IS NOT NULL ORDER BY number";
+    assert_eq!(step.postgres.rows(ids), ["1", "2"]);
+    step.scene.command(json!({"action": "forget", "contact": phone(1)})).await;
+    step.read_all("a").await;
+    assert_eq!(step.postgres.rows(orders), ["1|forgotten:1||".to_owned(), format!("2|k-2|A-2|{}", phone(2))]);
+    assert_eq!(step.postgres.rows(ids), ["2"]);
 }
 
 #[tokio::test]

@@ -15,6 +15,16 @@ async fn letter(scene: &mut Scene, n: u64) -> String {
     scene.outcome("c", n).await.0
 }
 
+/// The events that receipts wrote, once all is published.
+async fn told_by_receipt(scene: &mut Scene) -> Vec<Value> {
+    let outbox = "remesa:{c}:outbox";
+    wait::until("all is published", async || (scene.db.xlen::<_, u64>(outbox).await.unwrap() == 0).then_some(())).await;
+    let stream: redis::streams::StreamRangeReply = scene.db.xrange_all("remesa:results").await.unwrap();
+    let events =
+        stream.ids.iter().map(|entry| serde_json::from_str::<Value>(&entry.get::<String>("data").unwrap()).unwrap());
+    events.filter(|event| event["by"] == "receipt").collect()
+}
+
 #[tokio::test]
 async fn da_4_receipts_count_by_their_rank_whatever_order_they_come_in() {
     let mut scene = Scene::new().await;
@@ -177,6 +187,54 @@ async fn da_4_old_news_does_not_take_an_operators_retry_back_but_what_was_delive
     assert_eq!(provider.counted(&second).await, "applied");
     assert_eq!(provider.says("c", 1, "delivered").await, "applied", "the first one was delivered after all");
     campaign_audit(&mut scene.db, "c").await;
+    // Readers go by the attempt: the event has the one that the ledger counts.
+    assert!(scene.cell("c", 1).await.unwrap().starts_with("d,2,"));
+    let told = told_by_receipt(&mut scene).await;
+    let of_1: Vec<_> = told.iter().filter(|e| e["order"] == 1).map(|e| (e["event"].as_str(), &e["attempt"])).collect();
+    let expected =
+        [(Some("c/delivery@1/1.0/2/undelivered"), &json!(2)), (Some("c/delivery@1/1.0/2/delivered"), &json!(2))];
+    assert_eq!(of_1, expected);
+}
+
+#[tokio::test]
+async fn da_1_what_was_unknown_and_waits_for_an_operators_retry_is_not_sent_again_once_a_receipt_says_sent() {
+    let mut scene = Scene::with("", |sandbox| {
+        sandbox.recipients = (1..=2).map(|n| (phone(n), Fate::Cut)).collect();
+    })
+    .await;
+    let daemon = scene.daemon().await;
+    let provider = Provider::of(&mut scene, &daemon).await;
+    scene.run("generate", &send_job("c", people(2))).await;
+    scene.finished("c").await;
+    scene.command(json!({"action": "pause", "channel": "sms"})).await;
+    scene.command(json!({"action": "retry", "campaign": "c", "run": "delivery@1", "states": "unknown"})).await;
+    assert_eq!(campaign_audit(&mut scene.db, "c").await, [("queued", 2)].into());
+    for n in 1..=2 {
+        assert_eq!(provider.says("c", n, "undelivered").await, "old", "it did not arrive: the retry stands");
+        assert_eq!(provider.says("c", n, "sent").await, "applied");
+    }
+    assert_eq!(campaign_audit(&mut scene.db, "c").await, [("sent", 2)].into());
+    scene.command(json!({"action": "resume", "channel": "sms"})).await;
+    scene.finished("c").await;
+    assert_eq!(scene.sandbox.stats().counts.repeated_recipients, 0);
+}
+
+#[tokio::test]
+async fn da_9_a_receipt_after_forget_brings_no_id_of_the_provider_back() {
+    let mut scene = Scene::new().await;
+    let daemon = scene.daemon().await;
+    let provider = Provider::of(&mut scene, &daemon).await;
+    scene.run("generate", &send_job("c", people(2))).await;
+    scene.finished("c").await;
+    scene.command(json!({"action": "forget", "contact": phone(1)})).await;
+    for n in 1..=2 {
+        assert_eq!(provider.says("c", n, "delivered").await, "applied");
+    }
+    assert!(scene.cell("c", 1).await.unwrap().ends_with(",,"));
+    assert!(scene.cell("c", 2).await.unwrap().ends_with(",p-2"));
+    let told = told_by_receipt(&mut scene).await;
+    let ids: Vec<_> = told.iter().map(|event| (event["order"].as_u64(), event["provider_id"].as_str())).collect();
+    assert_eq!(ids, [(Some(1), None), (Some(2), Some("p-2"))]);
 }
 
 #[tokio::test]
@@ -251,12 +309,7 @@ async fn da_4_each_change_by_a_receipt_has_one_event_that_says_who_it_is_about()
     for state in ["expired", "expired", "delivered", "delivered"] {
         provider.says("c", 1, state).await;
     }
-    let outbox = "remesa:{c}:outbox";
-    wait::until("all is published", async || (scene.db.xlen::<_, u64>(outbox).await.unwrap() == 0).then_some(())).await;
-    let stream: redis::streams::StreamRangeReply = scene.db.xrange_all("remesa:results").await.unwrap();
-    let events =
-        stream.ids.iter().map(|entry| serde_json::from_str::<Value>(&entry.get::<String>("data").unwrap()).unwrap());
-    let told: Vec<Value> = events.filter(|event| event["by"] == "receipt").collect();
+    let told = told_by_receipt(&mut scene).await;
     let ids: Vec<&str> = told.iter().map(|event| event["event"].as_str().unwrap()).collect();
     assert_eq!(ids, ["c/delivery@1/1.0/1/expired", "c/delivery@1/1.0/1/delivered"]);
     let at: i64 = scene.cell("c", 1).await.unwrap().split(',').nth(2).unwrap().parse().unwrap();
