@@ -197,7 +197,8 @@ impl Daemon {
             // It ends when the listener has: what was let in is written.
             roles.spawn(committer.run());
             let (store, drain, personal_data) = (store.separate(), drain.clone(), config.http_personal_data);
-            let state = HttpState { store, personal_data, metrics, liveness, drain, receipts };
+            let public_url = config.public_url.clone();
+            let state = HttpState { store, public_url, personal_data, metrics, liveness, drain, receipts };
             roles.spawn(http::serve(listener, state, end.clone()));
         }
         let handle = Arc::new(Handlers(Arc::clone(&ctx)));

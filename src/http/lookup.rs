@@ -19,15 +19,19 @@ use crate::{
     domain::{lookup::Filter, name::Name, short_code::ShortCode},
     store::{
         records::{Reader, Runs},
-        view::{CampaignDetail, Listing},
+        view::{CampaignDetail, CampaignQuery, Listing},
     },
 };
 
-use answer::{Answer, Fault, respond};
+use answer::Answer;
+pub(super) use answer::{Fault, respond};
 use question::Question;
 
 /// Orders that one request looks at, at most.
 const LOOKED_AT: u64 = 50_000;
+
+/// Campaigns that one request looks at, at most.
+const CAMPAIGNS_LOOKED_AT: usize = 5_000;
 
 /// The paths of the look-up.
 pub(super) fn routes() -> Router<HttpState> {
@@ -46,11 +50,15 @@ pub(super) fn routes() -> Router<HttpState> {
 }
 
 async fn campaigns(state: &HttpState, mut question: Question) -> Answer {
-    let query = question.campaigns()?;
+    let query = CampaignQuery { look_at: CAMPAIGNS_LOOKED_AT, ..question.campaigns()? };
     let Some(listing) = Listing::load(&state.store, &query).await? else {
         return Err(Fault::unknown_campaign(query.after.as_deref().unwrap_or_default()));
     };
-    Ok(json!({ "campaigns": listing.campaigns, "next": listing.next }))
+    let mut answer = json!({ "campaigns": listing.campaigns, "next": listing.next });
+    if let (1.., Some(fields)) = (listing.offset_left, answer.as_object_mut()) {
+        fields.insert("offset".to_owned(), listing.offset_left.into());
+    }
+    Ok(answer)
 }
 
 async fn campaign(state: &HttpState, name: String) -> Answer {

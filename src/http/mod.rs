@@ -6,6 +6,7 @@
 //! signatures of receipts there is no authentication, so it belongs on loopback, behind a proxy that lets nothing but
 //! `/receipts/` through.
 
+mod gate;
 pub mod liveness;
 mod lookup;
 pub mod receipts;
@@ -20,6 +21,7 @@ use axum::{
     Router,
     extract::State,
     http::{StatusCode, header::CONTENT_TYPE},
+    middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -44,6 +46,8 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 pub struct HttpState {
     /// Pinged for `/readyz`, read for the look-up.
     pub store: Store,
+    /// The address under which the daemon is known outside: the look-up may be asked by its host.
+    pub public_url: Option<String>,
     /// How the look-up shows contacts and variables.
     pub personal_data: PersonalData,
     /// Shown at `/metrics`.
@@ -63,13 +67,14 @@ pub async fn serve(listener: TcpListener, state: HttpState, stop: CancellationTo
 
 fn router(state: HttpState) -> Router {
     let receipts = receipts::router(Arc::clone(&state.receipts));
+    let gate = Arc::new(gate::Gate::new(state.public_url.as_deref()));
     let about = "remesa: /livez /readyz /metrics /receipts/<channel> /campaigns\n";
     Router::new()
         .route("/", get(move || async move { text(StatusCode::OK, about.to_owned()) }))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .merge(lookup::routes())
+        .merge(lookup::routes().route_layer(middleware::from_fn_with_state(gate, gate::pass)))
         .with_state(state)
         .merge(receipts)
 }
@@ -120,6 +125,7 @@ mod tests {
             receipts::Desk::new(BTreeMap::new(), Arc::from([]), &store, publisher, Arc::clone(&metrics));
         HttpState {
             store,
+            public_url: None,
             personal_data: PersonalData::Masked,
             metrics,
             receipts,
@@ -156,6 +162,14 @@ mod tests {
         assert!(answers[1].contains("redis is unavailable"), "{}", answers[1]);
         assert!(answers[2].contains("content-type: application/openmetrics-text"), "{}", answers[2]);
         assert!(answers[2].trim_end().ends_with("# EOF"), "{}", answers[2]);
+    }
+
+    #[tokio::test]
+    async fn a_web_page_does_not_reach_the_look_up_by_a_name_of_its_own() {
+        let answers = ask(state(), &["/campaigns", "/campaigns/a", "/orders/aB3dE6gH9k", "/livez"]).await;
+        let status = |n: usize| answers[n].split_whitespace().nth(1).unwrap();
+        assert_eq!([status(0), status(1), status(2), status(3)], ["421", "421", "421", "200"]);
+        assert!(answers[0].contains("not_this_host"), "{}", answers[0]);
     }
 
     #[tokio::test]

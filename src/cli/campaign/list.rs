@@ -75,6 +75,7 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<()> {
         after: args.after,
         offset: args.offset,
         limit: args.limit,
+        look_at: usize::MAX,
     };
     if args.watch {
         return watch(args.format, async || frame(&load(store, &query).await?)).await;

@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use crate::store::StoreError;
 
 /// An answer.
-pub(super) type Answer = Result<Value, Fault>;
+pub(in crate::http) type Answer = Result<Value, Fault>;
 
 /// Why there is none.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(in crate::http) struct Fault {
     status: StatusCode,
     code: &'static str,
     message: String,
@@ -41,6 +41,24 @@ impl Fault {
         Self { status: StatusCode::NOT_FOUND, code: "unknown_order", message }
     }
 
+    /// A name that is not ours.
+    pub(in crate::http) fn not_this_host() -> Self {
+        let message = "ask by an address, as localhost, or by the host of http.public_url".to_owned();
+        Self { status: StatusCode::MISDIRECTED_REQUEST, code: "not_this_host", message }
+    }
+
+    /// A page of another site.
+    pub(in crate::http) fn cross_site() -> Self {
+        let message = "pages of other sites may not ask".to_owned();
+        Self { status: StatusCode::FORBIDDEN, code: "cross_site", message }
+    }
+
+    /// Too many ask at once.
+    pub(in crate::http) fn busy() -> Self {
+        let message = "too many ask at once: come again a little later".to_owned();
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, code: "busy", message }
+    }
+
     /// Only by looking at every order, which a request does not do.
     pub(super) fn not_indexed(campaign: &str) -> Self {
         let message = format!(
@@ -61,7 +79,7 @@ impl From<StoreError> for Fault {
 }
 
 /// The response of an answer. Nobody keeps it: what is asked again may be otherwise.
-pub(super) fn respond(answer: Answer) -> Response {
+pub(in crate::http) fn respond(answer: Answer) -> Response {
     let (status, body) = match answer {
         Ok(body) => (StatusCode::OK, body),
         Err(Fault { status, code, message }) => (status, json!({ "code": code, "message": message })),

@@ -72,6 +72,7 @@ impl Question {
             after: self.0.remove("after"),
             offset: self.parsed("offset", whole)?.unwrap_or(0),
             limit: self.limit()?,
+            look_at: usize::MAX,
         };
         self.nothing_else("state, since, name, after, offset, limit")?;
         Ok(query)

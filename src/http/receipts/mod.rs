@@ -49,6 +49,9 @@ const BODY_BYTES: usize = 1024 * 1024;
 /// A body that has not come after this does not come.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 
+/// A request whose turn to be read has not come after this is told to come again.
+const TURN_WITHIN: Duration = Duration::from_secs(10);
+
 /// Most reports of one body.
 const MOST_REPORTS: usize = 1000;
 
@@ -112,7 +115,10 @@ async fn receive(desk: &Desk, channel: &str, reference: Option<&str>, request: R
     let (head, incoming) = request.into_parts();
     let bytes = {
         // Bodies wait in their sockets, not in memory.
-        let _reading = desk.reading.acquire().await;
+        let Ok(Ok(_reading)) = tokio::time::timeout(TURN_WITHIN, desk.reading.acquire()).await else {
+            count(ReceiptResult::Busy, 1);
+            return Err(Refused::Busy);
+        };
         let read = Limited::new(incoming, BODY_BYTES).collect();
         match tokio::time::timeout(BODY_WITHIN, read).await {
             Ok(Ok(body)) => body.to_bytes(),

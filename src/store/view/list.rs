@@ -26,6 +26,8 @@ pub struct CampaignQuery {
     pub offset: usize,
     /// At most so many.
     pub limit: usize,
+    /// At most so many are looked at for them, in whole stretches.
+    pub look_at: usize,
 }
 
 /// A page of campaigns.
@@ -35,6 +37,8 @@ pub struct Listing {
     pub campaigns: Vec<CampaignView>,
     /// The campaign behind which the next page begins; none at the end.
     pub next: Option<String>,
+    /// So many are still to be left out there.
+    pub offset_left: usize,
 }
 
 impl Listing {
@@ -48,13 +52,15 @@ impl Listing {
                 rank + 1
             }
         };
-        let (mut page, mut skipped) = (Self::default(), 0);
+        let (mut page, mut skipped, mut looked_at) = (Self::default(), 0, 0);
         loop {
             let mut range = cmd("ZREVRANGE");
             range.arg(store.keys.campaigns()).arg(from).arg(from + STRETCH - 1).arg("WITHSCORES");
             let names: Vec<(String, i64)> = store.connection.query(&range).await?;
             let is_last = names.len() < STRETCH;
             from += names.len();
+            looked_at += names.len();
+            let last = names.last().map(|(name, _)| name.clone());
             let old = |created_at: i64| query.since.is_some_and(|since| created_at < since.0);
             let over = is_last || names.last().is_some_and(|(_, created_at)| old(*created_at));
             let fitting = |name: &String| query.name.as_ref().is_none_or(|pattern| pattern.fits(name));
@@ -75,6 +81,10 @@ impl Listing {
                 page.campaigns.push(view);
             }
             if over {
+                return Ok(Some(page));
+            }
+            if looked_at >= query.look_at {
+                (page.next, page.offset_left) = (last, query.offset - skipped);
                 return Ok(Some(page));
             }
         }
