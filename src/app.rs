@@ -374,6 +374,7 @@ fn leftovers(config: &Config) -> Leftovers {
         state_dir: config.state_dir.clone(),
         spool_dir: config.sources.spool_dir.clone(),
         error_files: config.campaign_retention,
+        exports: config.export_retention,
     }
 }
 

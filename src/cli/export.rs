@@ -105,7 +105,7 @@ pub async fn run(globals: &Globals, args: Args) -> anyhow::Result<()> {
     };
     let written = tokio::select! {
         written = writing => written?,
-        _ = interrupts.recv() => return Err(anyhow!("interrupted: no file was written")),
+        _ = interrupts.recv() => return Err(anyhow!(interrupted(out.is_none()))),
     };
     progress.clear();
     let Some(path) = out else {
@@ -123,6 +123,10 @@ pub async fn run(globals: &Globals, args: Args) -> anyhow::Result<()> {
         output::line(format_args!("{}: {}", path.display(), told(&written)))?;
     }
     Ok(())
+}
+
+fn interrupted(on_stdout: bool) -> &'static str {
+    if on_stdout { "interrupted: what was written is not all of it" } else { "interrupted: no file was written" }
 }
 
 fn told(written: &Written) -> String {

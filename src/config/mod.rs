@@ -71,6 +71,8 @@ pub struct Config {
     pub streams: StreamSettings,
     /// A campaign is removed this long after its last change.
     pub campaign_retention: Duration,
+    /// Exports in the spool folder are kept so long.
+    pub export_retention: Duration,
     /// Notes of what was forgotten are kept so long.
     pub forgotten_retention: Duration,
     /// The digest of a source is remembered this long.

@@ -198,6 +198,7 @@ pub(super) struct Capped {
 pub(super) struct Retention {
     pub(super) forgotten: String,
     pub(super) campaigns: String,
+    pub(super) exports: String,
     pub(super) source_digests: String,
 }
 

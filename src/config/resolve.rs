@@ -122,6 +122,7 @@ pub(super) fn resolve(raw: Raw, around: &Surroundings) -> Result<Config, ConfigE
             dead_max_bytes: stream("dead.max_bytes", &raw.dead)?,
         },
         forgotten_retention: duration("retention.forgotten", &raw.retention.forgotten, DAY, 36_500 * DAY)?,
+        export_retention: duration("retention.exports", &raw.retention.exports, HOUR, 3_650 * DAY)?,
         campaign_retention: duration("retention.campaigns", &raw.retention.campaigns, HOUR, 3_650 * DAY)?,
         source_digest_retention: duration(
             "retention.source_digests",

@@ -20,7 +20,7 @@ use crate::domain::contact::sought::{Finder, Sought};
 /// Where refused rows are written, below the spool folder.
 const ERRORS: &str = "errors";
 /// Where exports are written, below the spool folder.
-const EXPORTS: &str = "exports";
+pub(super) const EXPORTS: &str = "exports";
 /// The end of the name of an export that is being written.
 const PART: &str = ".part";
 /// A record without an end is taken apart after so many bytes.

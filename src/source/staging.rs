@@ -96,11 +96,16 @@ pub fn sweep(state_dir: &Path, age: Duration, now: SystemTime) {
 
 /// Removes the files of a folder that were not written for `age`. What cannot be removed stays.
 pub(super) fn remove_older(folder: &Path, age: Duration, now: SystemTime) {
+    remove_older_of(folder, age, now, |_| true);
+}
+
+/// The same, only of files with such a name.
+pub(super) fn remove_older_of(folder: &Path, age: Duration, now: SystemTime, such: impl Fn(&str) -> bool) {
     for entry in fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
         let is_old = entry.metadata().is_ok_and(|found| {
             found.is_file() && found.modified().is_ok_and(|at| now.duration_since(at).is_ok_and(|past| past > age))
         });
-        if is_old {
+        if is_old && such(&entry.file_name().to_string_lossy()) {
             let _ = fs::remove_file(entry.path());
         }
     }

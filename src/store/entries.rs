@@ -9,6 +9,7 @@ use std::time::Duration;
 use redis::{Value, cmd, streams::StreamReadOptions};
 
 use super::{Answer, GROUP, Store, StoreError, scripts};
+use crate::job::QueueName;
 
 /// Entries added by one script.
 const ADDED_AT_ONCE: usize = 500;
@@ -227,11 +228,13 @@ impl Store {
         Ok(!found.is_empty())
     }
 
-    /// Adds a producer's job. Returns the entry id.
+    /// Adds a producer's job. Returns the entry id. A command is added over `maxmemory` too: it may be what makes room.
     pub async fn add_job(&self, queue: &str, job: &[u8]) -> Result<String, StoreError> {
-        let mut add = cmd("XADD");
-        add.arg(self.keys.jobs(queue)).arg("*").arg("job").arg(job);
-        self.connection.query(&add).await
+        let key = self.keys.jobs(queue);
+        if queue == QueueName::Control.as_str() {
+            return self.surely("XADD", &key, ("*", "job", job)).await;
+        }
+        self.connection.query(cmd("XADD").arg(key).arg("*").arg("job").arg(job)).await
     }
 
     /// The id of the oldest entry of a queue; what it carries stays where it is.

@@ -20,6 +20,9 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// Looks at the streams between two looks at the campaigns.
 const CAMPAIGNS_EVERY: u32 = 60;
 
+/// Campaigns removed by one look, and read at a time.
+const CAMPAIGNS: usize = 100;
+
 /// Keys removed by one command.
 const STEP: u64 = 500;
 
@@ -77,26 +80,34 @@ impl Store {
         Ok(())
     }
 
-    /// Removes campaigns older than `keep` that have come to rest.
+    /// Removes campaigns older than `keep` that have come to rest, the oldest first, so many at a look. It goes on behind
+    /// those that are under way, however many they are.
     pub async fn remove_old_campaigns(&self, keep: Duration, stop: &CancellationToken) -> Result<u64, StoreError> {
         let before = self.now_ms().await? - i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
-        let mut range = cmd("ZRANGEBYSCORE");
-        range.arg(self.keys.campaigns()).arg("-inf").arg(before).arg("LIMIT").arg(0).arg(100);
-        let old: Vec<String> = self.connection.query(&range).await?;
-        let mut removed = 0;
-        for campaign in old {
-            let state = self.campaign_fields(&campaign, &["state"]).await?.into_iter().next().flatten();
-            if matches!(state.as_deref(), Some("running" | "paused" | "scheduled")) {
-                continue;
+        let (mut removed, mut kept) = (0, 0_usize);
+        loop {
+            // Those that were removed are not in the range any more.
+            let mut range = cmd("ZRANGEBYSCORE");
+            range.arg(self.keys.campaigns()).arg("-inf").arg(before).arg("LIMIT").arg(kept).arg(CAMPAIGNS);
+            let old: Vec<String> = self.connection.query(&range).await?;
+            let is_last = old.len() < CAMPAIGNS;
+            for campaign in old {
+                if stop.is_cancelled() || removed == CAMPAIGNS as u64 {
+                    return Ok(removed);
+                }
+                let state = self.campaign_fields(&campaign, &["state"]).await?.into_iter().next().flatten();
+                if matches!(state.as_deref(), Some("running" | "paused" | "scheduled")) {
+                    kept += 1;
+                    continue;
+                }
+                self.remove_campaign(&campaign).await?;
+                tracing::info!(campaign, "campaign removed after its retention");
+                removed += 1;
             }
-            if stop.is_cancelled() {
-                break;
+            if is_last {
+                return Ok(removed);
             }
-            self.remove_campaign(&campaign).await?;
-            tracing::info!(campaign, "campaign removed after its retention");
-            removed += 1;
         }
-        Ok(removed)
     }
 
     /// Removes a campaign: links and orders, index, runs with their ledgers, then itself.

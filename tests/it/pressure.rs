@@ -89,6 +89,18 @@ async fn above_the_mark_no_generate_is_read_commands_are_obeyed_and_everything_s
 }
 
 #[tokio::test]
+async fn over_maxmemory_the_command_line_still_stops_a_campaign() {
+    let mut scene = Scene::new().await;
+    let _daemon = scene.daemon().await;
+    scene.run("generate", &generate_job("c", people(1))).await;
+    exhaust(&mut scene.db).await;
+    let said = scene.settings.command(&["campaign", "cancel", "c"]).output().unwrap();
+    assert!(said.status.success(), "{said:?}");
+    scene.campaign_is("c", "cancelled").await;
+    make_room(&mut scene.db).await;
+}
+
+#[tokio::test]
 async fn a_generate_that_fills_redis_waits_for_room_and_makes_each_order_once() {
     const ROWS: usize = 4_000;
     let mut scene = Scene::new().await;

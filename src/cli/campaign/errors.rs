@@ -8,6 +8,7 @@ use crate::{
         format,
         output::{self, Column, Rows},
     },
+    job::RowCode,
     store::Store,
 };
 
@@ -80,7 +81,12 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<()> {
     }
     if let Some(file) = &view.error_file {
         let path = context.config.sources.spool_dir.join(file);
-        output::note(format_args!("all of them as they came: {}", path.display()));
+        let by_platform = view.refused_by_code.get(RowCode::ProviderRefused.as_str()).copied().unwrap_or(0);
+        let but = match by_platform {
+            0 => String::new(),
+            some => format!(", but for the {} that the platform refused later", format::count(some)),
+        };
+        output::note(format_args!("as they came{but}: {}", path.display()));
     }
     Ok(())
 }

@@ -130,13 +130,17 @@ fn code_of(written: &str) -> Result<ShortCode, String> {
 fn print(page: &mut Page, shared: &Shared, record: &Record) {
     let order = &record.order;
     page.line(format_args!("order {} of {} is {}", order.number, shared.campaign, record.state));
-    let contact = order.contact.as_ref().map_or("no valid one", |phone| phone.as_e164());
+    let contact = match (&order.contact, order.forgotten_at) {
+        (Some(phone), _) => phone.as_e164().to_owned(),
+        (None, Some(at)) => format!("forgotten at {}", at.to_rfc3339()),
+        (None, None) => "no valid one".to_owned(),
+    };
     let mut pairs = vec![
         ("key", order.key.clone()),
         ("reference", order.reference.clone()),
         ("concept", order.concept.clone()),
         ("amount", orders::amount(shared, record)),
-        ("contact", contact.to_owned()),
+        ("contact", contact),
         ("payment point", record.payment_point(shared).to_owned()),
         ("platform's id", order.platform_id.clone().unwrap_or_default()),
         ("link", record.link(shared)),

@@ -58,6 +58,25 @@ async fn da_5_redis_time_decides_what_is_due_and_not_the_clock_of_the_daemon() {
 }
 
 #[tokio::test]
+async fn retention_goes_on_behind_many_old_campaigns_that_are_under_way() {
+    let mut scene = Scene::new().await;
+    for n in 0..250 {
+        let state = if n % 3 == 2 { "paused" } else { "running" };
+        let () = scene.db.hset(format!("remesa:{{r-{n}}}:campaign"), "state", state).await.unwrap();
+        let () = scene.db.zadd("remesa:campaigns", format!("r-{n}"), 1).await.unwrap();
+    }
+    for (n, campaign) in ["first", "second"].into_iter().enumerate() {
+        let () = scene.db.hset(format!("remesa:{{{campaign}}}:campaign"), "state", "delivered").await.unwrap();
+        let () = scene.db.zadd("remesa:campaigns", campaign, 3 * n).await.unwrap();
+    }
+    let timeouts = Timeouts { connect: wait::DEADLINE, response: wait::DEADLINE };
+    let store = Store::new(Connection::new(&scene.redis.url(), timeouts).unwrap(), "remesa");
+    let removed = store.remove_old_campaigns(Duration::from_hours(1), &CancellationToken::new()).await.unwrap();
+    let left: u64 = scene.db.zcard("remesa:campaigns").await.unwrap();
+    assert_eq!((removed, left), (2, 250));
+}
+
+#[tokio::test]
 async fn bm_24_nothing_goes_but_by_retention_or_forget() {
     let mut scene = Scene::new().await;
     let daemon = scene.daemon().await;
