@@ -171,6 +171,10 @@ impl Order {
         if event == OrderEvent::Expired {
             return self.state.after(event);
         }
+        // A payment made in time counts, whether the sweeper came first or not.
+        if event == OrderEvent::Paid && self.state == OrderState::Expired && now < self.expires_at {
+            return OrderState::Available.after(event);
+        }
         self.state_at(now).after(event)
     }
 }
@@ -270,6 +274,14 @@ pub(crate) mod tests {
         let late = order.after(OrderEvent::Paid, EXPIRY).unwrap_err();
         assert_eq!(late.state, OrderState::Expired);
         assert_eq!(order.after(OrderEvent::Expired, EXPIRY), Ok(OrderState::Expired));
+        let swept = Order { state: OrderState::Expired, ..order.clone() };
+        assert_eq!(
+            swept.after(OrderEvent::Paid, EpochMs(EXPIRY.0 - 1)),
+            Ok(OrderState::Paid),
+            "paid in time, told late"
+        );
+        assert!(swept.after(OrderEvent::Paid, EXPIRY).is_err());
+        assert!(swept.after(OrderEvent::Cancelled, EpochMs(EXPIRY.0 - 1)).is_err());
         let paid = Order { state: OrderState::Paid, ..order };
         assert_eq!(paid.state_at(EXPIRY), OrderState::Paid);
     }

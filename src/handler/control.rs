@@ -8,7 +8,10 @@ use std::{sync::Arc, time::Duration};
 use serde_json::{Value, json};
 
 use crate::{
-    domain::name::{JobId, Name},
+    domain::{
+        clock::EpochMs,
+        name::{JobId, Name},
+    },
     job::{ControlJob, Next, Outcome, Rejection, RejectionCode, Target},
     store::{StoreError, campaigns::Acted, leases::Lease, runs::Requeued},
 };
@@ -118,8 +121,9 @@ async fn cancel(ctx: &Context, id: &JobId, target: &Target, cancel_orders: bool,
                 && let Some(fields) = result.as_object_mut()
             {
                 let withdrawn = withdraw::all_available(ctx, campaign.as_str(), lease).await?;
-                if let Some(failure) = withdrawn.failed {
-                    return Ok(Ok(withdraw::again(campaign.as_str(), withdrawn.left, &failure)));
+                if let Some(failure) = &withdrawn.failed {
+                    let now = EpochMs(ctx.store.now_ms().await?);
+                    return Ok(Ok(withdraw::again(campaign.as_str(), &withdrawn, failure, now)));
                 }
                 fields.insert("orders_cancelled".to_owned(), withdrawn.cancelled.into());
                 if withdrawn.left > 0 {
@@ -132,7 +136,7 @@ async fn cancel(ctx: &Context, id: &JobId, target: &Target, cancel_orders: bool,
     }
 }
 
-/// Has orders that a payment platform has not confirmed looked at again, now and not at their time.
+/// Has orders that a payment platform has not confirmed looked at again as soon as that is safe, and not at their time.
 async fn resolve_orders(ctx: &Context, campaign: &Name) -> Answer {
     if ctx.store.campaign_fields(campaign.as_str(), &["state"]).await?.into_iter().flatten().next().is_none() {
         let rule = format!("there is no campaign \"{campaign}\"");
@@ -140,7 +144,9 @@ async fn resolve_orders(ctx: &Context, campaign: &Name) -> Answer {
     }
     let unsettled = ctx.store.unsettled_orders(campaign.as_str()).await?;
     if unsettled > 0 {
-        ctx.store.hurry_orders(campaign.as_str()).await?;
+        if let Some(creator) = creating::Creator::of(ctx, campaign.as_str()).await? {
+            creator.hurry().await?;
+        }
         creating::arm(ctx, campaign.as_str(), Duration::ZERO).await?;
     }
     Ok(Ok(Outcome::done(json!({ "action": "resolve_orders", "unsettled": unsettled }))))

@@ -111,6 +111,15 @@ impl<'a> Creator<'a> {
         &self.point.platform.settings.name
     }
 
+    /// Lets what waits for its next look be taken up now. A doubt at a platform that needs time before it shows an
+    /// order is looked up no earlier than after that time: seen too early it would be made twice.
+    pub async fn hurry(&self) -> Result<(), StoreError> {
+        let settings = &self.point.platform.settings;
+        let now = EpochMs(self.ctx.store.now_ms().await?);
+        let doubt_at = if settings.idempotent { now } else { now.plus(settings.lookup_after) };
+        self.ctx.store.hurry_orders(self.campaign, doubt_at).await
+    }
+
     /// Asks for whatever may be asked for now, and settles it; at most until `until`.
     pub async fn pass(&self, until: Option<Instant>) -> Result<Pass, StoreError> {
         let mut pace = Pace::default();
@@ -180,7 +189,9 @@ impl<'a> Creator<'a> {
         };
         permits.truncate(granted);
         // The last request is handed over before the deadline, and over before the claim ends.
-        let lease = settings.longest() + settings.timeout + Duration::from_secs(2);
+        // Whoever takes up what a dead daemon asked for looks as late as for any other lost answer.
+        let seen_after = if settings.idempotent { Duration::ZERO } else { settings.lookup_after };
+        let lease = settings.longest() + settings.timeout + Duration::from_secs(2) + seen_after;
         let deadline = Instant::now() + settings.longest();
         let claimed = self.ctx.store.claim_orders(self.campaign, permits.len(), lease).await?;
         let rests = matches!(claimed.state.as_str(), "paused" | "failed" | "gone");
@@ -268,7 +279,7 @@ impl<'a> Creator<'a> {
                     now,
                     jitter: rand::random(),
                 };
-                settled.push(judge(&rules, &back.claimed.text, &back.order, &back.came));
+                settled.push(judge(&rules, &back.claimed, &back.order, &back.came));
             }
             let kept = self.ctx.config.sources.kept_errors;
             let missed = self.ctx.store.settle_orders(self.campaign, kept, &settled).await?;

@@ -51,12 +51,16 @@ pub async fn run(ctx: &Context, order: &OrderRef, told: Told) -> Outcome {
     }
 }
 
-async fn apply(ctx: &Context, order: &OrderRef, told: Told) -> Result<Result<Value, Rejection>, StoreError> {
+/// Tells one order what happened to it.
+pub async fn apply(ctx: &Context, order: &OrderRef, told: Told) -> Result<Result<Value, Rejection>, StoreError> {
     for _ in 0..TRIES {
         let found = match find(ctx, order).await? {
             Ok(found) => found,
             Err(rejection) => return Ok(Err(rejection)),
         };
+        if is_over_there(order, told.event, &found.order) {
+            return Ok(Ok(result(&found.campaign, &found.order, false)));
+        }
         let now = EpochMs(ctx.store.now_ms().await?);
         let number = found.order.number;
         let changed = match plan(&found.campaign, found.text, &found.order, told, now) {
@@ -73,6 +77,15 @@ async fn apply(ctx: &Context, order: &OrderRef, told: Told) -> Result<Result<Val
         return Ok(Ok(result(&found.campaign, &changed, true)));
     }
     Err(StoreError::Unavailable("the order changes too fast".to_owned()))
+}
+
+/// Whether this is the end of the order as it was under a former link: withdrawn there because it was re-routed, it
+/// can still be paid by its present one. What was paid by the former link is paid.
+fn is_over_there(named: &OrderRef, event: OrderEvent, order: &Order) -> bool {
+    let OrderRef::ShortCode(code) = named else { return false };
+    matches!(event, OrderEvent::Cancelled | OrderEvent::Expired)
+        && order.short_code.as_ref() != Some(code)
+        && order.former.iter().any(|former| former.short_code == *code)
 }
 
 /// The order that a job names, as it reads now.
@@ -179,4 +192,32 @@ pub fn order_event(campaign: &str, order: &Order, id: &str, now: EpochMs) -> Val
         "order": order.number, "key": order.key, "reference": order.reference, "state": order.state.as_str(),
         "at": now.0,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        order::{FormerLink, tests as sample},
+        short_code::ShortCode,
+    };
+
+    #[test]
+    fn po_17_a_cancellation_under_a_former_link_is_none_of_the_order_and_a_payment_is() {
+        let code = |text: &str| ShortCode::parse(text).unwrap();
+        let mut order = sample::order();
+        order.former.push(FormerLink {
+            short_code: code("former1"),
+            payment_point: None,
+            link_base: None,
+            platform_id: None,
+            until: EpochMs(1),
+            job: "reroute-1".to_owned(),
+        });
+        let former = OrderRef::ShortCode(code("former1"));
+        let present = OrderRef::ShortCode(code("aB3dE5gH1j"));
+        assert!(is_over_there(&former, OrderEvent::Cancelled, &order));
+        assert!(!is_over_there(&former, OrderEvent::Paid, &order));
+        assert!(!is_over_there(&present, OrderEvent::Cancelled, &order));
+    }
 }

@@ -16,14 +16,14 @@ use crate::{
         name::Name,
         order::{Order, OrderEvent, OrderState},
     },
-    job::Outcome,
+    job::{OrderRef, Outcome},
     store::{StoreError, leases::Lease},
     wire::DeliverError,
 };
 
 use super::{
     Context, ServedPoint,
-    order_event::{Told, plan},
+    order_event::{Told, apply, plan},
 };
 
 /// Orders looked at by one script.
@@ -31,6 +31,9 @@ const STRETCH: u64 = 500;
 
 /// A payment point that is held for longer is not waited for.
 const HELD_AT_MOST: Duration = Duration::from_secs(10);
+
+/// A job that gets on comes back after this.
+const SOON: Duration = Duration::from_secs(5);
 
 /// What came of withdrawing orders.
 #[derive(Debug, Default)]
@@ -66,6 +69,9 @@ pub async fn all_available(ctx: &Context, campaign: &str, lease: &Lease) -> Resu
         let (mut changes, left_before) = (Vec::with_capacity(asked.len()), withdrawn.left);
         for (text, order, event) in asked {
             match event? {
+                Ok(Some(OrderEvent::Paid)) => {
+                    paid_there(ctx, campaign, &order, now).await?;
+                }
                 Ok(Some(event)) => {
                     let told = Told { event, amount_minor: None, occurred_at: None };
                     if let Ok(Some((change, _))) = plan(campaign, text, &order, told, now) {
@@ -93,11 +99,28 @@ pub async fn all_available(ctx: &Context, campaign: &str, lease: &Lease) -> Resu
     Ok(withdrawn)
 }
 
+/// Records that a platform has an order as paid. It does not say when; in time, or it would not have been taken.
+pub async fn paid_there(ctx: &Context, campaign: &str, order: &Order, now: EpochMs) -> Result<(), StoreError> {
+    let Ok(campaign) = Name::parse(campaign) else { return Ok(()) };
+    let last = order.expires_at.minus(Duration::from_millis(1));
+    let told = Told { event: OrderEvent::Paid, amount_minor: None, occurred_at: Some(now.min(last)) };
+    let named = OrderRef::Number { campaign, number: order.number };
+    if let Err(refused) = apply(ctx, &named, told).await? {
+        tracing::warn!(order = order.number, %refused, "the payment platform has an order as paid that cannot be");
+    }
+    Ok(())
+}
+
 /// Orders withdrawn at once; the payment point has its own, smaller number.
 const AT_ONCE: usize = 64;
 
 /// The job again, for the orders that could not be asked for.
-pub fn again(campaign: &str, left: u64, failure: &Failure) -> Outcome {
+/// They cost it no attempt as long as it gets on.
+pub fn again(campaign: &str, withdrawn: &Withdrawn, failure: &Failure, now: EpochMs) -> Outcome {
+    if withdrawn.cancelled > 0 {
+        return Outcome::Snooze { until: now.plus(SOON) };
+    }
+    let left = withdrawn.left;
     let sentence =
         format!("{left} orders of \"{campaign}\" could not be cancelled at the payment platform yet: {failure}");
     Outcome::Retry { failure_code: failure.code().to_owned().into(), sentence, at: EpochMs(0) }
@@ -120,16 +143,17 @@ pub async fn cancel(
     served: &ServedPoint,
     platform_id: &str,
 ) -> Result<Result<Option<OrderState>, Failure>, StoreError> {
-    let deadline = Instant::now() + served.platform.settings.longest() + HELD_AT_MOST;
     let _permit = match leave(served).await? {
         Ok(permit) => permit,
         Err(failure) => return Ok(Err(failure)),
     };
-    let answer = served.platform.cancel(platform_id, deadline).await;
-    let answer = answer.map_err(|error| match error {
-        DeliverError::NotSent => Failure::transient("deadline_passed"),
-        DeliverError::Failure(failure) => failure,
-    });
+    let deadline = Instant::now() + served.platform.settings.longest();
+    let answer = match served.platform.cancel(platform_id, deadline).await {
+        Ok(state) => Ok(state),
+        // Our own doing; the governor hears nothing of it.
+        Err(DeliverError::NotSent) => return Ok(Err(Failure::transient("deadline_passed"))),
+        Err(DeliverError::Failure(failure)) => Err(failure),
+    };
     noted(served, answer.as_ref().map(|_| ())).await?;
     Ok(answer)
 }

@@ -148,7 +148,7 @@ impl Platform {
         let key = HeaderValue::from_str(wish.marker).map_err(|_| Failure::permanent("unrenderable_request"))?;
         request.headers_mut().insert(HeaderName::from_static("idempotency-key"), key);
         let reply = self.client.ask(request, deadline).await?;
-        Ok(self.made(&self.json(&reply)?)?)
+        Ok(self.made(&self.of_collection(&reply)?)?)
     }
 
     /// Finds the order that carries this marker.
@@ -158,7 +158,7 @@ impl Platform {
     pub async fn look_up(&self, marker: &str, deadline: Instant) -> Result<Option<Made>, DeliverError> {
         let request = self.request(Method::GET, &format!("?q={marker}&limit={LOOKED_AT}"), Vec::new())?;
         let reply = self.client.ask(request, deadline).await?;
-        let page: Page = serde_json::from_value(self.json(&reply)?).map_err(|_| self.unreadable())?;
+        let page: Page = serde_json::from_value(self.of_collection(&reply)?).map_err(|_| self.unreadable())?;
         let carries = |text: &Option<String>| text.as_ref().is_some_and(|text| text.ends_with(marker));
         let found = page.content.into_iter().find(|shown| carries(&shown.reference) || carries(&shown.concept));
         found.map(|shown| self.read(shown)).transpose().map_err(DeliverError::Failure)
@@ -199,7 +199,7 @@ impl Platform {
     pub async fn probe(&self, deadline: Instant) -> Result<(), DeliverError> {
         let request = self.request(Method::GET, "?limit=1", Vec::new())?;
         let reply = self.client.ask(request, deadline).await?;
-        self.json(&reply).map(|_| ()).map_err(DeliverError::Failure)
+        self.of_collection(&reply).map(|_| ()).map_err(DeliverError::Failure)
     }
 
     /// Closes connections that were idle for too long.
@@ -249,6 +249,11 @@ impl Platform {
         Err(classify(&trouble, &self.rules))
     }
 
+    /// As [`Self::json`], where all orders of the platform are: that nothing is there is no affair of one order.
+    fn of_collection(&self, reply: &Reply) -> Result<Value, Failure> {
+        self.json(reply).map_err(|failure| about_collection(reply.status.as_u16(), failure))
+    }
+
     fn unreadable(&self) -> Failure {
         classify(&Trouble::AnswerUnreadable, &self.rules)
     }
@@ -276,6 +281,17 @@ impl Platform {
 impl std::fmt::Debug for Platform {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("Platform").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// What a status of the collection says beyond the table of [`crate::wire::failure`]: an address that leads nowhere
+/// is our configuration (PO-6), and whoever answers that a request was too slow, too early or in the way of another
+/// one may have made the order.
+fn about_collection(status: u16, failure: Failure) -> Failure {
+    match (status, failure) {
+        (300..=399 | 404 | 405, Failure::Permanent { code }) => Failure::Denied { code },
+        (408 | 409 | 425, Failure::Permanent { code }) => Failure::Ambiguous { code },
+        (_, failure) => failure,
     }
 }
 
@@ -344,6 +360,22 @@ mod tests {
             breaker_cooldown: second,
         })
         .unwrap()
+    }
+
+    #[test]
+    fn po_6_an_address_that_leads_nowhere_is_about_us_and_a_conflict_leaves_a_doubt() {
+        let classes =
+            [(301, "denied"), (404, "denied"), (405, "denied"), (408, "doubt"), (409, "doubt"), (425, "doubt")];
+        for (status, expected) in classes.into_iter().chain([(400, "refused"), (422, "refused")]) {
+            let shown = match about_collection(status, Failure::permanent("x")) {
+                Failure::Denied { .. } => "denied",
+                Failure::Ambiguous { .. } => "doubt",
+                Failure::Permanent { .. } => "refused",
+                Failure::Transient { .. } | Failure::Throttled { .. } => "later",
+            };
+            assert_eq!(shown, expected, "{status}");
+        }
+        assert!(matches!(about_collection(404, Failure::denied("q")), Failure::Denied { .. }));
     }
 
     #[test]

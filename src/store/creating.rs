@@ -10,6 +10,7 @@ use std::time::Duration;
 use redis::cmd;
 
 use super::{Answer, Store, StoreError, entries::millis, scripts};
+use crate::domain::clock::EpochMs;
 
 /// Orders of each kind that are hurried at once.
 const HURRIED: usize = 10_000;
@@ -21,6 +22,8 @@ pub struct ClaimedOrder {
     pub number: u64,
     /// Whether the platform may have been asked for it before.
     pub doubt: bool,
+    /// When the claim ends, which tells it from another one.
+    pub until_ms: i64,
     /// Its JSON.
     pub text: String,
 }
@@ -66,6 +69,8 @@ pub struct Settled {
     pub waits: Waits,
     /// Code and JSON of the refused row, if the platform refused it.
     pub refused: Option<(&'static str, String)>,
+    /// The claim's end; none for what holds whoever has the order in hand.
+    pub claim: Option<i64>,
 }
 
 impl Store {
@@ -79,17 +84,20 @@ impl Store {
         let call = scripts::CLAIM_ORDERS.call(&[&self.keys.campaign(campaign)]);
         let call = call.arg(count).arg(millis(lease));
         let mut answer = Answer::new(call.run(&self.connection).await?);
-        let (state, now_ms) = (answer.text()?, answer.number()?);
+        let state = answer.text()?;
+        let now_ms: i64 = answer.number()?;
         let next_ms = answer.some_text()?.and_then(|text| text.parse().ok());
+        let until_ms = now_ms.saturating_add_unsigned(millis(lease));
         let mut orders = Vec::new();
         while !answer.is_done() {
             let (number, kind, text) = (answer.number()?, answer.text()?, answer.text()?);
-            orders.push(ClaimedOrder { number, doubt: kind == "doubt", text });
+            orders.push(ClaimedOrder { number, doubt: kind == "doubt", until_ms, text });
         }
         Ok(ClaimedOrders { state, now_ms, next_ms, orders })
     }
 
-    /// Writes what came of orders. Returns the numbers of those that read otherwise by now.
+    /// Writes what came of orders. Returns the numbers of those that read otherwise by now. What was found out in a
+    /// claim that is not ours any more is dropped.
     pub async fn settle_orders(
         &self,
         campaign: &str,
@@ -114,16 +122,17 @@ impl Store {
                 Waits::Doubt(at) => format!("doubt,{at}"),
             });
             call.push(one.refused.as_ref().map(|(code, row)| format!("{code},{row}")).unwrap_or_default());
+            call.push(one.claim.map(|until| until.to_string()).unwrap_or_default());
         }
         let mut answer = Answer::new(call.run(&self.connection).await?);
         self.publish_soon(campaign, &answer.text()?).await;
         answer.rest().map(|n| n.parse().map_err(|_| StoreError::Refused(format!("order number {n:?}")))).collect()
     }
 
-    /// Lets the orders of a campaign that wait for their next look be taken up at once, but for those in
-    /// somebody's hands; the first [`HURRIED`] of each kind.
-    pub async fn hurry_orders(&self, campaign: &str) -> Result<(), StoreError> {
-        for key in [self.keys.creating(campaign), self.keys.doubt(campaign)] {
+    /// Lets the orders of a campaign that wait for their next look be taken up at once, those in doubt at `doubt_at`
+    /// at the latest, but for those in somebody's hands; the first [`HURRIED`] of each kind.
+    pub async fn hurry_orders(&self, campaign: &str, doubt_at: EpochMs) -> Result<(), StoreError> {
+        for (key, at) in [(self.keys.creating(campaign), 0), (self.keys.doubt(campaign), doubt_at.0)] {
             let numbers: Vec<String> = self.connection.query(cmd("ZRANGE").arg(&key).arg(0).arg(HURRIED - 1)).await?;
             if numbers.is_empty() {
                 continue;
@@ -131,7 +140,7 @@ impl Store {
             let mut hurry = cmd("ZADD");
             hurry.arg(&key).arg("XX").arg("LT");
             for number in &numbers {
-                hurry.arg(0).arg(number);
+                hurry.arg(at).arg(number);
             }
             self.connection.query::<()>(&hurry).await?;
         }

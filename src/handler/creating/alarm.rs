@@ -19,7 +19,14 @@ pub async fn arm(ctx: &Context, campaign: &str, after: Duration) -> Result<(), S
 
 /// Works off `orders|<C>|`. Returns when it is due again, or nothing when every order is settled.
 pub async fn look_again(ctx: &Context, campaign: &str) -> Result<Option<i64>, StoreError> {
-    let Some(creator) = Creator::of(ctx, campaign).await? else { return Ok(None) };
+    let Some(creator) = Creator::of(ctx, campaign).await? else {
+        let unsettled = ctx.store.unsettled_orders(campaign).await?;
+        if unsettled == 0 {
+            return Ok(None);
+        }
+        tracing::warn!(campaign, unsettled, "the payment point of this campaign is not configured: its orders wait");
+        return Ok(Some(EpochMs(ctx.store.now_ms().await?).plus(LATER).0));
+    };
     let generating = ctx.store.campaign_fields(campaign, &["generating"]).await?.into_iter().next().flatten();
     let pass = match generating {
         // The job does it itself.

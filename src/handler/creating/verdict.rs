@@ -13,7 +13,7 @@ use crate::{
     handler::order_event::order_event,
     job::RowCode,
     orders::{http::Made, settings::PlatformSettings},
-    store::creating::{Settled, Waits},
+    store::creating::{ClaimedOrder, Settled, Waits},
 };
 
 /// An order that its job goes on without is tried again no earlier than this.
@@ -69,7 +69,7 @@ pub(super) struct Rules<'a> {
 }
 
 /// Where the order stands now, and where it waits if that is not the end of it.
-pub(super) fn judge(rules: &Rules<'_>, before: &str, order: &Order, came: &Came) -> Settled {
+pub(super) fn judge(rules: &Rules<'_>, claimed: &ClaimedOrder, order: &Order, came: &Came) -> Settled {
     let mut next = order.clone();
     let mut refused = None;
     let waits = match came {
@@ -89,7 +89,10 @@ pub(super) fn judge(rules: &Rules<'_>, before: &str, order: &Order, came: &Came)
             Waits::No
         }
         Came::Stopped { exists, .. } => rules.wait(HANDED_OVER, *exists),
-        Came::Failed { failure: failure @ Failure::Permanent { .. }, exists: false } => {
+        // An idempotent platform that refuses the same key has no order under it; no look-up was needed to know.
+        Came::Failed { failure: failure @ Failure::Permanent { .. }, exists }
+            if !exists || rules.settings.idempotent =>
+        {
             refused = Some(refuse(&mut next, failure.code()));
             Waits::No
         }
@@ -102,10 +105,11 @@ pub(super) fn judge(rules: &Rules<'_>, before: &str, order: &Order, came: &Came)
     }
     Settled {
         number: order.number,
-        before: before.to_owned(),
+        before: claimed.text.clone(),
         after: next.to_json(),
         states: (order.state.as_str(), next.state.as_str()),
         event: if next.state == order.state { String::new() } else { rules.told(&next) },
+        claim: (waits != Waits::No || !matches!(came, Came::Made(_))).then_some(claimed.until_ms),
         waits,
         refused,
     }
@@ -130,7 +134,9 @@ impl Rules<'_> {
     fn made(&self, next: &mut Order, made: &Made) -> Waits {
         // A state that is none of ours (pre-authorised) is not available; what becomes of it is seen later.
         let Some(state) = made.state else { return self.wait(HANDED_OVER, true) };
-        next.state = state;
+        // Judged by our clock, whether the platform has noticed or not.
+        let is_over = state == OrderState::Available && self.now >= next.expires_at;
+        next.state = if is_over { OrderState::Expired } else { state };
         next.short_code = Some(made.short_code.clone());
         next.platform_id = Some(made.platform_id.clone());
         if matches!(state, OrderState::Paid | OrderState::PartiallyRefunded | OrderState::Refunded) {
@@ -210,7 +216,8 @@ mod tests {
         let settings = settings(idempotent);
         let rules =
             Rules { settings: &settings, campaign: "c", link_base: "https://p/", now: EpochMs(1000), jitter: u64::MAX };
-        let settled = judge(&rules, "before", order, came);
+        let claimed = ClaimedOrder { number: order.number, doubt: false, until_ms: 77, text: "before".to_owned() };
+        let settled = judge(&rules, &claimed, order, came);
         let after = Order::from_json(&settled.after).unwrap();
         (settled, after)
     }
@@ -231,6 +238,7 @@ mod tests {
             (false, failed(Failure::throttled("rate_limited", None), true), Waits::Doubt(2000)),
             (false, failed(Failure::denied("not_authorised"), false), Waits::Fresh(2000)),
             (false, failed(Failure::permanent("refused:x"), true), Waits::Doubt(2000)),
+            (true, failed(Failure::permanent("refused:x"), true), Waits::No),
             (false, failed(Failure::permanent("refused:x"), false), Waits::No),
             (false, Came::NotSent { exists: false }, Waits::Fresh(2000)),
             (false, Came::NotSent { exists: true }, Waits::Doubt(2000)),
@@ -241,7 +249,7 @@ mod tests {
         ];
         for (idempotent, came, expected) in table {
             let (settled, after) = judged(idempotent, &creating(0), &came);
-            assert_eq!(settled.waits, expected, "{came:?}");
+            assert_eq!((settled.waits, settled.claim), (expected, Some(77)), "{came:?}");
             let state = match expected {
                 Waits::Fresh(_) => OrderState::Creating,
                 Waits::Doubt(_) => OrderState::InDoubt,
@@ -267,13 +275,16 @@ mod tests {
         };
         let (settled, after) = judged(false, &creating(4), &made(Some(OrderState::Available)));
         assert_eq!(
-            (settled.waits, after.state, after.tries, after.origin),
-            (Waits::No, OrderState::Available, 0, None)
+            (settled.waits, settled.claim, after.state, after.tries, after.origin),
+            (Waits::No, None, OrderState::Available, 0, None)
         );
         assert!(settled.event.contains("\"link\":\"https://p/?p=abc123\""), "{}", settled.event);
         // Somebody was quick.
         let (_, after) = judged(false, &creating(0), &made(Some(OrderState::Paid)));
         assert_eq!((after.state, after.paid_minor), (OrderState::Paid, after.amount.minor()));
+        let late = Order { expires_at: EpochMs(1000), ..creating(0) };
+        let (settled, after) = judged(false, &late, &made(Some(OrderState::Available)));
+        assert_eq!((settled.states.1, after.state), ("expired", OrderState::Expired), "po_18: the clock decides");
         // Pre-authorised states are not available.
         let (settled, after) = judged(false, &creating(0), &made(None));
         assert_eq!((settled.waits, after.state), (Waits::Doubt(61_000), OrderState::InDoubt));
