@@ -65,8 +65,8 @@ impl CampaignState {
         match self {
             Self::Running => &[A::Pause, A::Cancel],
             Self::Paused => &[A::Resume, A::Cancel],
-            Self::Scheduled | Self::Generated | Self::Delivered => &[A::Cancel],
-            Self::Cancelled | Self::Failed => &[],
+            Self::Scheduled | Self::Generated | Self::Delivered | Self::Failed => &[A::Cancel],
+            Self::Cancelled => &[],
         }
     }
 
@@ -79,9 +79,11 @@ impl CampaignState {
             (Self::Scheduled | Self::Running | Self::Generated | Self::Delivered | Self::Failed, A::Start)
             | (Self::Paused, A::Resume) => Some(Self::Running),
             (Self::Running, A::Pause) => Some(Self::Paused),
-            (Self::Scheduled | Self::Running | Self::Paused | Self::Generated | Self::Delivered, A::Cancel) => {
-                Some(Self::Cancelled)
-            }
+            // What failed may have orders that can be paid: they are withdrawn this way.
+            (
+                Self::Scheduled | Self::Running | Self::Paused | Self::Generated | Self::Delivered | Self::Failed,
+                A::Cancel,
+            ) => Some(Self::Cancelled),
             // What was in flight when an operator paused may have been the last.
             (Self::Running | Self::Paused, A::Generate) => Some(Self::Generated),
             (Self::Running | Self::Paused, A::Deliver) => Some(Self::Delivered),

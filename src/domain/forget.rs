@@ -39,8 +39,11 @@ pub fn forget(order: &Order, sought: Option<&Sought>, named: bool, now: EpochMs)
     if own {
         left.contact = None;
         left.vars.clear();
-        left.reference.clear();
-        left.concept.clear();
+        // A platform that may have it knows it by these: they go when it is settled.
+        if !order.state.is_unsettled() {
+            left.reference.clear();
+            left.concept.clear();
+        }
     } else if mentioned {
         if let Some(sought) = sought {
             left.vars.retain(|name, value| !sought.is_in(name.as_bytes()) && !sought.is_in_value(value));
@@ -110,6 +113,14 @@ mod tests {
         assert_eq!(left.forgotten_at, Some(NOW));
         assert_eq!(forget(&left, Some(&sought()), false, NOW), None);
         assert_eq!(forget(&left, None, true, EpochMs(NOW.0 + 1)), None);
+    }
+
+    #[test]
+    fn da_9_what_a_platform_may_know_an_order_by_stays_until_it_is_settled() {
+        let order = Order { state: OrderState::InDoubt, ..order(Some("+34600123456")) };
+        let left = forget(&order, Some(&sought()), false, NOW).unwrap().order;
+        assert_eq!((left.reference.as_str(), left.concept.as_str()), ("A-7", "Cuota de Ana"));
+        assert_eq!((left.contact, left.vars.len(), left.forgotten_at), (None, 0, Some(NOW)));
     }
 
     #[test]

@@ -31,7 +31,7 @@ type Answer = Result<Result<Outcome, Rejection>, StoreError>;
 pub async fn run(ctx: &Arc<Context>, id: &JobId, job: ControlJob, lease: &Lease) -> Outcome {
     let answer = match &job {
         ControlJob::Pause(target) => act(ctx, id, target, "pause").await,
-        ControlJob::Resume(target) => act(ctx, id, target, "resume").await,
+        ControlJob::Resume(target) => resume(ctx, id, target).await,
         ControlJob::Cancel { target, cancel_orders } => cancel(ctx, id, target, *cancel_orders, lease).await,
         ControlJob::Retry { campaign, run, states } => retry(ctx, campaign, run.as_str(), states.as_str(), lease).await,
         ControlJob::OrderEvent { order, event, amount_minor, occurred_at } => {
@@ -50,6 +50,17 @@ pub async fn run(ctx: &Arc<Context>, id: &JobId, job: ControlJob, lease: &Lease)
         Ok(Err(rejection)) => rejection.into(),
         Err(error) => trouble::outcome(&error),
     }
+}
+
+/// Orders that waited while the campaign was paused are asked for again at once.
+async fn resume(ctx: &Context, id: &JobId, target: &Target) -> Answer {
+    let answer = act(ctx, id, target, "resume").await?;
+    if let (Target::Campaign(campaign), Ok(_)) = (target, &answer)
+        && ctx.store.unsettled_orders(campaign.as_str()).await? > 0
+    {
+        creating::arm(ctx, campaign.as_str(), Duration::ZERO).await?;
+    }
+    Ok(answer)
 }
 
 async fn act(ctx: &Context, id: &JobId, target: &Target, action: &str) -> Answer {
@@ -93,7 +104,7 @@ fn allowed(state: &str, is_run: bool) -> &'static str {
         ("running" | "scheduled", false) => "pause, cancel",
         ("paused", _) => "resume, cancel",
         ("finished", true) => "retry",
-        ("generated" | "delivered", false) => "cancel",
+        ("generated" | "delivered" | "failed", false) => "cancel",
         _ => "nothing",
     }
 }

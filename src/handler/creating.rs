@@ -16,7 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     channel::governor::{Grant, Pace},
-    domain::{clock::EpochMs, money::Currency, order::Order},
+    domain::{clock::EpochMs, forget, money::Currency, order::Order},
     orders::http::{Wish, marker},
     store::{
         StoreError,
@@ -237,6 +237,11 @@ impl<'a> Creator<'a> {
         let Some(currency) = order.currency.or(self.currency) else { return Came::Refused("currency_missing".into()) };
         let marker = marker(&self.ctx.secret, self.campaign, &order.key, 0);
         let mut exists = doubt;
+        let forgotten = order.forgotten_at.is_some();
+        if doubt && forgotten && order.key == forget::key(order.number) {
+            // The key by which the platform knows it held the person's number and is gone: it is not asked again.
+            return Came::Stopped { exists, withdrawn: false };
+        }
         if doubt && !platform.settings.idempotent {
             match platform.look_up(&marker, deadline).await {
                 Ok(Some(made)) => return Came::Made(made),
@@ -244,6 +249,9 @@ impl<'a> Creator<'a> {
                 Err(DeliverError::NotSent) => return Came::NotSent { exists: true },
                 Err(DeliverError::Failure(failure)) => return Came::Failed { failure, exists: true },
             }
+        }
+        if forgotten && !exists {
+            return Came::Forgotten;
         }
         if taken.leave != Leave::Given {
             return Came::Stopped { exists, withdrawn: taken.leave == Leave::Withdrawn };

@@ -21,7 +21,7 @@ use crate::{
         failure::Failure,
         money::Currency,
         name::{JobId, Name},
-        order::{FormerLink, Order, OrderEvent, OrderState},
+        order::{FormerLink, Order, OrderState},
         short_code::ShortCode,
     },
     job::{OrderRef, Outcome, Rejection, RejectionCode},
@@ -35,7 +35,7 @@ use crate::{
 
 use super::{
     Context, ServedPoint,
-    order_event::{Found, Told, find, order_event, plan, wrong_state},
+    order_event::{Found, find, order_event, wrong_state},
     trouble, withdraw,
 };
 
@@ -139,7 +139,7 @@ async fn make(
     let marker = marker(&ctx.secret, &found.campaign, &order.key, nth);
     let _permit = match withdraw::leave(served).await? {
         Ok(permit) => permit,
-        Err(failure) => return Ok(Err(later(served, &failure))),
+        Err(failure) => return Ok(Err(later(served, &failure, EpochMs(0)))),
     };
     let (platform, deadline) = (&served.platform, Instant::now() + served.platform.settings.longest());
     let asked = async {
@@ -151,15 +151,23 @@ async fn make(
         }
         platform.create(&Wish { order, currency, marker: &marker }, deadline).await
     };
-    let made = asked.await.map_err(|error| match error {
-        DeliverError::NotSent => Failure::transient("deadline_passed"),
-        DeliverError::Failure(failure) => failure,
-    });
+    let made = match asked.await {
+        Ok(made) => Ok(made),
+        Err(DeliverError::NotSent) => {
+            return Ok(Err(later(served, &Failure::transient("deadline_passed"), EpochMs(0))));
+        }
+        Err(DeliverError::Failure(failure)) => Err(failure),
+    };
     withdraw::noted(served, made.as_ref().map(|_| ())).await?;
     let made = match made {
         Ok(made) => made,
         Err(failure @ Failure::Permanent { .. }) => return Ok(Err(not_taken(found, failure.code()))),
-        Err(failure) => return Ok(Err(later(served, &failure))),
+        // The platform may have it and not show it yet: seen too early it would be made twice.
+        Err(failure @ Failure::Ambiguous { .. }) if !platform.settings.idempotent => {
+            let at = EpochMs(ctx.store.now_ms().await?).plus(platform.settings.lookup_after);
+            return Ok(Err(later(served, &failure, at)));
+        }
+        Err(failure) => return Ok(Err(later(served, &failure, EpochMs(0)))),
     };
     let target = format!("{}/{}", found.campaign, order.number);
     ctx.store.link_order(&made.short_code, &target).await?;
@@ -172,9 +180,9 @@ fn not_taken(found: &Found, code: &str) -> Outcome {
     Rejection::of_field(RejectionCode::ProviderRefused, "payment_point", rule).into()
 }
 
-fn later(served: &ServedPoint, failure: &Failure) -> Outcome {
+fn later(served: &ServedPoint, failure: &Failure, at: EpochMs) -> Outcome {
     let sentence = format!("the payment platform of \"{}\": {failure}", served.platform.settings.name);
-    Outcome::Retry { failure_code: failure.code().to_owned().into(), sentence, at: EpochMs(0) }
+    Outcome::Retry { failure_code: failure.code().to_owned().into(), sentence, at }
 }
 
 /// Cancels the order that this job replaced, at its platform. An outcome: not yet. Where it was paid first, it pays.
@@ -191,9 +199,18 @@ async fn close_former(
     let Some(served) = ctx.points.get(point) else { return Ok(None) };
     let state = match withdraw::cancel(served, platform_id).await? {
         Ok(state) => state,
-        Err(failure) => return Ok(Some(later(served, &failure))),
+        Err(failure) => return Ok(Some(later(served, &failure, EpochMs(0)))),
     };
     let paid = matches!(state, Some(OrderState::Paid | OrderState::PartiallyRefunded | OrderState::Refunded));
+    if !paid && !matches!(state, Some(OrderState::Cancelled | OrderState::Expired)) {
+        let state = state.map_or("none of ours", OrderState::as_str);
+        tracing::warn!(
+            campaign = found.campaign,
+            order = order.number,
+            state,
+            "the former order of a re-routed one is not cancelled at its payment platform: it can be paid there"
+        );
+    }
     if !paid || order.state != OrderState::Available {
         return Ok(None);
     }
@@ -201,13 +218,10 @@ async fn close_former(
     if let (Some(served), Some(new)) = (ctx.points.get(present), &order.platform_id)
         && let Err(failure) = withdraw::cancel(served, new).await?
     {
-        return Ok(Some(later(served, &failure)));
+        return Ok(Some(later(served, &failure, EpochMs(0))));
     }
-    let told = Told { event: OrderEvent::Paid, amount_minor: None, occurred_at: Some(former.until) };
-    let now = EpochMs(ctx.store.now_ms().await?);
-    if let Ok(Some((change, _))) = plan(&found.campaign, found.text.clone(), order, told, now) {
-        ctx.store.change_orders(&found.campaign, None, &[change]).await?;
-    }
+    // Read again as often as it changes under our hands: this payment must not be lost.
+    withdraw::paid_there(ctx, &found.campaign, order, former.until).await?;
     Ok(None)
 }
 

@@ -119,10 +119,8 @@ impl Store {
             let upto = end.min(from + STEP);
             let texts = self.orders(campaign, from..upto).await?;
             let mut pipeline = redis::pipe();
-            for order in texts.into_iter().flatten().filter_map(|text| Order::from_json(&text).ok()) {
-                for (first, rest) in order.codes().map(ShortCode::split) {
-                    pipeline.cmd("HDEL").arg(self.keys.links(first)).arg(rest).ignore();
-                }
+            for (first, rest) in &self.links_held(campaign, &texts).await? {
+                pipeline.cmd("HDEL").arg(self.keys.links(first)).arg(rest).ignore();
             }
             let keys: Vec<String> = (from..upto).map(|n| self.keys.order(campaign, n)).collect();
             pipeline.cmd("UNLINK").arg(keys).ignore();
@@ -153,6 +151,28 @@ impl Store {
         ])
         .await?;
         self.connection.query(cmd("ZREM").arg(self.keys.campaigns()).arg(campaign)).await
+    }
+
+    /// The links of these orders that lead to this campaign. Two platforms may have given the same short code, which
+    /// then leads to whoever had it first.
+    async fn links_held(&self, campaign: &str, texts: &[Option<String>]) -> Result<Vec<(String, String)>, StoreError> {
+        let orders: Vec<Order> = texts.iter().flatten().filter_map(|text| Order::from_json(text).ok()).collect();
+        let links = orders.iter().flat_map(Order::codes).map(ShortCode::split);
+        let mut links: Vec<(String, String)> = links.map(|(first, rest)| (first.to_owned(), rest.to_owned())).collect();
+        if links.is_empty() {
+            return Ok(links);
+        }
+        let mut pipeline = redis::pipe();
+        for (first, rest) in &links {
+            pipeline.cmd("HGET").arg(self.keys.links(first)).arg(rest);
+        }
+        let targets: Vec<Option<String>> = self.connection.pipeline(&pipeline).await?;
+        let mut targets = targets.into_iter();
+        links.retain(|_| {
+            let target = targets.next().flatten();
+            target.as_deref().and_then(|target| target.rsplit_once('/')).is_some_and(|(holder, _)| holder == campaign)
+        });
+        Ok(links)
     }
 
     async fn unlink(&self, keys: &[String]) -> Result<(), StoreError> {

@@ -35,6 +35,8 @@ pub(super) enum Came {
     Stopped { exists: bool, withdrawn: bool },
     /// Its time is over.
     Expired,
+    /// Its person was forgotten before any platform was asked.
+    Forgotten,
     /// The request failed. `exists`: an earlier one may have made it.
     Failed { failure: Failure, exists: bool },
 }
@@ -53,7 +55,7 @@ impl Came {
         match self {
             Self::Made(_) | Self::Failed { failure: Failure::Denied { .. }, .. } => Some(Ok(())),
             Self::Failed { failure, .. } => Some(Err(failure)),
-            Self::Refused(_) | Self::NotSent { .. } | Self::Stopped { .. } | Self::Expired => None,
+            Self::Refused(_) | Self::NotSent { .. } | Self::Stopped { .. } | Self::Expired | Self::Forgotten => None,
         }
     }
 }
@@ -82,6 +84,11 @@ pub(super) fn judge(rules: &Rules<'_>, claimed: &ClaimedOrder, order: &Order, ca
             refused = Some(refuse(&mut next, code));
             Waits::No
         }
+        Came::Forgotten => {
+            next.state = OrderState::Cancelled;
+            "forgotten".clone_into(&mut next.reason);
+            Waits::No
+        }
         Came::NotSent { exists } => rules.wait(SHORTLY, *exists),
         Came::Stopped { exists: false, withdrawn: true } => {
             next.state = OrderState::Cancelled;
@@ -100,6 +107,7 @@ pub(super) fn judge(rules: &Rules<'_>, claimed: &ClaimedOrder, order: &Order, ca
     };
     if waits == Waits::No {
         (next.tries, next.origin) = (0, None);
+        forget_texts(&mut next);
     } else {
         next.state = if matches!(waits, Waits::Doubt(_)) { OrderState::InDoubt } else { OrderState::Creating };
     }
@@ -115,10 +123,19 @@ pub(super) fn judge(rules: &Rules<'_>, claimed: &ClaimedOrder, order: &Order, ca
     }
 }
 
+/// Texts that a forgotten person's order kept only as long as a platform might know it by them.
+fn forget_texts(next: &mut Order) {
+    if next.forgotten_at.is_some() {
+        next.reference.clear();
+        next.concept.clear();
+    }
+}
+
 /// An order that the platform does not take: it stays, cancelled, with the reason, and its row is refused.
 fn refuse(next: &mut Order, code: &str) -> (&'static str, String) {
     next.state = OrderState::Cancelled;
     code.clone_into(&mut next.reason);
+    forget_texts(next);
     let (row, line) = next.origin.take().unwrap_or_default();
     let input = json!({
         "key": next.key, "reference": next.reference, "concept": next.concept, "amount": next.amount.minor(),
@@ -288,6 +305,19 @@ mod tests {
         // Pre-authorised states are not available.
         let (settled, after) = judged(false, &creating(0), &made(None));
         assert_eq!((settled.waits, after.state), (Waits::Doubt(61_000), OrderState::InDoubt));
+    }
+
+    #[test]
+    fn da_9_a_forgotten_order_keeps_its_texts_only_until_it_is_settled() {
+        let forgotten = Order { forgotten_at: Some(EpochMs(1)), ..creating(0) };
+        let (settled, after) = judged(false, &forgotten, &Came::Forgotten);
+        assert_eq!(
+            (settled.waits, after.state, after.reason.as_str()),
+            (Waits::No, OrderState::Cancelled, "forgotten")
+        );
+        assert_eq!((after.reference.as_str(), after.concept.as_str()), ("", ""));
+        let (_, after) = judged(false, &forgotten, &failed(Failure::ambiguous("answer_timeout"), false));
+        assert_eq!((after.state, after.reference.as_str()), (OrderState::InDoubt, "A-1"));
     }
 
     #[test]

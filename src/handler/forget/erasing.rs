@@ -78,7 +78,8 @@ impl Walk<'_> {
             let own = planned.as_ref().map_or(order.forgotten_at.is_some(), |planned| planned.own);
             let after = planned.as_ref().map_or_else(|| order.clone(), |planned| planned.order.clone());
             let json = if planned.is_some() { after.to_json() } else { text.clone() };
-            let reference = if after.reference.is_empty() { order.reference.as_str() } else { "" };
+            // Found by it no more, though an order that a platform may have keeps the text until it is settled.
+            let reference = if own || after.reference.is_empty() { order.reference.as_str() } else { "" };
             let (texts, keys) = ((text.as_str(), json.as_str()), (order.key.as_str(), after.key.as_str()));
             let change = ForgetOrder { number, texts, keys, reference, own };
             if let ForgottenOrder::Done { deliveries, skipped, in_flight } =

@@ -64,8 +64,6 @@ else
   if action == 'cancel' then
     if state == 'cancelled' then
       return { 'same', state }
-    elseif state == 'failed' then
-      return { 'wrong', state }
     end
     redis.call('HSET', campaign_key, 'state', 'cancelled', 'cancelled_at', int(now))
     redis.call('HDEL', campaign_key, 'paused_from', 'paused_by')
