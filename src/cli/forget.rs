@@ -83,8 +83,10 @@ pub async fn run(globals: &Globals, args: Args) -> anyhow::Result<()> {
     if !left.is_empty() {
         output::line("left, and yours to see to")?;
         print_counts(&left)?;
-        for file in note.pointer("/left/source_files").and_then(Value::as_array).into_iter().flatten() {
-            output::line(format_args!("   {}", format::value(file)))?;
+        for names in ["/left/source_files", "/left/unreadable_files"] {
+            for file in note.pointer(names).and_then(Value::as_array).into_iter().flatten() {
+                output::line(format_args!("   {}", format::value(file)))?;
+            }
         }
     }
     Ok(())

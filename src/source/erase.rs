@@ -9,6 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
 use nix::fcntl::OFlag;
@@ -21,8 +22,10 @@ use crate::domain::contact::sought::{Finder, Sought};
 const ERRORS: &str = "errors";
 /// Where exports are written, below the spool folder.
 pub(super) const EXPORTS: &str = "exports";
-/// The end of the name of an export that is being written.
-const PART: &str = ".part";
+/// Ends of the names of files that are being written: exports, and exports that are written anew.
+const DRAFTS: [&str; 2] = [".part", ".forget"];
+/// Who has not written for so long was killed.
+const DEAD_AFTER: Duration = Duration::from_hours(1);
 /// A record without an end is taken apart after so many bytes.
 const RECORD_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Of a packed file of a producer at most so much is unpacked.
@@ -73,10 +76,24 @@ fn next(spool: &Path, after: &str, wanted: impl Fn(&str) -> bool) -> Option<Stri
     best
 }
 
-/// How many exports are being written: what they have read already comes after this.
-pub fn exports_under_way(spool: &Path) -> u64 {
-    let entries = fs::read_dir(spool.join(EXPORTS)).into_iter().flatten().filter_map(Result::ok);
-    entries.filter(|entry| entry.file_name().to_str().is_some_and(|name| name.ends_with(PART))).count() as u64
+/// How many files are being written: what they have read already comes after this. What killed writers left is removed.
+pub fn under_way(spool: &Path, now: SystemTime) -> u64 {
+    let folders = [ERRORS, EXPORTS].map(|folder| spool.join(folder));
+    let own = folders.iter().filter(|folder| fs::symlink_metadata(folder).is_ok_and(|found| found.is_dir()));
+    let entries = own.filter_map(|folder| fs::read_dir(folder).ok()).flatten().filter_map(Result::ok);
+    let is_draft = |entry: &fs::DirEntry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with('.') && DRAFTS.iter().any(|end| name.ends_with(end))
+    };
+    let is_dead = |entry: &fs::DirEntry| {
+        entry.metadata().is_ok_and(|found| {
+            let written = found.modified();
+            found.is_file() && written.is_ok_and(|at| now.duration_since(at).is_ok_and(|age| age > DEAD_AFTER))
+        })
+    };
+    let left = entries.filter(is_draft).filter(|entry| !is_dead(entry) || fs::remove_file(entry.path()).is_err());
+    left.count() as u64
 }
 
 /// A file's content, unpacked, without following a link that took its place.
@@ -90,23 +107,45 @@ fn unpacked(path: &Path) -> io::Result<(Box<dyn BufRead>, bool)> {
     Ok((Box::new(input), false))
 }
 
-/// Whether a file holds the number, in any form and encoding, packed or not. Ends early, with no, when `stop` says so.
-pub fn holds(path: &Path, sought: &Sought, stop: impl Fn() -> bool) -> bool {
-    let Ok((input, _)) = unpacked(path) else { return false };
-    let mut input = input.take(UNPACKED_MAX_BYTES);
+/// What a look into a file came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// It holds the number.
+    Found,
+    /// It does not, or it is gone.
+    Absent,
+    /// The look was stopped: nothing is known yet.
+    Stopped,
+    /// It cannot be read to its end: nothing is known.
+    Unreadable,
+}
+
+/// Whether a file holds the number, in any form and encoding, packed or not. Ends early when `stop` says so.
+pub fn holds(path: &Path, sought: &Sought, stop: impl Fn() -> bool) -> Look {
+    match look_into(path, sought, stop) {
+        Ok(look) => look,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Look::Absent,
+        Err(_) => Look::Unreadable,
+    }
+}
+
+fn look_into(path: &Path, sought: &Sought, stop: impl Fn() -> bool) -> io::Result<Look> {
+    let mut input = unpacked(path)?.0.take(UNPACKED_MAX_BYTES);
     let mut finder = Finder::new(sought);
     let mut chunk = vec![0; 256 * 1024];
-    while let Ok(length) = input.read(&mut chunk) {
+    while !stop() {
+        let length = input.read(&mut chunk)?;
         match chunk.get(..length) {
-            Some(bytes) if !bytes.is_empty() && !stop() => {
+            Some(bytes) if !bytes.is_empty() => {
                 if finder.feed(bytes) {
-                    return true;
+                    return Ok(Look::Found);
                 }
             }
-            _ => return false,
+            _ if input.limit() == 0 => return Ok(Look::Unreadable),
+            _ => return Ok(Look::Absent),
         }
     }
-    false
+    Ok(Look::Stopped)
 }
 
 /// How many records of a file of ours hold the number.
@@ -366,7 +405,7 @@ mod tests {
         let mut packer = GzEncoder::new(File::create(&path).unwrap(), Compression::fast());
         packer.write_all(EXPORT.as_bytes()).unwrap();
         packer.finish().unwrap();
-        assert!(holds(&path, &sought(), || false));
+        assert_eq!(holds(&path, &sought(), || false), Look::Found);
         assert_eq!(erase(spool.path(), "exports/a.csv.gz", &sought()).unwrap(), 1);
         let mut left = String::new();
         unpacked(&path).unwrap().0.read_to_string(&mut left).unwrap();
@@ -422,10 +461,24 @@ mod tests {
         assert_eq!(next_source(spool.path(), "").as_deref(), Some("in/nov.csv"));
         assert_eq!(next_source(spool.path(), "in/nov.csv"), None);
         let nov = spool.path().join("in/nov.csv");
-        assert!(holds(&nov, &sought(), || false));
-        assert!(!holds(&nov, &sought(), || true));
-        assert_eq!(exports_under_way(spool.path()), 0);
+        assert_eq!(holds(&nov, &sought(), || false), Look::Found);
+        assert_eq!(holds(&nov, &sought(), || true), Look::Stopped);
+        assert_eq!(holds(&spool.path().join("gone.csv"), &sought(), || false), Look::Absent);
+        fs::write(&nov, [0x1f, 0x8b, 8, 0]).unwrap();
+        assert_eq!(holds(&nov, &sought(), || false), Look::Unreadable);
         assert_eq!(next_own(Path::new("/nowhere"), ""), None);
+    }
+
+    #[test]
+    fn what_killed_writers_left_is_removed_and_what_is_being_written_is_told() {
+        let spool = written("exports/.a.csv.0badcafe-0123456789abcdef.part", "600123456");
+        fs::write(spool.path().join("exports/.a.csv.forget"), "600123456").unwrap();
+        fs::write(spool.path().join("exports/a.csv"), "").unwrap();
+        let now = SystemTime::now();
+        assert_eq!(under_way(spool.path(), now), 2);
+        assert_eq!(under_way(spool.path(), now + DEAD_AFTER * 2), 0);
+        assert_eq!(fs::read_dir(spool.path().join("exports")).unwrap().count(), 1);
+        assert_eq!(under_way(Path::new("/nowhere"), now), 0);
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! The pages of the walk: what each holds of the person, and where the walk goes on. Nothing is changed here.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc, time::SystemTime};
 
 use crate::{
     domain::contact::sought::Sought,
     job::{QueueName, is_forget},
-    source::{erase as files, staging},
+    source::{
+        erase::{self as files, Look as FileLook},
+        staging,
+    },
     store::{StoreError, forget::StreamEntry},
 };
 
@@ -159,18 +162,22 @@ impl Walk<'_> {
         let spool = self.ctx.config.sources.spool_dir.clone();
         let found = blocking(move || {
             files::next_own(&spool, &after).map(|name| {
-                let count = files::count(&spool, &name, &sought).unwrap_or_else(|error| {
-                    tracing::warn!(%error, "a file of the spool folder cannot be read");
-                    0
-                });
+                let count = files::count(&spool, &name, &sought);
                 (name, count)
             })
         })
         .await;
         Ok(match found {
             None => (Vec::new(), Place::Sources(String::new())),
-            Some((name, 0)) => (Vec::new(), Place::OwnFiles(name)),
-            Some((name, _)) => (vec![Hit::File(name.clone())], Place::OwnFiles(name)),
+            Some((name, Ok(0))) => (Vec::new(), Place::OwnFiles(name)),
+            Some((name, Ok(_))) => (vec![Hit::File(name.clone())], Place::OwnFiles(name)),
+            Some((name, Err(error))) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    tracing::warn!(%error, "a file of the spool folder cannot be read");
+                    self.progress.left.unreadable(&name);
+                }
+                (Vec::new(), Place::OwnFiles(name))
+            }
         })
     }
 
@@ -178,6 +185,7 @@ impl Walk<'_> {
         let Some(sought) = self.sought.clone() else { return Ok((Vec::new(), Place::InFlight)) };
         let spool = self.ctx.config.sources.spool_dir.clone();
         let (drain, looked_for) = (self.ctx.drain.clone(), sought.clone());
+        let here = Place::Sources(after.clone());
         let found = blocking(move || {
             files::next_source(&spool, &after).map(|name| {
                 let holds = files::holds(&spool.join(&name), &looked_for, || drain.is_cancelled());
@@ -187,29 +195,36 @@ impl Walk<'_> {
         .await;
         Ok(match found {
             None => {
-                self.look_at_copies(&sought).await;
-                (Vec::new(), Place::InFlight)
+                let looked = self.look_at_copies(&sought).await;
+                (Vec::new(), if looked { Place::InFlight } else { here })
             }
-            Some((name, holds)) => {
-                if holds {
-                    self.progress.left.file(&name);
+            // The daemon stops: this file is looked at after the restart.
+            Some((_, FileLook::Stopped)) => (Vec::new(), here),
+            Some((name, look)) => {
+                match look {
+                    FileLook::Found => self.progress.left.file(&name),
+                    FileLook::Unreadable => self.progress.left.unreadable(&name),
+                    FileLook::Absent | FileLook::Stopped => {}
                 }
                 (Vec::new(), Place::Sources(name))
             }
         })
     }
 
-    /// Copies of sources that jobs read, and exports that are being written: their jobs end after this.
-    async fn look_at_copies(&mut self, sought: &Sought) {
+    /// Copies of sources that jobs read, and exports that are being written: their jobs end after this. Returns whether
+    /// all was looked at.
+    async fn look_at_copies(&mut self, sought: &Sought) -> bool {
         let (config, drain, sought) = (Arc::clone(&self.ctx.config), self.ctx.drain.clone(), sought.clone());
-        let (copies, exports) = blocking(move || {
-            let holds = |path: &PathBuf| files::holds(path, &sought, || drain.is_cancelled());
-            let copies = staging::copies(&config.state_dir).iter().filter(|path| holds(path)).count() as u64;
-            (copies, files::exports_under_way(&config.sources.spool_dir))
+        let (looks, exports) = blocking(move || {
+            let look = |path: &PathBuf| files::holds(path, &sought, || drain.is_cancelled());
+            let looks: Vec<FileLook> = staging::copies(&config.state_dir).iter().map(look).collect();
+            (looks, files::under_way(&config.sources.spool_dir, SystemTime::now()))
         })
         .await;
-        self.progress.left.source_copies = copies;
+        let is_left = |look: &&FileLook| matches!(look, FileLook::Found | FileLook::Unreadable);
+        self.progress.left.source_copies = looks.iter().filter(is_left).count() as u64;
         self.progress.left.exports_under_way = exports;
+        !looks.contains(&FileLook::Stopped)
     }
 
     /// A page of a stream as it was when the walk began: what was put in place of an entry since then is not looked at.

@@ -76,9 +76,15 @@ pub struct Left {
     pub source_files: Vec<String>,
     /// How many there are.
     pub source_files_count: u64,
+    /// Files of the spool folder that could not be read to their end: nobody knows whether they hold it.
+    #[serde(default)]
+    pub unreadable_files: Vec<String>,
+    /// How many there are.
+    #[serde(default)]
+    pub unreadable_files_count: u64,
     /// Jobs that wait or run and hold the number: what they bring comes after this.
     pub jobs_waiting: u64,
-    /// Copies of lists and addresses that jobs under way read; they go with their jobs.
+    /// Copies of lists and addresses that jobs under way read, those that cannot be read too; they go with their jobs.
     pub source_copies: u64,
     /// Exports that were being written.
     pub exports_under_way: u64,
@@ -92,6 +98,14 @@ impl Left {
         self.source_files_count += 1;
         if self.source_files.len() < FILES_TOLD {
             self.source_files.push(name.to_owned());
+        }
+    }
+
+    /// Takes note of a file that cannot be read.
+    pub fn unreadable(&mut self, name: &str) {
+        self.unreadable_files_count += 1;
+        if self.unreadable_files.len() < FILES_TOLD {
+            self.unreadable_files.push(name.to_owned());
         }
     }
 }

@@ -225,6 +225,7 @@ async fn a_daemon_killed_while_it_forgets_goes_on_and_counts_each_order_once() {
             .collect::<Vec<_>>()
             .concat();
     scene.settings.spool("c.csv", rows);
+    scene.settings.spool("damaged.csv.gz", [0x1f, 0x8b, 8, 0]);
     let mut daemon = scene.daemon().await;
     let job = json!({"id": "gen", "campaign": "c", "currency": "EUR", "rows_from": {"file": "c.csv"}});
     scene.run("generate", &job).await;
@@ -242,6 +243,7 @@ async fn a_daemon_killed_while_it_forgets_goes_on_and_counts_each_order_once() {
     let note = scene.done("f").await;
     assert_eq!(note["erased"]["orders"], ROWS / 3, "{note}");
     assert_eq!(note["left"]["source_files"], json!(["c.csv"]));
+    assert_eq!(note["left"]["unreadable_files"], json!(["damaged.csv.gz"]), "what cannot be read is told");
     let contacts = grep::redis(&mut scene.db, &digits(7)).await;
     assert_eq!(contacts, Vec::<String>::new());
     campaign_audit(&mut scene.db, "c").await;
