@@ -52,7 +52,7 @@ pub struct Args {
     /// How the rows are written; default: as the name of the file tells, else csv.
     #[arg(long, value_enum)]
     format: Option<Word>,
-    /// The file, one that is there is replaced; - is standard output. Default: <campaign>.csv or .ndjson
+    /// The file, one that is there is replaced; - is standard output. Default: CAMPAIGN.csv or .ndjson
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// The run whose deliveries are shown; default: for each order the newest that covers it.

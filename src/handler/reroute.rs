@@ -3,7 +3,7 @@
 //! The former link stays on the order, with the time and the job that replaced it, and keeps resolving
 //! to it: what was sent until then carries the former link, what is sent afterwards the new one, so the
 //! ledger's times tell which message had which. Nothing is sent again by itself. An order has at most
-//! [`LINKS`] former links: each of them must be found again, and removed with the campaign.
+//! `LINKS` former links: each of them must be found again, and removed with the campaign.
 //!
 //! Under a payment point with a platform the new order is made there first, under the same key however
 //! often the job is repeated (or looked up by its marker). Then the order changes here, and last the former

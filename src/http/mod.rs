@@ -1,5 +1,5 @@
 //! HTTP on loopback: `/livez`, `/readyz`, `/metrics`, the receipts of providers ([`receipts`]), the look-up of
-//! campaigns and orders ([`lookup`]).
+//! campaigns and orders (`lookup`).
 //!
 //! `/livez` fails only when a restart would help (see [`liveness`]); `/readyz` fails also while Redis
 //! does not answer within a second, and during the drain. The address is the configured `http.listen`; but for

@@ -130,7 +130,7 @@ impl Store {
     }
 
     /// Lets the orders of a campaign that wait for their next look be taken up at once, those in doubt at `doubt_at`
-    /// at the latest, but for those in somebody's hands; the first [`HURRIED`] of each kind.
+    /// at the latest, but for those in somebody's hands; the first `HURRIED` of each kind.
     pub async fn hurry_orders(&self, campaign: &str, doubt_at: EpochMs) -> Result<(), StoreError> {
         for (key, at) in [(self.keys.creating(campaign), 0), (self.keys.doubt(campaign), doubt_at.0)] {
             let numbers: Vec<String> = self.connection.query(cmd("ZRANGE").arg(&key).arg(0).arg(HURRIED - 1)).await?;
