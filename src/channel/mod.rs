@@ -2,7 +2,7 @@
 //!
 //! A [`Channel`] is built once from its [`settings`] and asked to [`deliver`](Channel::deliver) one [`Submission`] at
 //! a time, from any number of tasks. It answers with the provider's id, with a [`Failure`](crate::domain::failure::Failure)
-//! of the closed table in [`failure`](crate::wire::failure), or with [`DeliverError::NotSent`], which is a promise: not
+//! of the closed table in [`failure`], or with [`DeliverError::NotSent`], which is a promise: not
 //! one byte of the message left this process.
 //! It does not retry, does not pace, and does not log: the turn and the governor do.
 //!
