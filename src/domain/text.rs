@@ -9,6 +9,7 @@ use super::{
     clock::EpochMs,
     message::{Message, MessageError, Vars},
     money::{Amount, Currency},
+    order::Order,
 };
 
 /// What a text may say of an order.
@@ -34,6 +35,28 @@ pub struct Facts<'a> {
     pub vars: &'a Map<String, Value>,
     /// Its link.
     pub url: &'a str,
+}
+
+/// The text for an order as it reads; currency and link base are the campaign's, where the order has none of its own.
+pub fn of_order(
+    message: &Message,
+    order: &Order,
+    currency: Option<Currency>,
+    link_base: &str,
+) -> Result<String, MessageError> {
+    let facts = Facts {
+        amount: order.amount,
+        currency: order.currency.or(currency),
+        key: &order.key,
+        contact: order.contact.as_ref().map_or("", |phone| phone.as_e164()),
+        concept: &order.concept,
+        reference: &order.reference,
+        short_code: order.code(),
+        expires_at: order.expires_at,
+        vars: &order.vars,
+        url: &order.link(link_base),
+    };
+    render(message, &facts, |_, _| ())
 }
 
 /// Writes the text for one order and tells of each look-alike it replaced. `amount` is in major units, as people

@@ -1,15 +1,7 @@
 //! From a claimed recipient to a message ready to leave, or the reason why there is none.
 
 use crate::{
-    domain::{
-        clock::EpochMs,
-        contact::Phone,
-        failure::Attempt,
-        message::MessageError,
-        order::Order,
-        reference, sms,
-        text::{self, Facts},
-    },
+    domain::{clock::EpochMs, contact::Phone, failure::Attempt, order::Order, reference, sms, text},
     store::runs::{Recipient, SlotRef},
 };
 
@@ -105,7 +97,7 @@ pub fn prepare(
         return Err(Box::new((who, Unsent::Skipped(reason.to_owned()))));
     };
     who.masked = to.masked();
-    let text = match render(plan, &order) {
+    let text = match text::of_order(&plan.message, &order, plan.currency, &plan.link_base) {
         Ok(text) => text,
         Err(error) => return Err(Box::new((who, Unsent::Failed(error.reason())))),
     };
@@ -126,21 +118,4 @@ pub fn prepare(
 /// The key a provider recognises a repeat by.
 fn idempotency_key(slot: &SlotRef, ordinal: u64, key_attempt: u32) -> String {
     format!("{}/{}/{ordinal}.0/{key_attempt}", slot.campaign, slot.run)
-}
-
-/// The text for one order.
-fn render(plan: &RunPlan, order: &Order) -> Result<String, MessageError> {
-    let facts = Facts {
-        amount: order.amount,
-        currency: order.currency.or(plan.currency),
-        key: &order.key,
-        contact: order.contact.as_ref().map_or("", |phone| phone.as_e164()),
-        concept: &order.concept,
-        reference: &order.reference,
-        short_code: order.code(),
-        expires_at: order.expires_at,
-        vars: &order.vars,
-        url: &order.link(&plan.link_base),
-    };
-    text::render(&plan.message, &facts, |_, _| ())
 }

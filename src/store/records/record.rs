@@ -11,7 +11,7 @@ use crate::domain::{
     order::{Order, OrderState},
     sms,
     standing::Standing,
-    text::{self, Facts},
+    text,
 };
 
 /// What all orders of a campaign share.
@@ -88,19 +88,8 @@ impl RunFacts {
 
     /// SMS parts of its message for an order, as both read now; none where the message cannot be made.
     pub fn parts(&self, order: &Order) -> Option<usize> {
-        let facts = Facts {
-            amount: order.amount,
-            currency: order.currency.or(self.currency),
-            key: &order.key,
-            contact: order.contact.as_ref().map_or("", |phone| phone.as_e164()),
-            concept: &order.concept,
-            reference: &order.reference,
-            short_code: order.code(),
-            expires_at: order.expires_at,
-            vars: &order.vars,
-            url: &order.link(&self.link_base),
-        };
-        text::render(self.message.as_ref()?, &facts, |_, _| ()).ok().map(|text| sms::parts(&text))
+        let text = text::of_order(self.message.as_ref()?, order, self.currency, &self.link_base);
+        text.ok().map(|text| sms::parts(&text))
     }
 }
 
