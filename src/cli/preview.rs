@@ -1,4 +1,4 @@
-//! `remesa preview`: what would become of a generate job; nothing is written.
+//! `remesa preview`: what would become of a job; nothing is written.
 //!
 //! The command does the daemon's work itself, with the same code, over the files that it sees; of Redis it only reads
 //! what waits and which campaigns there are. `--remote` asks a daemon instead, whose spool folder and configuration
@@ -66,14 +66,11 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(globals: &Globals, args: Args) -> anyhow::Result<()> {
-    if args.queue != QueueName::Generate.as_str() {
-        let rule = format!("\"{}\" has no preview; there is one of: generate", args.queue);
-        return Err(Usage(rule).into());
-    }
+    let queue = PreviewJob::queue_of(&args.queue).map_err(|rejection| Usage(rejection.sentence))?;
     let config = globals.config()?;
     quiet_logs()?;
     let bytes = enqueue::read(&args.file, config.jobs.max_bytes.min(JOB_MAX_BYTES))?;
-    let report = match PreviewJob::of_bytes(&bytes, args.rows.into()) {
+    let report = match PreviewJob::of_bytes(queue, &bytes, args.rows.into()) {
         Err(rejection) => Report::refused(String::new(), &rejection),
         Ok(asked) if args.remote => remote(config, &asked).await?,
         Ok(asked) => local(config, &asked).await?,

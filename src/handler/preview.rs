@@ -1,39 +1,27 @@
-//! preview: what would become of a generate job; nothing is written.
+//! preview: what would become of a job; nothing is written.
 //!
-//! The same checks in the same order as the job's own ([`super::generate`]), asked one by one so that a job that would
-//! be refused still shows what can be shown of it, and the same first pass over its source. It runs in a daemon for
+//! The same checks in the same order as the job's own handler, asked one by one so that a job that would be refused
+//! still shows what can be shown of it; one file a queue. It runs in a daemon for
 //! the control job, and beside one for the command `remesa preview`; without Redis it knows neither what waits nor
 //! which campaigns there are.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
     domain::clock::EpochMs,
-    job::{DeadCode, Envelope, GenerateJob, Outcome, PreviewJob, Rejection},
-    source::SourceError,
+    job::{Job, Outcome, PreviewJob},
     store::{Store, StoreError},
 };
 
+mod generate;
 pub mod report;
 
-use report::{Report, Sending, Verdict};
+use report::Report;
 
-use super::{
-    Context, blocking,
-    generate::{
-        self,
-        census::Terms,
-        forecast::{self, Lane},
-        gates::{self, Look, Need, Survey},
-        resolve::{self, Captured, Resolved},
-        stage::{Copier, NotCopied, Origin},
-    },
-    trouble,
-};
+use super::{Context, trouble};
 
 /// Previews that a daemon works on at once: commands to campaigns never wait for one that reads a long file.
 pub const AT_ONCE: usize = 2;
@@ -77,13 +65,6 @@ pub async fn run(ctx: &Arc<Context>, asked: &PreviewJob) -> Outcome {
     report.await.unwrap_or_else(|error| trouble::outcome(&error))
 }
 
-/// What the source of a job holds, or why it is not read.
-enum Found {
-    Survey(Box<Survey>),
-    Refused(Rejection),
-    Stopped,
-}
-
 impl Surroundings<'_> {
     /// What would become of a job; nothing when it was stopped. `told` hears the rows read so far from time to time.
     pub async fn preview(
@@ -91,138 +72,11 @@ impl Surroundings<'_> {
         asked: &PreviewJob,
         told: impl FnMut(u64) + Send + 'static,
     ) -> Result<Option<Report>, StoreError> {
-        let (envelope, job) = match asked.generate_job() {
-            Ok(decoded) => decoded,
-            Err(rejection) => return Ok(Some(Report::refused(asked.campaign().unwrap_or_default(), &rejection))),
-        };
-        let campaign = job.campaign.to_string();
-        let resolved = match resolve::names(self.config, &job, Captured::default(), self.stop.clone()) {
-            Ok(resolved) => resolved,
-            Err(rejection) => return Ok(Some(Report::refused(campaign, &rejection))),
-        };
-        let judged = self.judge_job(&envelope, &job, &resolved).await?;
-        let from = forecast::may_start(&job, envelope.at, self.now);
-        let lane = match job.delivery.dispatch() {
-            Some(dispatch) => Some((Lane::look(self.config, self.store, dispatch, self.now).await?, dispatch)),
-            None => None,
-        };
-        let terms = lane.as_ref().map(|(lane, dispatch)| {
-            let course = lane.course(self.now, from);
-            Box::new(forecast::terms(self.config, &resolved, dispatch, course, asked.samples))
-        });
-        let report = Report::new(campaign).with_expiry(&resolved.expiry, from);
-        let found = match self.survey(&job, &resolved, terms, told).await? {
-            Found::Survey(found) => found,
-            Found::Refused(rejection) => {
-                let refused = judged.err().unwrap_or(rejection);
-                return Ok(Some(Report { verdict: Verdict::rejected(&refused), ..report }));
-            }
-            Found::Stopped => return Ok(None),
-        };
-        let judged = judged.and_then(|()| gates::judge(&found, Need::of(&job)));
-        let verdict = self.verdict(judged, &job, &resolved, &found).await?;
-        let sending = lane.zip(found.census.as_deref()).map(|((lane, _), census)| Sending::of(lane, census));
-        Ok(Some(Report { verdict, sending, ..report.with_survey(&found) }))
-    }
-
-    /// The first pass over the source.
-    async fn survey(
-        &self,
-        job: &GenerateJob,
-        resolved: &Resolved,
-        terms: Option<Box<Terms>>,
-        told: impl FnMut(u64) + Send + 'static,
-    ) -> Result<Found, StoreError> {
-        let (limits, rules) = (resolved.limits.clone(), resolved.rules.clone());
-        let ended = |error: SourceError| {
-            let is_stopped = matches!(error, SourceError::Stopped { .. });
-            if is_stopped { Found::Stopped } else { Found::Refused(gates::refusal(&error)) }
-        };
-        let origin = match Origin::of(&job.rows, self.config) {
-            Ok(origin) => origin,
-            Err(error) => return Ok(ended(error)),
-        };
-        // Removed when it is dropped, with the copy in it.
-        let folder = match &origin {
-            Origin::Here(_) => None,
-            Origin::List { .. } | Origin::Url { .. } => {
-                match tempfile::Builder::new().prefix("preview-").tempdir_in(self.folder) {
-                    Ok(folder) => Some(folder),
-                    Err(error) => {
-                        let name = "rows_from".to_owned();
-                        return Ok(ended(SourceError::NotStaged { name, reason: error.to_string() }));
-                    }
-                }
-            }
-        };
-        let folder_path = folder.as_ref().map_or(self.folder, TempDir::path);
-        let copier = Copier { config: self.config, store: self.store, folder: folder_path, id: "rows" };
-        let source = match copier.copy(origin, &limits).await {
-            Ok(source) => source,
-            Err(NotCopied::Source(error)) => return Ok(ended(error)),
-            Err(NotCopied::Refused(rejection)) => return Ok(Found::Refused(rejection)),
-            Err(NotCopied::Store(error)) => return Err(error),
-        };
-        let found = blocking(move || gates::survey(&source, &limits, &rules, &Look::Whole(terms), told)).await;
-        Ok(found.map_or_else(ended, |found| Found::Survey(Box::new(found))))
-    }
-
-    /// What the job itself decides, as acceptance and the beginning of its handler judge it.
-    async fn judge_job(
-        &self,
-        envelope: &Envelope,
-        job: &GenerateJob,
-        resolved: &Resolved,
-    ) -> Result<Result<(), Rejection>, StoreError> {
-        let late = envelope.not_after.filter(|not_after| *not_after < self.now);
-        if let Some(not_after) = late {
-            return Ok(Err(Rejection::expired(not_after, self.now)));
+        match asked.decode_job() {
+            Ok((envelope, Job::Generate(job))) => self.preview_generate(&envelope, &job, asked.samples, told).await,
+            // A preview is asked for of the queues that have one.
+            Ok((_, Job::Control(_))) => Ok(None),
+            Err(rejection) => Ok(Some(Report::refused(asked.campaign().unwrap_or_default(), &rejection))),
         }
-        if let Err(rejection) = resolve::check_expiry(&resolved.expiry, job, self.now) {
-            return Ok(Err(rejection));
-        }
-        let Some(dispatch) = job.delivery.dispatch() else { return Ok(Ok(())) };
-        let served = resolve::check_channel(self.config, self.store, &dispatch.channel, self.now).await?;
-        Ok(served.and_then(|()| resolve::check_text(self.config, dispatch, &resolved.link_base)))
-    }
-
-    /// The verdict, once the source is known: the campaign is looked at last, as the job does.
-    async fn verdict(
-        &self,
-        so_far: Result<(), Rejection>,
-        job: &GenerateJob,
-        resolved: &Resolved,
-        found: &Survey,
-    ) -> Result<Verdict, StoreError> {
-        let judged = match so_far {
-            Ok(()) => self.judge_campaign(job, resolved).await?,
-            Err(rejection) => Err(rejection),
-        };
-        Ok(match judged {
-            Err(rejection) => Verdict::rejected(&rejection),
-            Ok(()) if found.orders() == 0 => Verdict::dead(
-                DeadCode::NothingGenerated,
-                generate::nothing_generated(found.rows, job.campaign.as_str()),
-            ),
-            Ok(()) => Verdict::done(),
-        })
-    }
-
-    async fn judge_campaign(
-        &self,
-        job: &GenerateJob,
-        resolved: &Resolved,
-    ) -> Result<Result<(), Rejection>, StoreError> {
-        let Some(store) = self.store else { return Ok(Ok(())) };
-        if job.append {
-            return resolve::check_match(store, job, &resolved.payment_point).await;
-        }
-        let found = store.campaign_fields(job.campaign.as_str(), &["state", "job"]).await?;
-        Ok(match found.as_slice() {
-            [Some(_), maker] => {
-                Err(resolve::exists_already(job.campaign.as_str(), maker.as_deref().unwrap_or_default()))
-            }
-            _ => Ok(()),
-        })
     }
 }

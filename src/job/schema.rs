@@ -297,11 +297,20 @@ struct Control {
     /// With `forget`: ISO 3166 alpha-2, the country of a number without its code.
     #[schemars(regex(pattern = "^ *[A-Za-z]{2} *$"))]
     country: Option<String>,
-    /// With `preview`: the generate job as it would be enqueued.
+    /// With `preview`: the queue that the job is for; default `generate`.
+    queue: Option<PreviewedQueue>,
+    /// With `preview`: the job as it would be enqueued.
     job: Option<BTreeMap<String, Value>>,
     /// With `preview`: how many messages are shown, beside the longest; default 3.
     #[schemars(range(max = 20))]
     samples: Option<u64>,
+}
+
+/// The queues whose jobs have a preview.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum PreviewedQueue {
+    Generate,
 }
 
 /// How the rows of an export are written.

@@ -53,6 +53,7 @@ pub(super) const CONTROL_FIELDS: &[&str] = &[
     "delivery_state",
     "job",
     "samples",
+    "queue",
 ];
 /// Actions of this version.
 pub(super) const ACTIONS: &[&str] = &[
@@ -123,7 +124,7 @@ pub enum ControlJob {
         /// The campaign.
         campaign: Name,
     },
-    /// What would become of a generate job; nothing is written.
+    /// What would become of a job; nothing is written.
     Preview(PreviewJob),
 }
 

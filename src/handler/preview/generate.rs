@@ -1,0 +1,173 @@
+//! What would become of a `generate` job: the checks of its handler one by one, and its first pass over the source.
+
+use tempfile::TempDir;
+
+use crate::{
+    job::{DeadCode, Envelope, GenerateJob, Rejection},
+    source::SourceError,
+    store::StoreError,
+};
+
+use super::{
+    super::{
+        blocking,
+        generate::{
+            self,
+            census::Terms,
+            forecast::{self, Lane},
+            gates::{self, Look, Need, Survey},
+            resolve::{self, Captured, Resolved},
+            stage::{Copier, NotCopied, Origin},
+        },
+    },
+    Surroundings,
+    report::{Report, Sending, Verdict},
+};
+
+/// What the source of a job holds, or why it is not read.
+enum Found {
+    Survey(Box<Survey>),
+    Refused(Rejection),
+    Stopped,
+}
+
+impl Surroundings<'_> {
+    /// What would become of a generate job; nothing when it was stopped.
+    pub(super) async fn preview_generate(
+        &self,
+        envelope: &Envelope,
+        job: &GenerateJob,
+        samples: usize,
+        told: impl FnMut(u64) + Send + 'static,
+    ) -> Result<Option<Report>, StoreError> {
+        let campaign = job.campaign.to_string();
+        let resolved = match resolve::names(self.config, job, Captured::default(), self.stop.clone()) {
+            Ok(resolved) => resolved,
+            Err(rejection) => return Ok(Some(Report::refused(campaign, &rejection))),
+        };
+        let judged = self.judge_job(envelope, job, &resolved).await?;
+        let from = forecast::may_start(job, envelope.at, self.now);
+        let lane = match job.delivery.dispatch() {
+            Some(dispatch) => Some((Lane::look(self.config, self.store, dispatch, self.now).await?, dispatch)),
+            None => None,
+        };
+        let terms = lane.as_ref().map(|(lane, dispatch)| {
+            let course = lane.course(self.now, from);
+            Box::new(forecast::terms(self.config, &resolved, dispatch, course, samples))
+        });
+        let report = Report::new(campaign).with_expiry(&resolved.expiry, from);
+        let found = match self.survey(job, &resolved, terms, told).await? {
+            Found::Survey(found) => found,
+            Found::Refused(rejection) => {
+                let refused = judged.err().unwrap_or(rejection);
+                return Ok(Some(Report { verdict: Verdict::rejected(&refused), ..report }));
+            }
+            Found::Stopped => return Ok(None),
+        };
+        let judged = judged.and_then(|()| gates::judge(&found, Need::of(job)));
+        let verdict = self.verdict(judged, job, &resolved, &found).await?;
+        let sending = lane.zip(found.census.as_deref()).map(|((lane, _), census)| Sending::of(lane, census));
+        Ok(Some(Report { verdict, sending, ..report.with_survey(&found) }))
+    }
+
+    /// The first pass over the source.
+    async fn survey(
+        &self,
+        job: &GenerateJob,
+        resolved: &Resolved,
+        terms: Option<Box<Terms>>,
+        told: impl FnMut(u64) + Send + 'static,
+    ) -> Result<Found, StoreError> {
+        let (limits, rules) = (resolved.limits.clone(), resolved.rules.clone());
+        let ended = |error: SourceError| {
+            let is_stopped = matches!(error, SourceError::Stopped { .. });
+            if is_stopped { Found::Stopped } else { Found::Refused(gates::refusal(&error)) }
+        };
+        let origin = match Origin::of(&job.rows, self.config) {
+            Ok(origin) => origin,
+            Err(error) => return Ok(ended(error)),
+        };
+        // Removed when it is dropped, with the copy in it.
+        let folder = match &origin {
+            Origin::Here(_) => None,
+            Origin::List { .. } | Origin::Url { .. } => {
+                match tempfile::Builder::new().prefix("preview-").tempdir_in(self.folder) {
+                    Ok(folder) => Some(folder),
+                    Err(error) => {
+                        let name = "rows_from".to_owned();
+                        return Ok(ended(SourceError::NotStaged { name, reason: error.to_string() }));
+                    }
+                }
+            }
+        };
+        let folder_path = folder.as_ref().map_or(self.folder, TempDir::path);
+        let copier = Copier { config: self.config, store: self.store, folder: folder_path, id: "rows" };
+        let source = match copier.copy(origin, &limits).await {
+            Ok(source) => source,
+            Err(NotCopied::Source(error)) => return Ok(ended(error)),
+            Err(NotCopied::Refused(rejection)) => return Ok(Found::Refused(rejection)),
+            Err(NotCopied::Store(error)) => return Err(error),
+        };
+        let found = blocking(move || gates::survey(&source, &limits, &rules, &Look::Whole(terms), told)).await;
+        Ok(found.map_or_else(ended, |found| Found::Survey(Box::new(found))))
+    }
+
+    /// What the job itself decides, as acceptance and the beginning of its handler judge it.
+    async fn judge_job(
+        &self,
+        envelope: &Envelope,
+        job: &GenerateJob,
+        resolved: &Resolved,
+    ) -> Result<Result<(), Rejection>, StoreError> {
+        let late = envelope.not_after.filter(|not_after| *not_after < self.now);
+        if let Some(not_after) = late {
+            return Ok(Err(Rejection::expired(not_after, self.now)));
+        }
+        if let Err(rejection) = resolve::check_expiry(&resolved.expiry, job, self.now) {
+            return Ok(Err(rejection));
+        }
+        let Some(dispatch) = job.delivery.dispatch() else { return Ok(Ok(())) };
+        let served = resolve::check_channel(self.config, self.store, &dispatch.channel, self.now).await?;
+        Ok(served.and_then(|()| resolve::check_text(self.config, dispatch, &resolved.link_base)))
+    }
+
+    /// The verdict, once the source is known: the campaign is looked at last, as the job does.
+    async fn verdict(
+        &self,
+        so_far: Result<(), Rejection>,
+        job: &GenerateJob,
+        resolved: &Resolved,
+        found: &Survey,
+    ) -> Result<Verdict, StoreError> {
+        let judged = match so_far {
+            Ok(()) => self.judge_campaign(job, resolved).await?,
+            Err(rejection) => Err(rejection),
+        };
+        Ok(match judged {
+            Err(rejection) => Verdict::rejected(&rejection),
+            Ok(()) if found.orders() == 0 => Verdict::dead(
+                DeadCode::NothingGenerated,
+                generate::nothing_generated(found.rows, job.campaign.as_str()),
+            ),
+            Ok(()) => Verdict::done(),
+        })
+    }
+
+    async fn judge_campaign(
+        &self,
+        job: &GenerateJob,
+        resolved: &Resolved,
+    ) -> Result<Result<(), Rejection>, StoreError> {
+        let Some(store) = self.store else { return Ok(Ok(())) };
+        if job.append {
+            return resolve::check_match(store, job, &resolved.payment_point).await;
+        }
+        let found = store.campaign_fields(job.campaign.as_str(), &["state", "job"]).await?;
+        Ok(match found.as_slice() {
+            [Some(_), maker] => {
+                Err(resolve::exists_already(job.campaign.as_str(), maker.as_deref().unwrap_or_default()))
+            }
+            _ => Ok(()),
+        })
+    }
+}
