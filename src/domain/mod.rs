@@ -8,7 +8,7 @@
 //! [`delivery`] (states and legal edges); [`message`], [`sms`] (what is sent); [`expiry`],
 //! [`estimate`] (whether in time), [`failure`], [`retry`] (when not to, and when again); [`short_code`],
 //! [`mod@reference`] (what is recognised when it comes back); [`receipt`], [`signature`] (what a provider tells
-//! later, and who says so); [`standing`], [`lookup`], [`export`] (what others are told).
+//! later, and who says so); [`optout`] (who may not be written to); [`standing`], [`lookup`], [`export`] (what others are told).
 
 mod excerpt;
 mod keyed;
@@ -28,6 +28,7 @@ pub mod lookup;
 pub mod message;
 pub mod money;
 pub mod name;
+pub mod optout;
 pub mod order;
 pub mod receipt;
 pub mod reference;

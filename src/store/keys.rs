@@ -17,8 +17,11 @@
 //! | `links:<first 3>` | hash | generate | with the campaign |
 //! | `channel:<name>` | hash | governor | for good |
 //! | `worker:<incarnation>` | hash | heartbeat | 30 s without a beat |
+//! | `optout:<kind>`, `blocked:<kind>` | sets of addresses | `opt_out`, unsubscribing | for good |
 //! | `forget:<job>` | string | how far a `forget` is | 24 h; the number it looks for only until its end |
 //! | `forgotten` | zset by end | `forget` | `retention.forgotten` |
+
+use crate::domain::optout::{AddressKind, Bar};
 
 /// Width of a ledger page: recipient `n` is field `n % 128` of page `n / 128`.
 pub const LEDGER_PAGE: u64 = 128;
@@ -123,6 +126,15 @@ impl Keys {
     /// What was forgotten: no person, only keyed digests and counts (zset of JSON by end in epoch ms).
     pub fn forgotten(&self) -> String {
         self.plain("forgotten")
+    }
+
+    /// Addresses of a kind that may not be written to (set).
+    pub fn barred(&self, bar: Bar, kind: AddressKind) -> String {
+        let list = match bar {
+            Bar::OptedOut => "optout",
+            Bar::Blocked => "blocked",
+        };
+        self.plain(&format!("{list}:{kind}"))
     }
 
     /// Layout version of the keys (string).

@@ -18,6 +18,7 @@ pub mod keys;
 pub mod landing;
 pub mod leases;
 pub mod letters;
+pub mod optouts;
 pub mod orders;
 pub mod outbox;
 pub mod pressure;

@@ -14,6 +14,7 @@ mod demo_files;
 mod explore;
 mod generate;
 mod layers;
+mod optout;
 mod platform;
 mod pressure;
 mod preview;

@@ -70,6 +70,7 @@ impl Generation<'_> {
             ("channel", dispatch.channel.to_string()),
             ("idempotent", u8::from(idempotent).to_string()),
             ("audience", "orders".to_owned()),
+            ("category", self.job.category.to_string()),
             ("text", dispatch.text.clone()),
             ("link_base", resolved.link_base.clone()),
         ];

@@ -1,4 +1,4 @@
-//! Claiming: permits, then rate, then exactly that many recipients, then their messages.
+//! Claiming: permits, then rate, then exactly that many recipients, then their messages, and the gate.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -18,7 +18,8 @@ use crate::{
 };
 
 use super::{
-    prepare::{Letter, Unsent, Who, prepare},
+    gate::Prepared,
+    prepare::{Unsent, prepare},
     work::Turn,
 };
 
@@ -35,7 +36,7 @@ const WAIT_IN_TURN: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Ready {
     /// The message, or why there is none.
-    pub letter: Result<Letter, Box<(Who, Unsent)>>,
+    pub letter: Prepared,
     /// Not before this instant.
     pub at: Option<Instant>,
     /// Nothing leaves after this instant.
@@ -163,8 +164,10 @@ impl Turn {
     ) -> Vec<Ready> {
         let mut ready = Vec::with_capacity(recipients.len());
         let (mut messages, mut parts) = (0, 0);
-        for (recipient, permit) in recipients.into_iter().zip(permits) {
-            let mut letter = prepare(&self.plan, &self.ctx.secret, &self.slot, &recipient);
+        let mut letters: Vec<Prepared> =
+            recipients.iter().map(|recipient| prepare(&self.plan, &self.ctx.secret, &self.slot, recipient)).collect();
+        self.pass_gate(&mut letters).await;
+        for (mut letter, permit) in letters.into_iter().zip(permits) {
             let mut at = None;
             if let Ok(made) = &letter {
                 messages += 1;

@@ -6,10 +6,11 @@
 //! goes back. What was claimed and certainly not sent is released. What a dead owner left in flight
 //! is judged first: asked again under the same key where the provider is idempotent, else `unknown`.
 //!
-//! `plan` holds what a run needs compiled, `prepare` makes messages of recipients, `landing` decides
-//! what a provider's answer means (pure), `work` is the loop.
+//! `plan` holds what a run needs compiled, `prepare` makes messages of recipients, `gate` turns away those
+//! that may not leave, `landing` decides what a provider's answer means (pure), `work` is the loop.
 
 pub mod claiming;
+pub mod gate;
 pub mod landing;
 pub mod plan;
 pub mod prepare;

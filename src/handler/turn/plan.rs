@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     domain::{
+        campaign::Category,
         message::{Message, UrlPlace},
         money::Currency,
     },
@@ -25,6 +26,8 @@ pub struct RunPlan {
     pub channel: Arc<ServedChannel>,
     /// The text.
     pub message: Message,
+    /// Which lists of addresses count (PO-24).
+    pub category: Category,
     /// What stands before the short code of a link.
     pub link_base: String,
     /// The currency of orders that name none.
@@ -89,6 +92,7 @@ impl RunPlan {
         let plan = Arc::new(Self {
             channel: Arc::clone(channel),
             message,
+            category: Category::parse(text("category")).unwrap_or_default(),
             link_base: text("link_base").to_owned(),
             currency: Currency::parse(text("currency")).ok(),
             min_life: ctx.config.orders.floor,
