@@ -32,10 +32,18 @@ use settings::{ChannelKind, ChannelSettings};
 /// One message to one contact, as it is handed to a provider.
 #[derive(Clone, Copy)]
 pub struct Submission<'a> {
-    /// The address, E.164 for an SMS.
+    /// The address: E.164, or a mail address where the channel is one for mail.
     pub to: &'a str,
-    /// The whole text, link included.
+    /// The whole text, link included; may be empty where there is HTML or a template.
     pub text: &'a str,
+    /// The subject of an e-mail; empty: none.
+    pub subject: &'a str,
+    /// The HTML of an e-mail; empty: none.
+    pub html: &'a str,
+    /// A template that the provider keeps, instead of the text.
+    pub template: Option<FilledTemplate<'a>>,
+    /// Where its recipient may unsubscribe, in one click (RFC 8058); empty: nowhere.
+    pub unsubscribe_url: &'a str,
     /// Our reference; delivery reports find the recipient by it.
     pub reference: &'a str,
     /// The same for every attempt at this message; a provider that de-duplicates does it by this.
@@ -48,6 +56,17 @@ pub struct Submission<'a> {
     pub receipt_url: &'a str,
     /// After this instant the claim may belong to someone else: nothing is handed over any more.
     pub deadline: Instant,
+}
+
+/// A template that the provider keeps, and what stands in its places.
+#[derive(Clone, Copy)]
+pub struct FilledTemplate<'a> {
+    /// Its name at the provider.
+    pub name: &'a str,
+    /// Its language, as the provider writes it.
+    pub language: &'a str,
+    /// What stands in its places, in order, each in one line.
+    pub parameters: &'a [String],
 }
 
 impl fmt::Debug for Submission<'_> {

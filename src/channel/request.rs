@@ -224,6 +224,10 @@ fn samples() -> [Submission<'static>; 2] {
         Submission {
             to: HOSTILE,
             text: HOSTILE,
+            subject: "",
+            html: "",
+            template: None,
+            unsubscribe_url: "",
             reference: HOSTILE,
             idempotency_key: HOSTILE,
             validity_seconds: None,
@@ -234,6 +238,10 @@ fn samples() -> [Submission<'static>; 2] {
         Submission {
             to: "+1",
             text: "t",
+            subject: "",
+            html: "",
+            template: None,
+            unsubscribe_url: "",
             reference: "r",
             idempotency_key: "i",
             validity_seconds: Some(600),

@@ -305,6 +305,10 @@ mod tests {
         let submission = Submission {
             to: "+34600123456",
             text,
+            subject: "",
+            html: "",
+            template: None,
+            unsubscribe_url: "",
             reference: "r-1",
             idempotency_key: "i-1",
             validity_seconds,

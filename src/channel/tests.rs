@@ -48,6 +48,10 @@ pub(crate) fn submission(text: &str) -> Submission<'_> {
     Submission {
         to: "+34600123456",
         text,
+        subject: "",
+        html: "",
+        template: None,
+        unsubscribe_url: "",
         reference: "nov-dues/delivery@1/7.0/1.aB3dE5gH7j",
         idempotency_key: "nov-dues/delivery@1/7.0",
         validity_seconds: Some(600),

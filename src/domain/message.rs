@@ -13,18 +13,20 @@ use super::sms;
 use super::word::words;
 use std::collections::BTreeSet;
 
+mod body;
 mod error;
 mod pieces;
 mod template;
 mod vars;
 
+pub(super) use body::{Body, Escape};
 pub use error::MessageError;
-use pieces::Pieces;
-use template::Template;
 pub use vars::Vars;
 
 /// The variable that stands for the payment link.
-const URL: &str = "url";
+pub(super) const URL: &str = "url";
+/// A rendered text is at most so long; the longest SMS of 255 parts is half of it.
+pub(super) const TEXT_BYTES: usize = 64 * 1024;
 
 words! {
     /// Where the payment link stands.
@@ -34,12 +36,6 @@ words! {
         /// After the text.
         End = "end",
     }
-}
-
-#[derive(Debug, Clone)]
-enum Body {
-    Plain(Pieces),
-    Template(Template),
 }
 
 /// A compiled text with its place for the link.
@@ -58,13 +54,7 @@ impl Message {
     /// start or end, or is the end.
     pub fn compile(text: &str, place: Option<UrlPlace>) -> Result<Self, MessageError> {
         let (rest, written) = take_url(text.trim());
-        let (body, mut variables): (_, BTreeSet<_>) = if let Some(pieces) = Pieces::compile(rest) {
-            let names = pieces.names().map(str::to_owned).collect();
-            (Body::Plain(pieces), names)
-        } else {
-            let (template, names) = Template::compile(rest)?;
-            (Body::Template(template), names)
-        };
+        let (body, mut variables) = Body::compile(rest, Escape::None, TEXT_BYTES)?;
         if variables.remove(URL) {
             let twice = written.is_some() || count_url(rest) > 1;
             return Err(if twice { MessageError::UrlTwice } else { MessageError::UrlInMiddle });
@@ -98,7 +88,7 @@ impl Message {
         url: &str,
         replaced: impl FnMut(char, &str),
     ) -> Result<String, MessageError> {
-        let mut out = String::with_capacity(self.capacity() + url.len() + 1);
+        let mut out = String::with_capacity(self.body.capacity() + url.len() + 1);
         let head = match self.place {
             UrlPlace::Start => {
                 out.push_str(url);
@@ -107,10 +97,7 @@ impl Message {
             }
             UrlPlace::End => 0,
         };
-        match &self.body {
-            Body::Plain(pieces) => pieces.render(vars, &mut out)?,
-            Body::Template(template) => template.render(vars, &mut out)?,
-        }
+        self.body.render(vars, &mut out)?;
         if self.transliterate {
             sms::transliterate(&mut out, head, replaced);
         }
@@ -142,14 +129,6 @@ impl Message {
     pub const fn place(&self) -> UrlPlace {
         self.place
     }
-
-    /// Room that the rendered text is likely to need.
-    fn capacity(&self) -> usize {
-        match &self.body {
-            Body::Plain(pieces) => pieces.capacity(),
-            Body::Template(_) => 160,
-        }
-    }
 }
 
 /// Refuses a rendered message of more than `max` parts, and says how many it takes (PO-13).
@@ -174,16 +153,16 @@ fn take_url(text: &str) -> (&str, Option<UrlPlace>) {
 }
 
 /// How often the link is written; only to choose between two sentences.
-fn count_url(text: &str) -> usize {
+pub(super) fn count_url(text: &str) -> usize {
     text.split("{{").skip(1).filter(|t| t.trim_start_matches(['-', ' ']).starts_with(URL)).count()
 }
 
-fn trim_tail(out: &mut String, from: usize) {
+pub(super) fn trim_tail(out: &mut String, from: usize) {
     let kept = out.get(from..).map_or(0, |text| text.trim_end().len());
     out.truncate(from + kept);
 }
 
-fn trim_head(out: &mut String, from: usize) {
+pub(super) fn trim_head(out: &mut String, from: usize) {
     let blanks = out.get(from..).map_or(0, |text| text.len() - text.trim_start().len());
     if blanks > 0 {
         out.drain(from..from + blanks);
@@ -192,6 +171,8 @@ fn trim_head(out: &mut String, from: usize) {
 
 #[cfg(test)]
 mod tests {
+    use super::pieces::Pieces;
+    use super::template::Template;
     use super::*;
     use proptest::prelude::*;
     use serde_json::{Map, Value, json};
@@ -350,8 +331,17 @@ mod tests {
     fn a_greedy_template_runs_out_of_fuel_and_harms_nothing() {
         let text = "{% for a in x %}{% for b in x %}{% for c in x %}{{ c }}{% endfor %}{% endfor %}{% endfor %}";
         let error = rendered(text, None, &json!({"x": vec![1; 200]})).unwrap_err();
-        assert_eq!(error.code(), "template_failed");
-        assert_eq!(error.reason(), "template_failed");
+        assert_eq!(error, MessageError::OverBudget { what: "steps" });
+        assert_eq!(error.reason(), "template_over_budget");
+    }
+
+    #[test]
+    fn a_text_that_grows_over_its_bytes_is_given_up_plain_or_not() {
+        let long = json!({"x": vec![1; 200], "y": "y".repeat(60_000)});
+        for text in ["{{ y }}{{ y }}", "{% for a in x %}{{ y }}{% endfor %}", "{{ y }}{% if true %}{{ y }}{% endif %}"]
+        {
+            assert_eq!(rendered(text, None, &long), Err(MessageError::OverBudget { what: "bytes" }), "{text}");
+        }
     }
 
     #[test]
@@ -369,7 +359,7 @@ mod tests {
     /// The same text through the template language, for comparison with the list of pieces.
     fn by_template(text: &str, vars: &Vars<'_>) -> Result<String, MessageError> {
         let mut out = String::new();
-        Template::compile(text)?.0.render(vars, &mut out)?;
+        Template::compile(text, Escape::None, TEXT_BYTES)?.0.render(vars, &mut out)?;
         Ok(out)
     }
 
@@ -384,7 +374,7 @@ mod tests {
             let vars = Vars::new(&row, &[("b", "x")]);
             if let Some(pieces) = Pieces::compile(&text) {
                 let mut out = String::new();
-                let ours = pieces.render(&vars, &mut out).map(|()| out);
+                let ours = pieces.render(&vars, Escape::None, TEXT_BYTES, &mut out).map(|()| out);
                 // The template language drops one newline at the end; the whole is trimmed anyway.
                 let trimmed = |result: Result<String, MessageError>| result.map(|text| text.trim().to_owned());
                 prop_assert_eq!(trimmed(ours), trimmed(by_template(&text, &vars)), "{:?}", text);

@@ -5,7 +5,7 @@
 //! asks again. Each rule names its number in `docs/rules.md`, and its tests carry that number.
 //!
 //! Reading order: [`name`], [`money`], [`contact`] (values); [`order`], [`campaign`], [`run`],
-//! [`delivery`] (states and legal edges); [`message`], [`sms`] (what is sent); [`expiry`],
+//! [`delivery`] (states and legal edges); [`message`], [`content`], [`sms`] (what is sent); [`expiry`],
 //! [`estimate`] (whether in time), [`failure`], [`retry`] (when not to, and when again); [`short_code`],
 //! [`mod@reference`] (what is recognised when it comes back); [`receipt`], [`signature`] (what a provider tells
 //! later, and who says so); [`optout`] (who may not be written to); [`standing`], [`lookup`], [`export`] (what others are told).
@@ -18,6 +18,7 @@ pub mod campaign;
 pub mod clock;
 pub mod column;
 pub mod contact;
+pub mod content;
 pub mod delivery;
 pub mod estimate;
 pub mod expiry;

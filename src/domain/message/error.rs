@@ -35,6 +35,15 @@ pub enum MessageError {
         /// What went wrong; never a value.
         reason: String,
     },
+    /// The text takes more steps or bytes to write than one message may: a template without end.
+    #[error("text takes more {what} to write than a message may")]
+    OverBudget {
+        /// `steps` or `bytes`.
+        what: &'static str,
+    },
+    /// Nothing is left to send once it is written.
+    #[error("the message is empty for this recipient")]
+    Nothing,
     /// More parts than the operator allows (PO-13).
     #[error("text takes {parts} parts, more than {max}")]
     TooLong {
@@ -55,6 +64,8 @@ impl MessageError {
             Self::UrlConflict { .. } => "url_conflict",
             Self::MissingVariable { .. } => "missing_variable",
             Self::Render { .. } => "template_failed",
+            Self::OverBudget { .. } => "template_over_budget",
+            Self::Nothing => "message_empty",
             Self::TooLong { .. } => "text_too_long",
         }
     }
@@ -68,6 +79,8 @@ impl MessageError {
             | Self::UrlTwice
             | Self::UrlConflict { .. }
             | Self::Render { .. }
+            | Self::OverBudget { .. }
+            | Self::Nothing
             | Self::TooLong { .. } => self.code().to_owned(),
         }
     }
@@ -92,6 +105,8 @@ mod tests {
             MessageError::UrlTwice,
             MessageError::UrlConflict { written: "start", asked: "end" },
             MessageError::Render { reason: "x".to_owned() },
+            MessageError::OverBudget { what: "steps" },
+            MessageError::Nothing,
             MessageError::TooLong { parts: 5, max: 4 },
         ];
         for error in all {

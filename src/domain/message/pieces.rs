@@ -5,7 +5,7 @@
 //! differently (blocks, comments, filters, attributes, whitespace control, constants) is left to
 //! it.
 
-use super::{MessageError, Vars};
+use super::{Escape, MessageError, Vars};
 
 /// Words that are not variables in the template language.
 const WORDS: [&str; 17] = [
@@ -69,16 +69,28 @@ impl Pieces {
         self.capacity
     }
 
-    /// Appends the text for one recipient.
-    pub(super) fn render(&self, vars: &Vars<'_>, out: &mut String) -> Result<(), MessageError> {
+    /// Appends the text for one recipient, at most `most_bytes` of it.
+    pub(super) fn render(
+        &self,
+        vars: &Vars<'_>,
+        escape: Escape,
+        most_bytes: usize,
+        out: &mut String,
+    ) -> Result<(), MessageError> {
+        let most = out.len() + most_bytes;
         for piece in &self.pieces {
             match piece {
                 Piece::Text(text) => out.push_str(text),
                 Piece::Variable(name) => {
+                    let from = out.len();
                     if !vars.write(name, out) {
                         return Err(MessageError::MissingVariable { name: name.to_string() });
                     }
+                    escape.tail(out, from);
                 }
+            }
+            if out.len() > most {
+                return Err(MessageError::OverBudget { what: "bytes" });
             }
         }
         Ok(())

@@ -1,13 +1,14 @@
 //! A text with conditions or filters, by minijinja.
 //!
 //! The template comes from a producer and is not trusted: no function and no other template can
-//! be reached from it, the filters are a closed set, and fuel bounds what one message may cost.
+//! be reached from it, the filters are a closed set, and what one message may cost is bounded in steps and bytes.
 //! A missing value may be asked for (`{% if name %}`, `default`), but never printed (BM-22).
 
-use super::{MessageError, Vars};
+use super::{Escape, MessageError, Vars};
 use minijinja::value::{Object, Rest, Value};
-use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, UndefinedBehavior};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::sync::{Arc, Mutex};
 
 /// Instructions that one message may take; a text of ten conditions takes about a hundred.
@@ -22,13 +23,18 @@ const MAX_DEPTH: usize = 32;
 pub(super) struct Template {
     environment: Arc<Environment<'static>>,
     names: Arc<BTreeSet<String>>,
+    most_bytes: usize,
 }
 
 impl Template {
-    /// Compiles a text, and lists the variables it may look up.
-    pub(super) fn compile(text: &str) -> Result<(Self, BTreeSet<String>), MessageError> {
+    /// Compiles a text that may become `most_bytes` long, and lists the variables it may look up.
+    pub(super) fn compile(
+        text: &str,
+        escape: Escape,
+        most_bytes: usize,
+    ) -> Result<(Self, BTreeSet<String>), MessageError> {
         let refused = |error: &Error| MessageError::Syntax { reason: sentence(error) };
-        let mut environment = environment();
+        let mut environment = environment(escape);
         environment.add_template_owned(NAME, text.to_owned()).map_err(|e| refused(&e))?;
         let template = environment.get_template(NAME).map_err(|e| refused(&e))?;
         let names: BTreeSet<String> = template.undeclared_variables(false).into_iter().collect();
@@ -36,14 +42,15 @@ impl Template {
         // and with none.
         for sample in [Some(Value::from("x")), None] {
             let values = names.iter().filter_map(|name| Some((name.clone(), sample.clone()?))).collect();
-            let tried = template.render(Value::from_object(Context::new(values)));
-            if let Err(error) = tried
-                && is_unknown_name(error.kind())
-            {
-                return Err(refused(&error));
+            let mut tried = Bounded { out: &mut String::new(), left: most_bytes, full: false };
+            let ended = template.render_captured_to(Value::from_object(Context::new(values)), &mut tried);
+            match ended {
+                Err(error) if is_unknown_name(error.kind()) => return Err(refused(&error)),
+                Err(error) => over_budget(&error, tried.full).map_or(Ok(()), Err)?,
+                Ok(_) => {}
             }
         }
-        let template = Self { environment: Arc::new(environment), names: Arc::new(names.clone()) };
+        let template = Self { environment: Arc::new(environment), names: Arc::new(names.clone()), most_bytes };
         Ok((template, names))
     }
 
@@ -51,26 +58,72 @@ impl Template {
     pub(super) fn render(&self, vars: &Vars<'_>, out: &mut String) -> Result<(), MessageError> {
         let values = self.names.iter().filter_map(|name| Some((name.clone(), vars.value(name)?))).collect();
         let context = Arc::new(Context::new(values));
-        let rendered = self
-            .environment
-            .get_template(NAME)
-            .and_then(|template| template.render(Value::from_dyn_object(Arc::clone(&context))));
-        match rendered {
-            Ok(text) => {
-                out.push_str(&text);
-                Ok(())
-            }
-            Err(error) => Err(match context.missed() {
-                Some(name) if error.kind() == ErrorKind::UndefinedError => MessageError::MissingVariable { name },
-                _ => MessageError::Render { reason: sentence(&error) },
-            }),
-        }
+        let mut bounded = Bounded { out, left: self.most_bytes, full: false };
+        let rendered = self.environment.get_template(NAME).and_then(|template| {
+            template.render_captured_to(Value::from_dyn_object(Arc::clone(&context)), &mut bounded).map(|_| ())
+        });
+        let Err(error) = rendered else { return Ok(()) };
+        Err(match context.missed() {
+            Some(name) if error.kind() == ErrorKind::UndefinedError => MessageError::MissingVariable { name },
+            _ => over_budget(&error, bounded.full).unwrap_or_else(|| MessageError::Render { reason: sentence(&error) }),
+        })
     }
 }
 
-fn environment() -> Environment<'static> {
+/// Where a text is written, as long as there is room.
+struct Bounded<'a> {
+    out: &'a mut String,
+    left: usize,
+    full: bool,
+}
+
+impl io::Write for Bounded<'_> {
+    /// Takes whole pieces of text, as the template language writes them.
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        let text = std::str::from_utf8(piece).map_err(|_| io::ErrorKind::InvalidData)?;
+        let Some(left) = self.left.checked_sub(text.len()) else {
+            self.full = true;
+            return Err(io::ErrorKind::StorageFull.into());
+        };
+        self.left = left;
+        self.out.push_str(text);
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn over_budget(error: &Error, full: bool) -> Option<MessageError> {
+    if error.kind() == ErrorKind::OutOfFuel {
+        return Some(MessageError::OverBudget { what: "steps" });
+    }
+    full.then_some(MessageError::OverBudget { what: "bytes" })
+}
+
+/// Writes one `{{ .. }}`, the way a plain piece is written.
+fn write_value(out: &mut Output<'_>, value: &Value, escape: Escape) -> Result<(), Error> {
+    if value.is_undefined() {
+        return Err(Error::from(ErrorKind::UndefinedError));
+    }
+    match (escape, value.as_str()) {
+        (Escape::None, Some(text)) => out.write_str(text),
+        (Escape::None, None) => write!(out, "{value}"),
+        (Escape::Html, _) => {
+            let mut text = value.to_string();
+            escape.tail(&mut text, 0);
+            out.write_str(&text)
+        }
+    }
+    .map_err(Error::from)
+}
+
+fn environment(escape: Escape) -> Environment<'static> {
     let mut environment = Environment::empty();
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
+    environment.set_formatter(move |out, _, value| write_value(out, value, escape));
     environment.set_fuel(Some(FUEL));
     environment.set_recursion_limit(MAX_DEPTH);
     environment.add_filter("default", default);

@@ -276,6 +276,10 @@ impl Turn {
         let submission = Submission {
             to: to.as_e164(),
             text: &text,
+            subject: "",
+            html: "",
+            template: None,
+            unsubscribe_url: "",
             reference: &reference,
             idempotency_key: &idempotency_key,
             validity_seconds: Some(validity(who.expires_at, now.plus(claimed.elapsed()), longest).as_secs()),
