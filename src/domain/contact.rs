@@ -1,4 +1,4 @@
-//! Countries and phone numbers (PO-3).
+//! Countries, phone numbers (PO-3) and e-mail addresses: what a message is sent to.
 //!
 //! A [`Phone`] is an E.164 number that is valid in its country's numbering plan (libphonenumber's
 //! metadata). Any usual way of writing is read: blanks, dashes, dots, brackets, `00` before the
@@ -7,9 +7,14 @@
 //! Letters and extensions are refused: nothing can be sent to them. What people wrote appears
 //! in no sentence with more than its first three and last two digits (DA-9).
 
+mod address;
+mod mail;
 mod plan;
 pub mod sought;
 mod written;
+
+pub use address::{Address, AddressError, AddressKind};
+pub use mail::{Mail, MailError};
 
 use super::excerpt::Excerpt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};

@@ -4,7 +4,7 @@
 //! nothing is read or written. A type that exists has been checked (`parse`), so nobody later
 //! asks again. Each rule names its number in `docs/rules.md`, and its tests carry that number.
 //!
-//! Reading order: [`name`], [`money`], [`contact`] (values); [`order`], [`campaign`], [`run`],
+//! Reading order: [`name`], [`money`], [`contact`] (values); [`order`], [`case`], [`campaign`], [`run`],
 //! [`delivery`] (states and legal edges); [`message`], [`content`], [`sms`] (what is sent); [`expiry`],
 //! [`estimate`] (whether in time), [`failure`], [`retry`] (when not to, and when again); [`short_code`],
 //! [`mod@reference`] (what is recognised when it comes back); [`receipt`], [`signature`] (what a provider tells
@@ -15,6 +15,7 @@ mod keyed;
 mod word;
 
 pub mod campaign;
+pub mod case;
 pub mod clock;
 pub mod column;
 pub mod contact;

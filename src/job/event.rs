@@ -8,13 +8,22 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::domain::{campaign::CampaignState, delivery::DeliveryState, order::OrderState, run::ShownState};
+use crate::domain::{
+    campaign::CampaignState,
+    case::{CaseState, ClosedReason},
+    delivery::DeliveryState,
+    order::OrderState,
+    run::ShownState,
+};
 
 /// The word `delivery` in `type`.
 pub const DELIVERY: &str = "delivery";
 
 /// The word `orders` in `type`.
 pub const ORDERS: &str = "orders";
+
+/// The word `case` in `type`.
+pub const CASE: &str = "case";
 
 /// A message to one contact came to a state: sent, or why not; later what the network says of it.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -142,6 +151,42 @@ pub struct OrdersEvent<'a> {
     pub at: i64,
 }
 
+/// A case came to a state: a message or a command closed it, a command opened it again.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "case")]
+pub struct CaseEvent<'a> {
+    /// `<campaign>/case/<case>/<state>/<at>`.
+    pub event: &'a str,
+    /// `case`.
+    #[schemars(extend("const" = "case"))]
+    pub r#type: &'static str,
+    /// The campaign.
+    pub campaign: &'a str,
+    /// Its number in the campaign; orders are numbered apart.
+    #[schemars(range(min = 1))]
+    pub case: u64,
+    /// Its id.
+    pub id: &'a str,
+    /// Its state now.
+    #[schemars(schema_with = "case_state")]
+    pub state: &'static str,
+    /// Why it is closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "closed_reason")]
+    pub reason: Option<&'static str>,
+    /// The run whose message closed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<&'a str>,
+    /// How it ended, in the words of whoever closed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<&'a str>,
+    /// True where the person was forgotten: forget too. The state is what it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forgotten: Option<bool>,
+    /// When, epoch milliseconds.
+    pub at: i64,
+}
+
 /// A run came to a state.
 #[derive(JsonSchema)]
 #[schemars(rename = "run")]
@@ -231,6 +276,14 @@ fn order_state(_: &mut SchemaGenerator) -> Schema {
     one_of(OrderState::ALL.iter().map(|state| state.as_str()))
 }
 
+fn case_state(_: &mut SchemaGenerator) -> Schema {
+    one_of(CaseState::ALL.iter().map(|state| state.as_str()))
+}
+
+fn closed_reason(_: &mut SchemaGenerator) -> Schema {
+    one_of(ClosedReason::ALL.iter().map(|reason| reason.as_str()))
+}
+
 fn run_state(_: &mut SchemaGenerator) -> Schema {
     one_of(ShownState::ALL.iter().map(|state| state.as_str()))
 }
@@ -244,7 +297,7 @@ fn job_state(_: &mut SchemaGenerator) -> Schema {
 }
 
 /// The kinds of events, in the order of the documentation.
-pub const EVENT_KINDS: [&str; 6] = ["delivery", "order", "orders", "run", "campaign", "job"];
+pub const EVENT_KINDS: [&str; 7] = ["delivery", "order", "orders", "case", "run", "campaign", "job"];
 
 /// The schema of the results stream: of the field `data` of an entry.
 pub fn event_schema() -> Value {
@@ -252,6 +305,7 @@ pub fn event_schema() -> Value {
         schema_of::<DeliveryEvent<'static>>(),
         schema_of::<OrderEvent>(),
         schema_of::<OrdersEvent<'static>>(),
+        schema_of::<CaseEvent<'static>>(),
         schema_of::<RunEvent>(),
         schema_of::<CampaignEvent>(),
         schema_of::<JobEvent<'static>>(),

@@ -15,6 +15,8 @@
 //! | `source:<digest>` | string | generate: the first job that had this source | `retention.source_digests` |
 //! | `sought:<job>` | hash | generate: daemons that looked for the file in vain | `sources.seek` and 10 minutes |
 //! | `links:<first 3>` | hash | generate | with the campaign |
+//! | `template:<name>` | hash | import | for good |
+//! | `templates` | zset by name | import | for good |
 //! | `channel:<name>` | hash | governor | for good |
 //! | `worker:<incarnation>` | hash | heartbeat | 30 s without a beat |
 //! | `optout:<kind>`, `blocked:<kind>` | sets of addresses | `opt_out`, unsubscribing | for good |
@@ -162,6 +164,16 @@ impl Keys {
         self.plain(&format!("sought:{job}"))
     }
 
+    /// A template of messages (hash).
+    pub fn template(&self, name: &str) -> String {
+        self.plain(&format!("template:{name}"))
+    }
+
+    /// The names of all templates (zset, all of one score).
+    pub fn templates(&self) -> String {
+        self.plain("templates")
+    }
+
     /// Whether a key has our prefix.
     pub fn is_ours(&self, key: &str) -> bool {
         key.strip_prefix(&self.prefix).is_some_and(|rest| rest.starts_with(':'))
@@ -177,7 +189,12 @@ impl Keys {
         self.of_campaign(campaign, &format!("order:{number}"))
     }
 
-    /// The index hash that holds `field` (`o:<row key>`, `r:<reference>`).
+    /// One case (JSON string).
+    pub fn case(&self, campaign: &str, number: u64) -> String {
+        self.of_campaign(campaign, &format!("case:{number}"))
+    }
+
+    /// The index hash that holds `field` (`o:<row key>`, `r:<reference>`, `c:<case id>`).
     pub fn index(&self, campaign: &str, field: &str) -> String {
         self.index_at(campaign, index_shard(field))
     }

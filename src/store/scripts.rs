@@ -86,6 +86,7 @@ campaign!(RENEW_SLOT, "allow-oom", "renew_slot");
 campaign!(ACT, "allow-oom", "act");
 campaign!(REQUEUE, "allow-oom", "requeue");
 campaign!(CHANGE_ORDERS, "allow-oom", "change_orders");
+campaign!(CHANGE_CASES, "allow-oom", "change_cases");
 campaign!(CLAIM_ORDERS, "", "claim_orders");
 campaign!(SETTLE_ORDERS, "allow-oom", "settle_orders");
 campaign!(FORGET_ORDER, "allow-oom", "forget_order");
