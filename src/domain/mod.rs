@@ -6,7 +6,8 @@
 //!
 //! Reading order: [`name`], [`money`], [`contact`] (values); [`order`], [`case`], [`campaign`], [`run`],
 //! [`delivery`] (states and legal edges); [`message`], [`content`], [`sms`] (what is sent); [`expiry`],
-//! [`estimate`] (whether in time), [`failure`], [`retry`] (when not to, and when again); [`short_code`],
+//! [`estimate`] (whether in time), [`frequency`] (when again, in a [`zone`]), [`failure`], [`retry`] (when not to,
+//! and when again); [`short_code`],
 //! [`mod@reference`] (what is recognised when it comes back); [`receipt`], [`signature`] (what a provider tells
 //! later, and who says so); [`optout`] (who may not be written to); [`standing`], [`lookup`], [`export`] (what others are told).
 
@@ -26,6 +27,7 @@ pub mod expiry;
 pub mod export;
 pub mod failure;
 pub mod forget;
+pub mod frequency;
 pub mod lookup;
 pub mod message;
 pub mod money;
@@ -41,6 +43,7 @@ pub mod signature;
 pub mod sms;
 pub mod standing;
 pub mod text;
+pub mod zone;
 
 pub use excerpt::Excerpt;
 pub use word::WrongState;
