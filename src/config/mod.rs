@@ -13,6 +13,7 @@ mod resolve_channel;
 mod resolve_point;
 mod resolve_receipts;
 mod resolve_sources;
+mod resolve_unsubscribe;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use std::time::Duration;
 pub use error::ConfigError;
 use layers::Layer;
 pub use resolve_receipts::{ReceiptSettings, SignatureSettings};
+pub use resolve_unsubscribe::UnsubscribeSettings;
 
 use crate::channel::settings::ChannelSettings;
 use crate::domain::lookup::PersonalData;
@@ -81,6 +83,8 @@ pub struct Config {
     pub http_listen: Option<SocketAddr>,
     /// Where providers reach it from outside, without a slash at the end.
     pub public_url: Option<String>,
+    /// The links by which people unsubscribe.
+    pub unsubscribe: UnsubscribeSettings,
     /// How the look-up shows contacts and variables.
     pub http_personal_data: PersonalData,
     /// Running work may end within this after the first signal; at least every channel's time-out.

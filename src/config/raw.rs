@@ -31,6 +31,7 @@ pub(super) struct Raw {
     pub(super) dead: Capped,
     pub(super) retention: Retention,
     pub(super) http: Http,
+    pub(super) unsubscribe: Unsubscribe,
     pub(super) shutdown: Shutdown,
     pub(super) log: Log,
 }
@@ -208,6 +209,14 @@ pub(super) struct Http {
     pub(super) listen: String,
     pub(super) public_url: String,
     pub(super) personal_data: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Unsubscribe {
+    pub(super) url: String,
+    pub(super) label: String,
+    pub(super) company: String,
 }
 
 #[derive(Debug, Deserialize)]

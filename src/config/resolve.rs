@@ -13,7 +13,7 @@ use super::rules::{DAY, HOUR, MINUTE, duration, name, number, one_of, show, size
 use super::{
     Config, ConfigError, Fsync, JobSettings, LeaseSettings, LogFormat, LogSettings, OrderProvider, OrderSettings,
     PaymentPoint, QueueSettings, RedisSettings, RedisTarget, StreamSettings, resolve_channel, resolve_point,
-    resolve_receipts, resolve_sources,
+    resolve_receipts, resolve_sources, resolve_unsubscribe,
 };
 use crate::domain::clock::format_duration;
 use crate::domain::lookup::PersonalData;
@@ -131,6 +131,7 @@ pub(super) fn resolve(raw: Raw, around: &Surroundings) -> Result<Config, ConfigE
             3_650 * DAY,
         )?,
         http_listen: listen(&raw.http.listen)?,
+        unsubscribe: resolve_unsubscribe::unsubscribe(raw.unsubscribe, public_url.as_deref())?,
         public_url,
         http_personal_data: personal_data(&raw.http.personal_data)?,
         drain,

@@ -9,7 +9,7 @@
 //! [`estimate`] (whether in time), [`frequency`] (when again, in a [`zone`]), [`failure`], [`retry`] (when not to,
 //! and when again); [`short_code`],
 //! [`mod@reference`] (what is recognised when it comes back); [`receipt`], [`signature`] (what a provider tells
-//! later, and who says so); [`optout`] (who may not be written to); [`standing`], [`lookup`], [`export`] (what others are told).
+//! later, and who says so); [`optout`], [`unsubscribe`] (who may not be written to); [`standing`], [`lookup`], [`export`] (what others are told).
 
 mod excerpt;
 mod keyed;
@@ -43,6 +43,7 @@ pub mod signature;
 pub mod sms;
 pub mod standing;
 pub mod text;
+pub mod unsubscribe;
 pub mod zone;
 
 pub use excerpt::Excerpt;

@@ -7,16 +7,6 @@ use super::campaign::Category;
 use super::word::words;
 
 words! {
-    /// The kind of an address, as the keys of the lists name it.
-    pub enum AddressKind {
-        /// A phone number in E.164, whatever channel uses it.
-        Phone = "phone",
-        /// A mail address.
-        Email = "email",
-    }
-}
-
-words! {
     /// Why an address may not be written to: the reason of a `skipped` delivery.
     pub enum Bar {
         /// It is on the hard block list.
@@ -33,6 +23,41 @@ impl Bar {
             Category::Commercial => &[Self::Blocked, Self::OptedOut],
             Category::Transactional => &[Self::Blocked],
         }
+    }
+}
+
+words! {
+    /// Who wished it.
+    pub enum By {
+        /// The recipient, by the link of a message.
+        Link = "link",
+        /// The recipient, by a word such as STOP.
+        Word = "word",
+        /// A command.
+        Job = "job",
+    }
+}
+
+/// A wish to be put on a list, or to be taken off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// Which list.
+    pub list: Bar,
+    /// On or off.
+    pub adds: bool,
+    /// Who wishes it.
+    pub by: By,
+}
+
+impl Change {
+    /// Nothing commercial any more.
+    pub const fn opt_out(by: By) -> Self {
+        Self { list: Bar::OptedOut, adds: true, by }
+    }
+
+    /// Commercial messages again.
+    pub const fn opt_in(by: By) -> Self {
+        Self { list: Bar::OptedOut, adds: false, by }
     }
 }
 

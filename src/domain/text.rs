@@ -10,6 +10,7 @@ use super::{
     message::{Message, MessageError, Vars},
     money::{Amount, Currency},
     order::Order,
+    unsubscribe::{Farewell, PLACEHOLDER},
 };
 
 /// What a text may say of an order.
@@ -35,6 +36,8 @@ pub struct Facts<'a> {
     pub vars: &'a Map<String, Value>,
     /// Its link.
     pub url: &'a str,
+    /// How a commercial text offers its end.
+    pub farewell: Option<Farewell<'a>>,
 }
 
 /// The text for an order as it reads; currency and link base are the campaign's, where the order has none of its own.
@@ -43,6 +46,7 @@ pub fn of_order(
     order: &Order,
     currency: Option<Currency>,
     link_base: &str,
+    farewell: Option<Farewell<'_>>,
 ) -> Result<String, MessageError> {
     let facts = Facts {
         amount: order.amount,
@@ -55,6 +59,7 @@ pub fn of_order(
         expires_at: order.expires_at,
         vars: &order.vars,
         url: &order.link(link_base),
+        farewell,
     };
     render(message, &facts, |_, _| ())
 }
@@ -76,8 +81,13 @@ pub fn render(message: &Message, facts: &Facts<'_>, replaced: impl FnMut(char, &
         ("reference", facts.reference),
         ("short_code", facts.short_code),
         ("expires_at", expires_at.as_str()),
+        (PLACEHOLDER, facts.farewell.map_or("", |farewell| farewell.link)),
     ];
-    message.render_telling(&Vars::new(facts.vars, &built_in), facts.url, replaced)
+    let mut text = message.render_telling(&Vars::new(facts.vars, &built_in), facts.url, replaced)?;
+    if let Some(farewell) = facts.farewell {
+        farewell.stand_in(&mut text);
+    }
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -86,6 +96,10 @@ mod tests {
     use serde_json::json;
 
     fn written(template: &str, vars: &Value) -> Result<String, MessageError> {
+        commercial(template, vars, None)
+    }
+
+    fn commercial(template: &str, vars: &Value, farewell: Option<Farewell<'_>>) -> Result<String, MessageError> {
         let facts = Facts {
             amount: Amount::from_minor(1250, u64::MAX).unwrap(),
             currency: Some(Currency::parse("EUR").unwrap()),
@@ -97,6 +111,7 @@ mod tests {
             expires_at: EpochMs(1_763_719_200_000),
             vars: vars.as_object().unwrap(),
             url: "https://pay.example/?p=aB3dE5",
+            farewell,
         };
         render(&Message::compile(template, None)?, &facts, |_, _| ())
     }
@@ -109,6 +124,23 @@ mod tests {
         assert_eq!(filtered, "12.50 +34600123456 https://pay.example/?p=aB3dE5");
         let english = written("{{ amount }} {{ concept }}", &json!({})).unwrap();
         assert_eq!(english, "12.50 Cuota https://pay.example/?p=aB3dE5");
+    }
+
+    #[test]
+    fn bm_19_a_commercial_text_has_its_link_where_it_says_or_at_its_end_and_no_column_takes_its_place() {
+        let farewell = Some(Farewell { link: "https://s.example/u/1", label: "Stop:" });
+        let row = json!({"unsubscribe": "https://elsewhere.example"});
+        for vars in [&json!({}), &row] {
+            let text = |template| commercial(template, vars, farewell).unwrap();
+            assert_eq!(text("Hola"), "Hola https://pay.example/?p=aB3dE5 Stop: https://s.example/u/1");
+            assert_eq!(text("Baja {{ unsubscribe }}:"), "Baja https://s.example/u/1: https://pay.example/?p=aB3dE5");
+            let hidden = "{% if vip %}{{ unsubscribe }}{% endif %}Hola";
+            assert_eq!(text(hidden), text("Hola"));
+            assert!(text("{{ unsubscribe | upper }}").ends_with(" Stop: https://s.example/u/1"));
+        }
+        let column = written("{{ unsubscribe }}", &row).unwrap();
+        assert_eq!(column, "https://elsewhere.example https://pay.example/?p=aB3dE5");
+        assert!(written("{{ unsubscribe }}", &json!({})).is_err());
     }
 
     #[test]

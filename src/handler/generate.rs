@@ -227,7 +227,7 @@ impl<'a> Generation<'a> {
         let text = |value: Option<&str>| value.unwrap_or("").to_owned();
         let mut fields = vec![
             ("name", job.name.clone().unwrap_or_else(|| self.campaign.to_owned())),
-            ("category", job.category.as_str().to_owned()),
+            ("category", resolved.category.to_string()),
             ("payment_point", resolved.payment_point.clone()),
             ("link_base", resolved.link_base.clone()),
             ("delivery", job.delivery.as_str().to_owned()),

@@ -6,6 +6,7 @@
 //! the clock decided. Nothing here acknowledges or enqueues: the queue settles what is returned.
 
 mod blocking;
+pub mod commercial;
 pub mod context;
 pub mod control;
 pub mod creating;

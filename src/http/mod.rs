@@ -1,15 +1,16 @@
-//! HTTP on loopback: `/livez`, `/readyz`, `/metrics`, the receipts of providers ([`receipts`]), the look-up of
-//! campaigns and orders (`lookup`).
+//! HTTP on loopback: `/livez`, `/readyz`, `/metrics`, the receipts of providers ([`receipts`]), the page where people
+//! unsubscribe ([`mod@unsubscribe`]), the look-up of campaigns and orders (`lookup`).
 //!
 //! `/livez` fails only when a restart would help (see [`liveness`]); `/readyz` fails also while Redis
 //! does not answer within a second, and during the drain. The address is the configured `http.listen`; but for
 //! signatures of receipts there is no authentication, so it belongs on loopback, behind a proxy that lets nothing but
-//! `/receipts/` through.
+//! `/receipts/` and `/u/` through.
 
 mod gate;
 pub mod liveness;
 mod lookup;
 pub mod receipts;
+pub mod unsubscribe;
 
 use std::{
     io,
@@ -58,6 +59,8 @@ pub struct HttpState {
     pub drain: CancellationToken,
     /// Takes receipts.
     pub receipts: Arc<receipts::Desk>,
+    /// Unsubscribes people.
+    pub doorkeeper: Arc<unsubscribe::Doorkeeper>,
 }
 
 /// Serves until `stop`, then lets open requests end.
@@ -67,8 +70,9 @@ pub async fn serve(listener: TcpListener, state: HttpState, stop: CancellationTo
 
 fn router(state: HttpState) -> Router {
     let receipts = receipts::router(Arc::clone(&state.receipts));
+    let unsubscribe = unsubscribe::router(Arc::clone(&state.doorkeeper));
     let gate = Arc::new(gate::Gate::new(state.public_url.as_deref()));
-    let about = "remesa: /livez /readyz /metrics /receipts/<channel> /campaigns\n";
+    let about = "remesa: /livez /readyz /metrics /receipts/<channel> /u/<token> /campaigns\n";
     Router::new()
         .route("/", get(move || async move { text(StatusCode::OK, about.to_owned()) }))
         .route("/livez", get(livez))
@@ -77,6 +81,7 @@ fn router(state: HttpState) -> Router {
         .merge(lookup::routes().route_layer(middleware::from_fn_with_state(gate, gate::pass)))
         .with_state(state)
         .merge(receipts)
+        .merge(unsubscribe)
 }
 
 async fn livez(State(state): State<HttpState>) -> Response {
@@ -123,7 +128,9 @@ mod tests {
         let (publisher, _) = Publisher::new(&store);
         let (receipts, _) =
             receipts::Desk::new(BTreeMap::new(), Arc::from([]), &store, publisher, Arc::clone(&metrics));
+        let doorkeeper = unsubscribe::Doorkeeper::new(&store, Arc::from([]), "");
         HttpState {
+            doorkeeper,
             store,
             public_url: None,
             personal_data: PersonalData::Masked,

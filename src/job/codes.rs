@@ -97,7 +97,7 @@ codes! {
         CurrencyNotAllowed = "currency_not_allowed",
         /// Not an ISO 3166 country with a telephone plan.
         UnknownCountry = "unknown_country",
-        /// The category `commercial` needs unsubscribing, which is not available yet.
+        /// The category `commercial` needs a public address for its unsubscribe links: `unsubscribe.url` or `http.public_url`.
         CategoryUnavailable = "category_unavailable",
         /// Not 6 to 16 letters and digits.
         InvalidShortCode = "invalid_short_code",

@@ -12,6 +12,7 @@ use crate::domain::{
     campaign::CampaignState,
     case::{CaseState, ClosedReason},
     delivery::DeliveryState,
+    optout::{Bar, By},
     order::OrderState,
     run::ShownState,
 };
@@ -21,6 +22,9 @@ pub const DELIVERY: &str = "delivery";
 
 /// The word `orders` in `type`.
 pub const ORDERS: &str = "orders";
+
+/// The word `opt_out` in `type`.
+pub const OPT_OUT: &str = "opt_out";
 
 /// The word `case` in `type`.
 pub const CASE: &str = "case";
@@ -187,6 +191,40 @@ pub struct CaseEvent<'a> {
     pub at: i64,
 }
 
+/// A person unsubscribed or subscribed again, or was blocked or not any more: for the whole company.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "opt_out")]
+pub struct OptOutEvent<'a> {
+    /// `<list>/<on or off>/<whose>/<at>`.
+    pub event: &'a str,
+    /// `opt_out`.
+    #[schemars(extend("const" = "opt_out"))]
+    pub r#type: &'static str,
+    /// `opted_out`: no commercial messages; `blocked`: none at all.
+    #[schemars(schema_with = "opt_out_list")]
+    pub list: &'static str,
+    /// Whether they are on that list from now on, or not any more.
+    pub listed: bool,
+    /// Who wished it.
+    #[schemars(schema_with = "opt_out_by")]
+    pub by: &'static str,
+    /// The campaign whose message led to it, where one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub campaign: Option<&'a str>,
+    /// The order in it, by its number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub order: Option<u64>,
+    /// The case in it, by its number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub case: Option<u64>,
+    /// The addresses, masked.
+    pub contacts: Vec<String>,
+    /// When, epoch milliseconds.
+    pub at: i64,
+}
+
 /// A run came to a state.
 #[derive(JsonSchema)]
 #[schemars(rename = "run")]
@@ -280,6 +318,14 @@ fn case_state(_: &mut SchemaGenerator) -> Schema {
     one_of(CaseState::ALL.iter().map(|state| state.as_str()))
 }
 
+fn opt_out_list(_: &mut SchemaGenerator) -> Schema {
+    one_of(Bar::ALL.iter().map(|list| list.as_str()))
+}
+
+fn opt_out_by(_: &mut SchemaGenerator) -> Schema {
+    one_of(By::ALL.iter().map(|by| by.as_str()))
+}
+
 fn closed_reason(_: &mut SchemaGenerator) -> Schema {
     one_of(ClosedReason::ALL.iter().map(|reason| reason.as_str()))
 }
@@ -297,7 +343,7 @@ fn job_state(_: &mut SchemaGenerator) -> Schema {
 }
 
 /// The kinds of events, in the order of the documentation.
-pub const EVENT_KINDS: [&str; 7] = ["delivery", "order", "orders", "case", "run", "campaign", "job"];
+pub const EVENT_KINDS: [&str; 8] = ["delivery", "order", "orders", "case", "opt_out", "run", "campaign", "job"];
 
 /// The schema of the results stream: of the field `data` of an entry.
 pub fn event_schema() -> Value {
@@ -306,6 +352,7 @@ pub fn event_schema() -> Value {
         schema_of::<OrderEvent>(),
         schema_of::<OrdersEvent<'static>>(),
         schema_of::<CaseEvent<'static>>(),
+        schema_of::<OptOutEvent<'static>>(),
         schema_of::<RunEvent>(),
         schema_of::<CampaignEvent>(),
         schema_of::<JobEvent<'static>>(),

@@ -58,8 +58,8 @@ pub struct GenerateJob {
     pub payment_point: Option<Name>,
     /// When the orders expire; the configured default when absent. `In` is within its bounds; `At` is not judged yet.
     pub expiry: Option<Expiry>,
-    /// Only `transactional` so far.
-    pub category: Category,
+    /// What kind of messages the campaign sends; its own, or `transactional`, when absent (PO-24).
+    pub category: Option<Category>,
     /// Whether and when something is sent.
     pub delivery: Delivery,
     /// Where the rows are.
@@ -177,18 +177,12 @@ fn expiry(fields: &mut Fields) -> Result<Option<Expiry>, Rejection> {
     Ok(Some(expiry))
 }
 
-fn category(fields: &mut Fields) -> Result<Category, Rejection> {
-    match fields.text("category")?.as_deref() {
-        None | Some("transactional") => Ok(Category::Transactional),
-        Some("commercial") => {
-            let rule =
-                "\"commercial\" needs a way to unsubscribe, which is not available yet; only \"transactional\" is";
-            Err(fields.refuse(RejectionCode::CategoryUnavailable, "category", rule))
-        }
-        Some(other) => {
-            Err(not_one_of(RejectionCode::InvalidValue, "category", other, &["transactional", "commercial"]))
-        }
-    }
+/// The category of a campaign's messages (PO-24).
+pub(super) fn category(fields: &mut Fields) -> Result<Option<Category>, Rejection> {
+    let Some(word) = fields.text("category")? else { return Ok(None) };
+    let known = Category::ALL.iter().map(|category| category.as_str()).collect::<Vec<_>>();
+    let category = Category::parse(&word);
+    category.map(Some).ok_or_else(|| not_one_of(RejectionCode::InvalidValue, "category", &word, &known))
 }
 
 fn delivery(fields: &mut Fields, at: Option<EpochMs>) -> Result<Delivery, Rejection> {

@@ -104,7 +104,7 @@ struct Generate {
     expires_in: Option<String>,
     /// When all orders expire: 10 minutes to 15 days after generation. Not with `expires_in`.
     expires_at: Option<Instant>,
-    /// What kind of messages the campaign sends; `commercial` is not available yet.
+    /// What kind of messages the campaign sends; the campaign's own, else `transactional`, when absent.
     category: Option<Category>,
     /// Whether and when something is sent; default `none`.
     delivery: Option<Delivery>,
@@ -127,8 +127,10 @@ struct Generate {
 #[derive(JsonSchema)]
 #[schemars(rename_all = "snake_case")]
 enum Category {
-    /// About an order the person has.
+    /// About an order or a matter the person has.
     Transactional,
+    /// Advertising: each message has an unsubscribe link, and nobody who unsubscribed gets one.
+    Commercial,
 }
 
 /// Whether and when something is sent.

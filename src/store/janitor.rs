@@ -127,6 +127,7 @@ impl Store {
             self.connection.pipeline::<()>(&pipeline).await?;
             from = upto;
         }
+        self.drop_circles(campaign).await?;
         let shards: Vec<String> = (0..INDEX_SHARDS).map(|shard| self.keys.index_at(campaign, shard)).collect();
         self.unlink(&shards).await?;
         for run in self.run_names(campaign).await? {

@@ -20,10 +20,11 @@
 //! | `channel:<name>` | hash | governor | for good |
 //! | `worker:<incarnation>` | hash | heartbeat | 30 s without a beat |
 //! | `optout:<kind>`, `blocked:<kind>` | sets of addresses | `opt_out`, unsubscribing | for good |
+//! | `unsubscribe` | hash | runs of commercial campaigns: circle <-> its number in links | with the campaign |
 //! | `forget:<job>` | string | how far a `forget` is | 24 h; the number it looks for only until its end |
 //! | `forgotten` | zset by end | `forget` | `retention.forgotten` |
 
-use crate::domain::optout::{AddressKind, Bar};
+use crate::domain::{contact::AddressKind, optout::Bar};
 
 /// Width of a ledger page: recipient `n` is field `n % 128` of page `n / 128`.
 pub const LEDGER_PAGE: u64 = 128;
@@ -137,6 +138,11 @@ impl Keys {
             Bar::Blocked => "blocked",
         };
         self.plain(&format!("{list}:{kind}"))
+    }
+
+    /// Orders and cases of campaigns by their number in unsubscribe links (hash: `#<number>` and name, both ways).
+    pub fn unsubscribe(&self) -> String {
+        self.plain("unsubscribe")
     }
 
     /// Layout version of the keys (string).

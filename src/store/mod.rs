@@ -8,6 +8,7 @@ pub mod active;
 pub mod campaigns;
 pub mod cases;
 pub mod channels;
+pub mod circles;
 pub mod connection;
 pub mod creating;
 pub mod embedded;

@@ -64,6 +64,7 @@ plain!(REPLACE_ENTRY, "allow-oom", "replace_entry");
 plain!(REPLACE_FIELDS, "allow-oom", "replace_fields");
 plain!(REPLACE_ROW, "allow-oom", "replace_row");
 plain!(SAVE_FORGET, "allow-oom", "save_forget");
+plain!(NUMBER_CIRCLE, "allow-oom", "number_circle");
 plain!(NOTE_FORGOTTEN, "allow-oom", "note_forgotten");
 
 // Taking on new work is refused over maxmemory; recording what happened never is.

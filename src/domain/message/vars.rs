@@ -3,7 +3,7 @@
 //! A row's own columns come first, then the built-in values (amount, concept, ...), which have the aliases
 //! of their columns. An empty value, a blank one and null are the same as none (BM-22).
 
-use super::super::column::canonical_column;
+use super::super::{column::canonical_column, unsubscribe::PLACEHOLDER};
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
 
@@ -24,7 +24,7 @@ impl<'a> Vars<'a> {
 
     /// Writes the value of `name`; false when there is none or it is empty.
     pub(super) fn write(&self, name: &str, out: &mut String) -> bool {
-        match self.row.get(name) {
+        match self.own(name) {
             Some(value) => write_value(value, out),
             None => self.text(name).is_some_and(|text| {
                 out.push_str(text);
@@ -35,12 +35,18 @@ impl<'a> Vars<'a> {
 
     /// The value of `name` for a template; `None` when there is none or it is empty.
     pub(super) fn value(&self, name: &str) -> Option<minijinja::Value> {
-        match self.row.get(name) {
+        match self.own(name) {
             Some(Value::Null) => None,
             Some(Value::String(text)) if text.trim().is_empty() => None,
             Some(value) => Some(minijinja::Value::from(minijinja::value::Serde(value))),
             None => self.text(name).map(minijinja::Value::from),
         }
+    }
+
+    /// The row's own value; where there is an unsubscribe link, no column takes its place (BM-19).
+    fn own(&self, name: &str) -> Option<&'a Value> {
+        let reserved = name == PLACEHOLDER && self.text(name).is_some();
+        if reserved { None } else { self.row.get(name) }
     }
 
     fn text(&self, name: &str) -> Option<&'a str> {

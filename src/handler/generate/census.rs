@@ -20,6 +20,7 @@ use crate::{
         message::{Message, MessageError},
         short_code::ShortCode,
         sms::{self, Encoding, Measure},
+        unsubscribe::Farewell,
     },
     job::{OrderRow, Warning, WarningCode},
 };
@@ -46,6 +47,8 @@ pub struct Terms {
     pub code: ShortCode,
     /// The link with it.
     pub link: String,
+    /// An unsubscribe link of the real length and what stands before it, where messages have one (BM-19).
+    pub farewell: Option<(String, String)>,
     /// More parts are not sent.
     pub max_parts: usize,
     /// When the messages leave.
@@ -203,6 +206,7 @@ impl Census {
             expires_at: terms.expiry.expires_at(terms.course.starts),
             vars: &order.vars,
             url: &terms.link,
+            farewell: terms.farewell.as_ref().map(|(link, label)| Farewell { link, label }),
         };
         text::render(&terms.message, &facts, |c, with| {
             if !replaced.iter().any(|(known, _)| *known == c) {
@@ -351,6 +355,7 @@ mod tests {
             text: text.to_owned(),
             code: ShortCode::sample(12),
             link: LINK.to_owned(),
+            farewell: None,
             max_parts: 4,
             course: Course { starts: START, rate_per_second: 0, parts_ahead: 0 },
             expiry: Expiry::default(),

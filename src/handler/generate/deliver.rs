@@ -4,6 +4,8 @@
 //! job numbered rows in between, gets a run over each. So no order is in two runs of its generation.
 
 use crate::{
+    domain::unsubscribe::CircleKind,
+    handler::commercial,
     job::{Delivery, Dispatch, Next, Outcome},
     store::{StoreError, runs::CreatedRun},
 };
@@ -70,10 +72,11 @@ impl Generation<'_> {
             ("channel", dispatch.channel.to_string()),
             ("idempotent", u8::from(idempotent).to_string()),
             ("audience", "orders".to_owned()),
-            ("category", self.job.category.to_string()),
             ("text", dispatch.text.clone()),
             ("link_base", resolved.link_base.clone()),
         ];
+        let orders = (self.campaign, CircleKind::Orders);
+        fields.extend(commercial::run_fields(&self.ctx.config, &self.ctx.store, resolved.category, orders).await??);
         if let Some(place) = dispatch.url {
             fields.push(("url_place", place.as_str().to_owned()));
         }

@@ -18,6 +18,7 @@ use crate::{
     store::{Store, StoreError, view::ChannelState},
 };
 
+use super::super::commercial;
 use super::{census::Terms, resolve::Resolved};
 
 /// A channel as far as it decides when messages leave.
@@ -87,6 +88,7 @@ pub(in crate::handler) fn terms(
         message: dispatch.message.clone(),
         text: dispatch.text.clone(),
         link: link(&resolved.link_base, &code),
+        farewell: commercial::sample(config, resolved.category),
         code,
         max_parts: config.max_parts,
         course,

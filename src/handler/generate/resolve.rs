@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::Config,
     domain::{
+        campaign::Category,
         clock::EpochMs,
         expiry::Expiry,
         message::Vars,
@@ -18,7 +19,9 @@ use crate::{
         name::Name,
         short_code::{ShortCode, link},
         sms,
+        unsubscribe::{Farewell, PLACEHOLDER},
     },
+    handler::commercial,
     job::{Delivery, Dispatch, GenerateJob, Rejection, RejectionCode, RowRules},
     source::SourceLimits,
     store::{Store, StoreError},
@@ -30,6 +33,7 @@ use super::{Generation, Stop};
 pub(in crate::handler) struct Resolved {
     pub(in crate::handler) payment_point: String,
     pub(in crate::handler) link_base: String,
+    pub(in crate::handler) category: Category,
     pub(in crate::handler) expiry: Expiry,
     pub(in crate::handler) rules: RowRules,
     pub(in crate::handler) limits: SourceLimits,
@@ -42,15 +46,22 @@ pub(in crate::handler) struct Captured {
     pub(in crate::handler) batch: Option<u32>,
     pub(in crate::handler) payment_point: Option<String>,
     pub(in crate::handler) link_base: Option<String>,
+    /// The campaign's, whoever made it (PO-24).
+    pub(in crate::handler) category: Option<Category>,
 }
 
 impl Generation<'_> {
     pub(in crate::handler) async fn captured(&self) -> Result<Captured, StoreError> {
         let batch = format!("batch:{}", self.id);
-        let found = self.ctx.store.campaign_fields(self.campaign, &[&batch, "payment_point", "link_base"]).await?;
-        let mut found = found.into_iter();
+        let fields = [batch.as_str(), "payment_point", "link_base", "category"];
+        let mut found = self.ctx.store.campaign_fields(self.campaign, &fields).await?.into_iter();
         let mut next = || found.next().flatten();
-        Ok(Captured { batch: next().and_then(|n| n.parse().ok()), payment_point: next(), link_base: next() })
+        Ok(Captured {
+            batch: next().and_then(|n| n.parse().ok()),
+            payment_point: next(),
+            link_base: next(),
+            category: next().as_deref().and_then(Category::parse),
+        })
     }
 
     /// What the job names, or why it is refused.
@@ -65,7 +76,7 @@ impl Generation<'_> {
         }
         if let Some(dispatch) = job.delivery.dispatch() {
             check_channel(config, Some(&self.ctx.store), &dispatch.channel, now).await??;
-            check_text(config, dispatch, &resolved.link_base)?;
+            check_text(config, dispatch, &resolved)?;
         }
         Ok(resolved)
     }
@@ -83,6 +94,9 @@ pub(in crate::handler) fn names(
     captured: Captured,
     stop: CancellationToken,
 ) -> Result<Resolved, Rejection> {
+    check_category(job, &captured)?;
+    let category = job.category.or(captured.category).unwrap_or_default();
+    commercial::check(config, category)?;
     let (mut captured_point, mut captured_base) = (None, None);
     if captured.batch == Some(1) {
         (captured_point, captured_base) = (captured.payment_point, captured.link_base);
@@ -105,6 +119,7 @@ pub(in crate::handler) fn names(
     Ok(Resolved {
         payment_point: payment_point.to_owned(),
         link_base: captured_base.unwrap_or_else(|| point.link_base.clone()),
+        category,
         expiry: job.expiry.unwrap_or(Expiry::In(config.orders.expires_in)),
         rules: RowRules {
             country: job.country,
@@ -159,13 +174,27 @@ pub(in crate::handler) async fn check_channel(
 
 /// Whether the text can fit at all (PO-13): with every variable one character, or with none where it asks for them,
 /// and the link of its real length. What a row's own variables make too long fails alone.
-pub(in crate::handler) fn check_text(config: &Config, dispatch: &Dispatch, link_base: &str) -> Result<(), Rejection> {
+pub(in crate::handler) fn check_text(
+    config: &Config,
+    dispatch: &Dispatch,
+    resolved: &Resolved,
+) -> Result<(), Rejection> {
     let message = &dispatch.message;
     let short: Map<String, Value> = message.variables().iter().map(|name| (name.clone(), Value::from("x"))).collect();
     let code = ShortCode::sample(config.orders.short_code_length);
-    let url = link(link_base, &code);
-    let texts = [&short, &Map::new()].map(|vars| message.render(&Vars::new(vars, &[]), &url));
-    let Some(parts) = texts.iter().flatten().map(|text| sms::parts(text)).min() else { return Ok(()) };
+    let url = link(&resolved.link_base, &code);
+    let farewell = commercial::sample(config, resolved.category);
+    let unsubscribe = farewell.as_ref().map_or("", |(link, _)| link.as_str());
+    let built_in = [(PLACEHOLDER, unsubscribe)];
+    let none = Map::new();
+    let parts = [&short, &none].into_iter().filter_map(|vars| {
+        let mut text = message.render(&Vars::new(vars, &built_in), &url).ok()?;
+        if let Some((link, label)) = &farewell {
+            Farewell { link, label }.stand_in(&mut text);
+        }
+        Some(sms::parts(&text))
+    });
+    let Some(parts) = parts.min() else { return Ok(()) };
     let max = config.max_parts;
     if parts <= max {
         return Ok(());
@@ -185,14 +214,25 @@ pub(in crate::handler) async fn check_match(
     let [Some(_), currency, point] = theirs.as_slice() else { return Ok(Ok(())) };
     let ours = job.currency.map(|c| c.code().to_owned());
     let pairs = [("currency", currency, ours), ("payment_point", point, Some(payment_point.to_owned()))];
-    for (field, theirs, ours) in pairs {
-        if *theirs != ours {
-            let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
-            let rule = format!("\"{campaign}\" has {}, this job has {}", shown(theirs), shown(&ours));
-            return Ok(Err(Rejection::of_field(RejectionCode::CampaignMismatch, field, rule)));
+    let differing = pairs.into_iter().find(|(_, theirs, ours)| *theirs != ours);
+    Ok(differing
+        .map_or(Ok(()), |(field, theirs, ours)| Err(mismatch(campaign, field, theirs.as_deref(), ours.as_deref()))))
+}
+
+/// Whether the job's category is the campaign's, whoever made it: what was promised to its people holds (PO-24).
+fn check_category(job: &GenerateJob, captured: &Captured) -> Result<(), Rejection> {
+    match (captured.category, job.category) {
+        (Some(theirs), Some(ours)) if theirs != ours => {
+            Err(mismatch(job.campaign.as_str(), "category", Some(theirs.as_str()), Some(ours.as_str())))
         }
+        _ => Ok(()),
     }
-    Ok(Ok(()))
+}
+
+fn mismatch(campaign: &str, field: &'static str, theirs: Option<&str>, ours: Option<&str>) -> Rejection {
+    let (theirs, ours) = (theirs.unwrap_or("none"), ours.unwrap_or("none"));
+    let rule = format!("\"{campaign}\" has {theirs}, this job has {ours}");
+    Rejection::of_field(RejectionCode::CampaignMismatch, field, rule)
 }
 
 /// The refusal of a campaign that another job made.

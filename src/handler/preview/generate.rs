@@ -3,6 +3,7 @@
 use tempfile::TempDir;
 
 use crate::{
+    domain::campaign::Category,
     job::{DeadCode, Envelope, GenerateJob, Rejection},
     source::SourceError,
     store::StoreError,
@@ -41,7 +42,12 @@ impl Surroundings<'_> {
         told: impl FnMut(u64) + Send + 'static,
     ) -> Result<Option<Report>, StoreError> {
         let campaign = job.campaign.to_string();
-        let resolved = match resolve::names(self.config, job, Captured::default(), self.stop.clone()) {
+        let category = match self.store {
+            Some(store) => store.campaign_fields(&campaign, &["category"]).await?.into_iter().next().flatten(),
+            None => None,
+        };
+        let captured = Captured { category: category.as_deref().and_then(Category::parse), ..Captured::default() };
+        let resolved = match resolve::names(self.config, job, captured, self.stop.clone()) {
             Ok(resolved) => resolved,
             Err(rejection) => return Ok(Some(Report::refused(campaign, &rejection))),
         };
@@ -128,7 +134,7 @@ impl Surroundings<'_> {
         }
         let Some(dispatch) = job.delivery.dispatch() else { return Ok(Ok(())) };
         let served = resolve::check_channel(self.config, self.store, &dispatch.channel, self.now).await?;
-        Ok(served.and_then(|()| resolve::check_text(self.config, dispatch, &resolved.link_base)))
+        Ok(served.and_then(|()| resolve::check_text(self.config, dispatch, resolved)))
     }
 
     /// The verdict, once the source is known: the campaign is looked at last, as the job does.

@@ -13,11 +13,13 @@ use crate::{
         campaign::Category,
         message::{Message, UrlPlace},
         money::Currency,
+        unsubscribe::{CircleKind, Offer},
     },
+    job::RejectionCode,
     store::StoreError,
 };
 
-use super::super::{Context, ServedChannel};
+use super::super::{Context, ServedChannel, commercial};
 
 /// What a turn needs to know of its run.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub struct RunPlan {
     pub message: Message,
     /// Which lists of addresses count (PO-24).
     pub category: Category,
+    /// What each message ends with; always there where the category is commercial (BM-19).
+    pub offer: Option<Offer>,
     /// What stands before the short code of a link.
     pub link_base: String,
     /// The currency of orders that name none.
@@ -88,11 +92,18 @@ impl RunPlan {
                 return Ok(Loaded::Broken { code: error.code() });
             }
         };
+        let category = Category::parse(text("category")).unwrap_or_default();
+        let offer = commercial::offer(campaign, CircleKind::Orders, text);
+        if category == Category::Commercial && offer.is_none() {
+            tracing::error!(campaign, run, "a commercial run without unsubscribe links is not sent");
+            return Ok(Loaded::Broken { code: RejectionCode::CategoryUnavailable.as_str() });
+        }
         let hint = text("parts_hint").parse().unwrap_or(1);
         let plan = Arc::new(Self {
             channel: Arc::clone(channel),
             message,
-            category: Category::parse(text("category")).unwrap_or_default(),
+            category,
+            offer,
             link_base: text("link_base").to_owned(),
             currency: Currency::parse(text("currency")).ok(),
             min_life: ctx.config.orders.floor,

@@ -41,6 +41,8 @@ pub struct Letter {
     pub to: Phone,
     /// The text, link included.
     pub text: String,
+    /// Where its recipient may unsubscribe, if it is commercial.
+    pub unsubscribe: Option<String>,
     /// Our reference, signed.
     pub reference: String,
     /// The same for every attempt that the provider may recognise.
@@ -97,7 +99,9 @@ pub fn prepare(
         return Err(Box::new((who, Unsent::Skipped(reason.to_owned()))));
     };
     who.masked = to.masked();
-    let text = match text::of_order(&plan.message, &order, plan.currency, &plan.link_base) {
+    let unsubscribe = plan.offer.as_ref().map(|offer| offer.link(secret, recipient.ordinal));
+    let farewell = plan.offer.as_ref().zip(unsubscribe.as_deref()).map(|(offer, link)| offer.farewell(link));
+    let text = match text::of_order(&plan.message, &order, plan.currency, &plan.link_base, farewell) {
         Ok(text) => text,
         Err(error) => return Err(Box::new((who, Unsent::Failed(error.reason())))),
     };
@@ -112,6 +116,7 @@ pub fn prepare(
         who,
         to,
         text,
+        unsubscribe,
     })
 }
 

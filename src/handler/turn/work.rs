@@ -259,7 +259,7 @@ impl Turn {
         permit: OwnedSemaphorePermit,
         now: EpochMs,
     ) -> Landed {
-        let Letter { who, to, text, reference, idempotency_key } = letter;
+        let Letter { who, to, text, unsubscribe, reference, idempotency_key } = letter;
         let claimed = Instant::now();
         if let Some(at) = at {
             tokio::time::sleep_until(at.into()).await;
@@ -279,7 +279,7 @@ impl Turn {
             subject: "",
             html: "",
             template: None,
-            unsubscribe_url: "",
+            unsubscribe_url: unsubscribe.as_deref().unwrap_or_default(),
             reference: &reference,
             idempotency_key: &idempotency_key,
             validity_seconds: Some(validity(who.expires_at, now.plus(claimed.elapsed()), longest).as_secs()),

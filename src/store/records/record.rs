@@ -12,6 +12,7 @@ use crate::domain::{
     sms,
     standing::Standing,
     text,
+    unsubscribe::{Farewell, LinkBase},
 };
 
 /// What all orders of a campaign share.
@@ -58,11 +59,23 @@ pub struct RunFacts {
     message: Option<Message>,
     link_base: String,
     currency: Option<Currency>,
+    /// An unsubscribe link of the real length, and what stands before it.
+    farewell: Option<(String, String)>,
 }
 
 impl RunFacts {
-    pub(super) const FIELDS: [&'static str; 8] =
-        ["first", "end", "channel", "text", "url_place", "transliterate", "link_base", "currency"];
+    pub(super) const FIELDS: [&'static str; 10] = [
+        "first",
+        "end",
+        "channel",
+        "text",
+        "url_place",
+        "transliterate",
+        "link_base",
+        "currency",
+        "unsubscribe",
+        "unsubscribe_label",
+    ];
 
     /// From [`RunFacts::FIELDS`]; none when there is no such run.
     pub(super) fn of(name: &str, fields: Vec<Option<String>>) -> Option<Self> {
@@ -73,6 +86,7 @@ impl RunFacts {
         let (text, place) = (next(), next().as_deref().and_then(UrlPlace::parse));
         let transliterate = next().is_some_and(|flag| flag == "1");
         let (link_base, currency) = (next().unwrap_or_default(), next());
+        let (unsubscribe, label) = (next().as_deref().and_then(LinkBase::of_run), next().unwrap_or_default());
         Some(Self {
             name: name.to_owned(),
             channel,
@@ -83,12 +97,14 @@ impl RunFacts {
                 .map(|message| message.transliterated(transliterate)),
             link_base,
             currency: currency.and_then(|code| Currency::parse(&code).ok()),
+            farewell: unsubscribe.map(|base| (base.sample(), label)),
         })
     }
 
     /// SMS parts of its message for an order, as both read now; none where the message cannot be made.
     pub fn parts(&self, order: &Order) -> Option<usize> {
-        let text = text::of_order(self.message.as_ref()?, order, self.currency, &self.link_base);
+        let farewell = self.farewell.as_ref().map(|(link, label)| Farewell { link, label });
+        let text = text::of_order(self.message.as_ref()?, order, self.currency, &self.link_base, farewell);
         text.ok().map(|text| sms::parts(&text))
     }
 }
