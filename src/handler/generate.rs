@@ -2,20 +2,19 @@
 //!
 //! The way: what the job names is there (payment point, channel, currency), a list or an address is copied, the gates
 //! are judged by a first pass, the campaign is created, a scheduled one waits for its time, the rows become orders
-//! slice by slice, and a delivery becomes a run. Each step finds its own work done when it is repeated,
+//! slice by slice, and a delivery becomes a run. What reads the rows is [`intake`](super::intake). Each step finds its own work done when it is repeated,
 //! so a job killed anywhere goes on where it was and makes each order once (DA-2).
 
 use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 use tokio::sync::mpsc;
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     domain::{clock::EpochMs, contact::Country, expiry::Expiry, money::Currency, name::JobId},
-    job::{DeadCode, Delivery, GenerateJob, Outcome, Rejection, RowsSpec, Warning, WarningCode},
+    job::{DeadCode, Delivery, GenerateJob, OrderRow, Outcome, RowsSpec, Warning, WarningCode},
     orders::local::Mint,
-    source::SourceSpec,
+    source::{SourceError, SourceSpec},
     store::{
         StoreError,
         campaigns::{Begun, Creation},
@@ -31,49 +30,21 @@ pub mod forecast;
 pub mod gates;
 mod report;
 pub(super) mod resolve;
-mod seek;
 pub mod slices;
-pub(super) mod stage;
 
 use first_pass::Passed;
-use report::ErrorLog;
 use resolve::Resolved;
-use slices::{Progress, Reading, Writer};
+use slices::{Progress, Writer};
 
 use super::{
     Context, blocking,
     creating::{self, Creator},
+    intake::{Begun as BegunSource, Intake, Stop, error_log::ErrorLog, reading::Reading},
     trouble,
 };
 
 /// A job that waits for another of its campaign, or for a paused campaign, looks again after this.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
-
-/// How a step ends the job before its end.
-enum Stop {
-    /// With this outcome.
-    With(Box<Outcome>),
-    /// Because Redis failed it.
-    Store(StoreError),
-}
-
-impl From<StoreError> for Stop {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<Rejection> for Stop {
-    fn from(rejection: Rejection) -> Self {
-        Self::With(Box::new(rejection.into()))
-    }
-}
-
-impl From<Outcome> for Stop {
-    fn from(outcome: Outcome) -> Self {
-        Self::With(Box::new(outcome))
-    }
-}
 
 /// The stretches of numbers that a job's orders have in its campaign.
 struct Batches {
@@ -128,15 +99,13 @@ struct Generation<'a> {
     job: &'a GenerateJob,
     lease: &'a Lease,
     campaign: &'a str,
-    /// Cancelled when the daemon drains, and when the job is somebody else's: reading ends.
-    stop: CancellationToken,
-    _stopped_with_us: DropGuard,
+    intake: Intake<'a>,
 }
 
 impl<'a> Generation<'a> {
     fn new(ctx: &'a Arc<Context>, id: &'a JobId, job: &'a GenerateJob, lease: &'a Lease) -> Self {
-        let stop = ctx.drain.child_token();
-        Self { ctx, id, job, lease, campaign: job.campaign.as_str(), _stopped_with_us: stop.clone().drop_guard(), stop }
+        let intake = Intake::new(ctx, id, &job.rows, lease);
+        Self { ctx, id, job, lease, campaign: job.campaign.as_str(), intake }
     }
 
     async fn run(&self) -> Result<Outcome, Stop> {
@@ -167,8 +136,8 @@ impl<'a> Generation<'a> {
         let now = EpochMs(self.ctx.store.now_ms().await?);
         let resolved = self.resolve(now).await?;
         self.look_at_campaign().await?;
-        self.room().await?;
-        let source = self.stage(&resolved.limits).await?;
+        self.intake.room().await?;
+        let source = self.intake.stage(&resolved.limits, self.begun().await?.as_ref()).await?;
         let passed = self.first_pass(&resolved, &source, now).await?;
         self.enter(&resolved, &passed.digest).await?;
         self.foretell(&passed).await?;
@@ -188,14 +157,21 @@ impl<'a> Generation<'a> {
         self.deliver(&resolved, &batches, &progress).await
     }
 
-    /// Waits while Redis is full: what is left of it is for recording. The job keeps its place.
-    async fn room(&self) -> Result<(), Stop> {
-        tokio::select! {
-            biased;
-            () = self.ctx.pressure.room() => Ok(()),
-            () = self.ctx.drain.cancelled() => Err(Outcome::Again.into()),
-            () = self.lease.lost() => Err(Outcome::Again.into()),
-        }
+    /// Removes the copy of the source, unless the job goes on with it.
+    async fn unstage(&self, outcome: &Outcome) -> Result<(), StoreError> {
+        self.intake.unstage(outcome, self.begun().await?.is_some());
+        Ok(())
+    }
+
+    /// The source that orders were made of before.
+    async fn begun(&self) -> Result<Option<BegunSource>, StoreError> {
+        let progress = self.progress().await?.filter(|progress| progress.orders > 0);
+        Ok(progress.map(|progress| BegunSource { digest: progress.digest, format: progress.format }))
+    }
+
+    /// What an error of the source means for the job.
+    async fn trouble(&self, error: SourceError) -> Result<Stop, Stop> {
+        self.intake.trouble(error, self.begun().await?.is_some()).await
     }
 
     /// A job that was here before looks at its campaign first: the source of a paused or cancelled one is not read.
@@ -324,16 +300,16 @@ impl<'a> Generation<'a> {
         progress.last = progress.last.max(base);
         let sources = &self.ctx.config.sources;
         let (sender, mut stretches) = mpsc::channel(2);
+        let rules = resolved.rules.clone();
         let reading = Reading {
             spec: source,
             limits: resolved.limits.clone(),
             encoding: progress.encoding,
-            rules: resolved.rules.clone(),
             from: progress.at,
             size: sources.slice_rows,
+            judge: Box::new(move |columns| OrderRow::decode(columns, &rules)),
         };
-        let reading = tokio::task::spawn_blocking(move || slices::read(&reading, &sender));
-        let host = self.ctx.incarnation.rsplit_once(':').map_or(self.ctx.incarnation.as_str(), |(host, _)| host);
+        let reading = tokio::task::spawn_blocking(move || reading.read(&sender));
         let mut writer = Writer {
             store: &self.ctx.store,
             mint: Mint {
@@ -348,7 +324,12 @@ impl<'a> Generation<'a> {
             expiry: &resolved.expiry,
             currency: self.job.currency,
             errors_kept: sources.kept_errors,
-            log: ErrorLog::new(sources.spool_dir.clone(), self.id.as_str(), host, sources.error_file_max_bytes),
+            log: ErrorLog::new(
+                sources.spool_dir.clone(),
+                self.id.as_str(),
+                self.intake.host(),
+                sources.error_file_max_bytes,
+            ),
             index_references: self.ctx.store.is_reference_indexed(self.campaign).await?,
         };
         let creator = Creator::of(self.ctx, self.campaign).await?;
@@ -358,14 +339,14 @@ impl<'a> Generation<'a> {
         }
         let mut armed = false;
         while let Some(stretch) = stretches.recv().await {
-            if self.ctx.drain.is_cancelled() || self.lease.is_lost() {
+            if self.intake.is_stopped() {
                 return Err(Outcome::Again.into());
             }
             let stretch = match stretch {
                 Ok(stretch) => stretch,
                 Err(error) => return Err(self.broke_off(error, &progress).await?),
             };
-            self.room().await?;
+            self.intake.room().await?;
             let had_file = !progress.errors.parts.is_empty();
             let state = writer.write(stretch, &mut progress).await?;
             if !had_file && let Some(part) = progress.errors.parts.first() {

@@ -14,6 +14,7 @@ pub mod expire;
 pub mod export;
 pub mod forget;
 pub mod generate;
+pub mod intake;
 pub mod order_event;
 pub mod preview;
 pub mod receipt;

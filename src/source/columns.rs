@@ -4,16 +4,18 @@
 //! to the same name are refused, because nobody could say which of them counts. The columns that an error file adds are
 //! passed over, so that a mended one can be a source again.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
-use crate::domain::column::canonical_column;
+use crate::domain::column::Table;
 
 /// The columns an error file puts before those of the source.
 pub const ERROR_COLUMNS: [&str; 3] = ["error_line", "error_code", "error_sentence"];
 
 /// A column's name as the map carries it.
-pub(super) fn column_name(name: &str) -> String {
-    canonical_column(name).unwrap_or(name).to_owned()
+pub(super) fn column_name(table: &Table, name: &str) -> String {
+    table.canonical(name).map_or_else(|| name.to_owned(), Cow::into_owned)
 }
 
 /// Whether a column was added by an error file.
@@ -22,8 +24,8 @@ pub(super) fn is_added(name: &str) -> bool {
 }
 
 /// Gives a JSON object's known columns their canonical names; `Err` names the column that stands twice.
-pub(super) fn canonical_map(columns: Map<String, Value>) -> Result<Map<String, Value>, String> {
-    let renamed = |name: &String| is_added(name) || canonical_column(name).is_some_and(|known| known != name);
+pub(super) fn canonical_map(table: &Table, columns: Map<String, Value>) -> Result<Map<String, Value>, String> {
+    let renamed = |name: &String| is_added(name) || table.canonical(name).is_some_and(|known| known != *name);
     if !columns.keys().any(renamed) {
         return Ok(columns);
     }
@@ -32,7 +34,7 @@ pub(super) fn canonical_map(columns: Map<String, Value>) -> Result<Map<String, V
         if is_added(&name) {
             continue;
         }
-        let name = column_name(&name);
+        let name = column_name(table, &name);
         if canonical.contains_key(&name) {
             return Err(name);
         }

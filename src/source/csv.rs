@@ -13,16 +13,25 @@ use serde_json::{Map, Value};
 use super::columns::{column_name, is_added};
 use super::latin1::{self, Encoding};
 use super::{RowFault, SourceError};
+use crate::domain::column::Table;
 
 /// Column names in file order, and the delimiter they were separated by. An unnamed column is `None`.
 #[derive(Debug)]
 pub(super) struct Header {
-    names: Vec<Option<String>>,
+    names: Vec<Option<Column>>,
     delimiter: char,
     /// The line as it was written, by which it is known again further down.
     text: String,
     /// Whether it is UTF-8.
     pub(super) is_utf8: bool,
+}
+
+/// A column that has a name.
+#[derive(Debug)]
+struct Column {
+    name: String,
+    /// An empty cell says something: that there is no contact any more.
+    keeps_empty: bool,
 }
 
 /// Between two bytes of a record.
@@ -77,7 +86,12 @@ fn text_of(record: &[u8], encoding: Option<Encoding>) -> Option<Cow<'_, str>> {
 
 impl Header {
     /// Reads the header line; the delimiter is the one that stands most often in it outside quotes.
-    pub(super) fn parse(name: &str, line: &[u8], encoding: Option<Encoding>) -> Result<Self, SourceError> {
+    pub(super) fn parse(
+        name: &str,
+        line: &[u8],
+        encoding: Option<Encoding>,
+        table: &Table,
+    ) -> Result<Self, SourceError> {
         let text = text_of(line, encoding).ok_or_else(|| SourceError::NotUtf8 { name: name.to_owned() })?;
         let delimiter = delimiter_of(&text);
         let mut names: Vec<Option<String>> = Vec::new();
@@ -88,7 +102,7 @@ impl Header {
                 reason: "the quotes of its header do not close",
             })?;
             let field = field.trim();
-            let column = Some(column_name(field)).filter(|name| !name.is_empty());
+            let column = Some(column_name(table, field)).filter(|name| !name.is_empty());
             if let Some(column) = column.clone()
                 && let Some(first) = names.iter().position(|name| *name == Some(column.clone()))
             {
@@ -98,13 +112,14 @@ impl Header {
             written.push(field.to_owned());
             names.push(column);
         }
-        if !names.iter().flatten().any(|name| name == "amount") {
+        if !names.iter().flatten().any(|name| name == table.required) {
             let found = written.iter().filter(|name| !name.is_empty()).cloned().collect::<Vec<_>>().join(", ");
             let found = found.chars().take(200).collect();
-            return Err(SourceError::MissingColumn { name: name.to_owned(), column: "amount", found });
+            return Err(SourceError::MissingColumn { name: name.to_owned(), column: table.required, found });
         }
         // Its place is kept, its values are nobody's.
-        let names = names.into_iter().map(|name| name.filter(|name| !is_added(name))).collect();
+        let of = |name: String| Column { keeps_empty: table.numbered(&name).is_some(), name };
+        let names = names.into_iter().map(|name| name.filter(|name| !is_added(name)).map(of)).collect();
         let is_utf8 = std::str::from_utf8(line).is_ok();
         Ok(Self { names, delimiter, text: text.into_owned(), is_utf8 })
     }
@@ -119,7 +134,7 @@ impl Header {
         &self.text
     }
 
-    /// The columns of one record; empty cells are left out.
+    /// The columns of one record; empty cells are left out, but for those of contacts.
     pub(super) fn columns(
         &self,
         record: &[u8],
@@ -140,8 +155,8 @@ impl Header {
             let field = field.map_err(|fault| (fault, BAD_QUOTING.to_owned()))?;
             count = count.saturating_add(1);
             match names.next() {
-                Some(Some(name)) if !field.is_empty() => {
-                    columns.insert(name.clone(), Value::String(field.into_owned()));
+                Some(Some(column)) if column.keeps_empty || !field.is_empty() => {
+                    columns.insert(column.name.clone(), Value::String(field.into_owned()));
                 }
                 Some(_) => {}
                 None => beyond |= !field.trim().is_empty(),

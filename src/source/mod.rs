@@ -33,6 +33,8 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::column::Table;
+
 pub use columns::ERROR_COLUMNS;
 pub use error::{BadRow, ReadError, RowFault, SourceError};
 pub use latin1::{Encoding, Seen};
@@ -109,9 +111,12 @@ impl Format {
     }
 }
 
-/// The bounds a source is read in, from the configuration section `sources`, and how long anybody wants it.
+/// How a source is read: which columns are known, the bounds of the configuration section `sources`, and how long anybody
+/// wants it.
 #[derive(Debug, Clone)]
 pub struct SourceLimits {
+    /// The columns that its rows may have.
+    pub table: &'static Table,
     /// The only folder files are read from.
     pub spool_dir: PathBuf,
     /// More rows than this refuse the source.

@@ -105,7 +105,7 @@ fn open_input(
         }
         Line::Upto(upto) if memchr::memchr(0, scanner.held(upto)).is_some() => Err(unsupported("it is not text")),
         Line::Upto(upto) if format == Format::Csv => {
-            let header = Header::parse(name, scanner.held(upto), encoding)?;
+            let header = Header::parse(name, scanner.held(upto), encoding, limits.table)?;
             scanner.advance(upto, 1);
             if scanner.skip_blank().map_err(trouble)? {
                 Ok((Body::Csv(scanner, header), encoding))
@@ -205,7 +205,7 @@ impl Reader {
 
     /// The next record's line, text and columns.
     fn record(&mut self) -> io::Result<Option<Record>> {
-        let (keeps, encoding) = (self.keeps_input, self.encoding);
+        let (keeps, encoding, table) = (self.keeps_input, self.encoding, self.limits.table);
         match &mut self.body {
             Body::Ended => Ok(None),
             Body::Inline(rows) => Ok(rows.next().map(|columns| Record {
@@ -213,7 +213,7 @@ impl Reader {
                 input: if keeps { serde_json::to_vec(&columns).unwrap_or_default() } else { Vec::new() },
                 is_utf8: true,
                 is_ascii: true,
-                columns: canonical_map(columns).map_err(|name| {
+                columns: canonical_map(table, columns).map_err(|name| {
                     (RowFault::DuplicateColumn, format!("the row has the column {name:?} twice, perhaps by two names"))
                 }),
             })),
@@ -229,7 +229,7 @@ impl Reader {
             }
             Body::Ndjson(scanner) => {
                 let found = find_line(scanner)?;
-                take(scanner, found, &self.limits, keeps, Some(Encoding::Utf8), ndjson::columns)
+                take(scanner, found, &self.limits, keeps, Some(Encoding::Utf8), |line| ndjson::columns(table, line))
             }
         }
     }

@@ -20,6 +20,7 @@ impl Spool {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let limits = SourceLimits {
+            table: &crate::domain::column::ORDERS,
             spool_dir: dir.path().join("spool"),
             max_rows: 1000,
             max_line_bytes: 100,

@@ -144,6 +144,7 @@ fn the_refused_files_are_refused_by_the_readers() {
             spool_file(&dir.path().join(file), content);
         }
         let limits = SourceLimits {
+            table: &remesa::domain::column::ORDERS,
             spool_dir: dir.path().to_owned(),
             max_rows: 1000,
             max_line_bytes: 65536,

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::{Generation, Stop};
+use super::{super::intake::Stop, Generation};
 use crate::{
     domain::clock::EpochMs,
     handler::creating::{self, Creator, HANDED_OVER, Pass},

@@ -10,7 +10,7 @@ use crate::{
     store::{StoreError, runs::CreatedRun},
 };
 
-use super::{Batches, Generation, Stop, resolve::Resolved, slices::Progress};
+use super::{super::intake::Stop, Batches, Generation, resolve::Resolved, slices::Progress};
 
 type RunFields = Vec<(&'static str, String)>;
 

@@ -12,7 +12,8 @@ use crate::{
 };
 
 use super::{
-    Generation, Stop, blocking,
+    super::intake::{Stop, first::Through},
+    Generation, blocking,
     forecast::{self, Estimate, Lane},
     gates::{self, Look, Need},
     resolve::Resolved,
@@ -37,7 +38,7 @@ impl Generation<'_> {
         now: EpochMs,
     ) -> Result<Passed, Stop> {
         let (source, limits, rules) = (source.clone(), resolved.limits.clone(), resolved.rules.clone());
-        let may_change = self.may_change();
+        let may_change = self.intake.may_change();
         // Of a source of which nothing came, another may take the place.
         if let Some(progress) = self.progress().await?.filter(|p| p.orders > 0) {
             return match blocking(move || digest(&source, &limits)).await {
@@ -67,14 +68,15 @@ impl Generation<'_> {
         }
         gates::judge(&found, Need::of(self.job))?;
         if let Some(accepted) = self.accepted().await?
-            && accepted != found.digest
+            && accepted != found.through.digest
             && may_change
         {
             return Err(changed("between its acceptance and its time"));
         }
         let warnings = gates::warnings(&found);
         let estimate = found.census.map(|census| Estimate::of(&census.terms().course, census.parts));
-        Ok(Passed { digest: found.digest, encoding: found.encoding, warnings, estimate })
+        let Through { digest, encoding, .. } = found.through;
+        Ok(Passed { digest, encoding, warnings, estimate })
     }
 
     /// Writes down when sending will start and end, and what to warn of, once the campaign is there (PO-7, PO-13).
@@ -86,11 +88,6 @@ impl Generation<'_> {
             store.set_estimate(self.campaign, job, &shown, (estimate.starts, estimate.ends)).await?;
         }
         store.add_warnings(self.campaign, job, &passed.warnings).await
-    }
-
-    /// Rows that stand in the job itself cannot change, but that one is forgotten, in its place.
-    fn may_change(&self) -> bool {
-        !matches!(self.job.rows, RowsSpec::Inline(_))
     }
 
     /// Notes which source was accepted for the job's time.

@@ -15,19 +15,17 @@ use crate::{
         Delivery, GenerateJob, OrderRow, Rejection, RejectionCode, RowRefusal, RowRules, Warning, WarningCode,
         rows_have,
     },
-    source::{Encoding, ReadError, Reader, Repeats, Row, SourceError, SourceLimits, SourceSpec, digest, open},
+    source::{BadRow, Encoding, Repeats, Row, SourceError, SourceLimits, SourceSpec},
 };
 
 use super::{
+    super::intake::first::{Observer, Through, read_through},
     census::{Census, Terms},
     slices::duplicate_key,
 };
 
 /// Offending rows named in a refusal.
 const NAMED: usize = 20;
-
-/// Rows between two words to whoever waits.
-const TOLD_EVERY: u64 = 1024;
 
 /// Which contacts the delivery needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,12 +62,8 @@ pub enum Look {
 /// What the first pass found.
 #[derive(Debug, Default)]
 pub struct Survey {
-    /// SHA-256 of the source.
-    pub digest: String,
-    /// In which encoding it is read.
-    pub encoding: Encoding,
-    /// Rows, good and bad.
-    pub rows: u64,
+    /// The source: its digest, its encoding, its rows.
+    pub through: Through,
     /// Rows with a valid contact.
     pub valid: u64,
     /// Rows without one, the first of them.
@@ -101,75 +95,79 @@ pub struct Refused {
     pub sentence: String,
 }
 
-/// Reads the source once, or twice where only the end tells its encoding. Blocking; `told` hears the rows read so far
-/// from time to time.
+/// Reads the source through, as [`read_through`] does. Blocking; `told` hears the rows read so far from time to time.
 pub fn survey(
     spec: &SourceSpec,
     limits: &SourceLimits,
     rules: &RowRules,
     look: &Look,
-    mut told: impl FnMut(u64),
+    told: impl FnMut(u64),
 ) -> Result<Survey, SourceError> {
-    // Opened first: what its header gives away is not worth the digest of a huge file.
-    let rows = open(spec, limits, None)?.without_input();
-    let digest = digest(spec, limits)?;
-    let (mut found, is_clear) = pass(rows, &spec.name(), rules, look, &mut told)?;
-    if !is_clear {
-        let rows = open(spec, limits, Some(found.encoding))?.without_input();
-        (found, _) = pass(rows, &spec.name(), rules, look, &mut told)?;
-    }
-    Ok(Survey { digest, ..found })
+    Ok(match look {
+        Look::Rows => {
+            let (through, References { found, .. }) = read_through(spec, limits, References::default, told)?;
+            Survey { through, ..found }
+        }
+        Look::Whole(terms) => {
+            let (through, judging) = read_through(spec, limits, || Judging::new(rules, terms.as_deref()), told)?;
+            Survey { through, ..judging.references.found }
+        }
+    })
 }
 
-/// One reading. The second value is false when there were lines of which only the end told whether they are read at
-/// all: then nothing but the encoding is right.
-fn pass(
-    mut rows: Reader,
-    name: &str,
-    rules: &RowRules,
-    look: &Look,
-    told: &mut impl FnMut(u64),
-) -> Result<(Survey, bool), SourceError> {
-    let is_said = rows.is_encoding_said();
-    let (whole, terms) = match look {
-        Look::Rows => (false, None),
-        Look::Whole(terms) => (true, terms.as_ref()),
-    };
-    let census = terms.map(|terms| Box::new(Census::new(Terms::clone(terms))));
-    let mut found = Survey { census, ..Survey::default() };
-    let (mut keys, mut references) = (Repeats::default(), Repeats::default());
-    let mut is_clear = true;
-    for row in rows.by_ref() {
-        found.rows += 1;
-        if found.rows.is_multiple_of(TOLD_EVERY) {
-            told(found.rows);
-        }
-        match row {
-            Ok(row) => {
-                found.look_for_repeats(&row, &mut references);
-                is_clear &= !whole || is_said || row.is_utf8;
-                if whole && is_clear {
-                    let (number, line) = (row.row, row.line);
-                    let order =
-                        OrderRow::decode(row.columns, rules).and_then(|order| first_of_its_key(order, &mut keys));
-                    match order {
-                        Ok(order) => found.take(number, &order),
-                        Err(refusal) => found.refuse(number, line, refusal),
-                    }
-                }
+/// Looks at nothing but the references.
+#[derive(Debug, Default)]
+struct References {
+    found: Survey,
+    seen: Repeats,
+}
+
+impl Observer for References {
+    const JUDGES: bool = false;
+
+    fn row(&mut self, row: Row, _: bool) {
+        self.found.look_for_repeats(&row, &mut self.seen);
+    }
+
+    fn bad(&mut self, _: BadRow) {}
+}
+
+/// Judges every row as generation will.
+#[derive(Debug)]
+struct Judging<'a> {
+    rules: &'a RowRules,
+    references: References,
+    keys: Repeats,
+}
+
+impl<'a> Judging<'a> {
+    fn new(rules: &'a RowRules, terms: Option<&Terms>) -> Self {
+        let census = terms.map(|terms| Box::new(Census::new(Terms::clone(terms))));
+        let found = Survey { census, ..Survey::default() };
+        Self { rules, references: References { found, seen: Repeats::default() }, keys: Repeats::default() }
+    }
+}
+
+impl Observer for Judging<'_> {
+    const JUDGES: bool = true;
+
+    fn row(&mut self, row: Row, is_clear: bool) {
+        let References { found, seen } = &mut self.references;
+        found.look_for_repeats(&row, seen);
+        if is_clear {
+            let (number, line) = (row.row, row.line);
+            let order = OrderRow::decode(row.columns, self.rules);
+            match order.and_then(|order| first_of_its_key(order, &mut self.keys)) {
+                Ok(order) => found.take(number, &order),
+                Err(refusal) => found.refuse(number, line, refusal),
             }
-            Err(ReadError::Row(bad)) if whole => {
-                found.refuse(bad.row, bad.line, RowRefusal::of_code(bad.fault.as_str(), bad.sentence));
-            }
-            Err(ReadError::Row(_)) => {}
-            Err(ReadError::Source(error)) => return Err(error),
         }
     }
-    if rows.seen().is_mixed() && !rows.has_header_in_utf8() {
-        return Err(SourceError::NotUtf8 { name: name.to_owned() });
+
+    fn bad(&mut self, row: BadRow) {
+        let refusal = RowRefusal::of_code(row.fault.as_str(), row.sentence);
+        self.references.found.refuse(row.row, row.line, refusal);
     }
-    found.encoding = rows.encoding();
-    Ok((found, is_clear))
 }
 
 /// The order, unless an earlier row of the source has its key.
@@ -227,7 +225,7 @@ impl Survey {
 /// What the first pass warns of.
 pub fn warnings(found: &Survey) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    if found.encoding == Encoding::Latin1 {
+    if found.through.encoding == Encoding::Latin1 {
         let sentence = "the file is not UTF-8 and was read as Windows-1252 (Latin-1): look at a name with an accent";
         warnings.push(Warning::new(WarningCode::Latin1Source, sentence));
     }
@@ -249,7 +247,7 @@ pub fn judge(found: &Survey, need: Need) -> Result<(), Rejection> {
             "delivery",
             format!(
                 "none of the {} rows has a valid SMScontact to send to; use \"delivery\":\"none\" to just generate",
-                found.rows
+                found.through.rows
             ),
         )),
         Need::All if found.without_count > 0 => {
@@ -269,18 +267,13 @@ pub fn judge(found: &Survey, need: Need) -> Result<(), Rejection> {
     }
 }
 
-/// A source that cannot be read, as a refusal.
-pub fn refusal(error: &SourceError) -> Rejection {
-    Rejection::of_code(error.code(), Some("rows_from"), error)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn found(valid: u64, without: &[u64]) -> Survey {
         Survey {
-            rows: valid + without.len() as u64,
+            through: Through { rows: valid + without.len() as u64, ..Through::default() },
             valid,
             without: without.to_vec(),
             without_count: without.len() as u64,

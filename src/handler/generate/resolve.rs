@@ -13,6 +13,7 @@ use crate::{
     domain::{
         campaign::Category,
         clock::EpochMs,
+        column::ORDERS,
         expiry::Expiry,
         message::Vars,
         money::Currency,
@@ -27,7 +28,10 @@ use crate::{
     store::{Store, StoreError},
 };
 
-use super::{Generation, Stop};
+use super::{
+    super::intake::{Stop, source_limits},
+    Generation,
+};
 
 /// What the job's names stand for.
 pub(in crate::handler) struct Resolved {
@@ -70,7 +74,7 @@ impl Generation<'_> {
         let captured = self.captured().await?;
         // Once begun, a row whose bound is crossed is refused by itself (PO-7).
         let begun = captured.batch.is_some() && self.progress().await?.is_some();
-        let resolved = names(config, job, captured, self.stop.clone())?;
+        let resolved = names(config, job, captured, self.intake.stop.clone())?;
         if !begun {
             check_expiry(&resolved.expiry, job, now)?;
         }
@@ -127,13 +131,7 @@ pub(in crate::handler) fn names(
             currencies,
             max_amount_minor: config.orders.max_amount_minor,
         },
-        limits: SourceLimits {
-            spool_dir: config.sources.spool_dir.clone(),
-            max_rows: config.sources.max_rows,
-            max_line_bytes: config.sources.max_line_bytes,
-            max_bytes: config.sources.max_bytes,
-            stop,
-        },
+        limits: source_limits(config, &ORDERS, stop),
     })
 }
 

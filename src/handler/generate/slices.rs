@@ -1,29 +1,18 @@
-//! Slices: the source in stretches of rows, each written with its checkpoint in one step.
-//!
-//! A thread reads and judges rows ahead while Redis writes the slice before: memory is two slices,
-//! whatever the size of the file: a slice ends at its number of rows or at 2 MiB of their text. A row that is refused is
+//! Slices: a stretch of judged rows becomes orders, written with its checkpoint in one step. A row that is refused is
 //! recorded with its line, code and sentence.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
 
 use crate::{
     domain::{clock::EpochMs, contact::ContactError, expiry::Expiry, money::Currency, order::OrderState},
     job::{
-        OrderRow, RowCode, RowRefusal, RowRules,
+        OrderRow, RowCode, RowRefusal,
         event::{ORDERS, OrdersEvent},
     },
     orders::{Draft, local::Mint},
-    source::{
-        Checkpoint, Encoding, Format, ReadError, SourceError, SourceLimits, SourceSpec,
-        error_file::{Layout, RefusedRow},
-        open,
-    },
+    source::{Checkpoint, Encoding, Format, error_file::RefusedRow},
     store::{
         Store, StoreError,
         campaigns::Slice,
@@ -32,13 +21,13 @@ use crate::{
     },
 };
 
-use super::report::{ErrorLog, ErrorParts, SPREADSHEET_PHONE};
-
-/// Text of rows in one slice.
-const SLICE_BYTES: usize = 2 << 20;
-
-/// How much of a refused row Redis keeps; the error file has all of it.
-const KEPT_INPUT_BYTES: usize = 1024;
+use super::{
+    super::intake::{
+        error_log::{ErrorLog, ErrorParts},
+        reading::{GoodRow, Judged, Stretch, listed},
+    },
+    report::SPREADSHEET_PHONE,
+};
 
 /// Where generation stands, written with each slice.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,107 +63,6 @@ pub struct Progress {
     pub errors: ErrorParts,
 }
 
-/// A row as the reading thread judged it.
-#[derive(Debug)]
-enum Judged {
-    Good { row: u64, line: u64, order: Box<OrderRow>, input: Vec<u8> },
-    Bad(RefusedRow),
-}
-
-/// A stretch of judged rows.
-#[derive(Debug)]
-pub struct Stretch {
-    rows: Vec<Judged>,
-    next: Checkpoint,
-    layout: Arc<Layout>,
-}
-
-/// A refused row, as the campaign's list of errors shows it.
-#[derive(Debug, Serialize)]
-struct ListedRow<'a> {
-    row: u64,
-    line: u64,
-    code: &'a str,
-    error: &'a str,
-    input: &'a str,
-}
-
-/// What to read, and by which rules.
-#[derive(Debug)]
-pub struct Reading {
-    /// The source.
-    pub spec: SourceSpec,
-    /// Its bounds.
-    pub limits: SourceLimits,
-    /// In which encoding it is.
-    pub encoding: Encoding,
-    /// Rules of its rows.
-    pub rules: RowRules,
-    /// Where it goes on.
-    pub from: Option<Checkpoint>,
-    /// Rows of a stretch.
-    pub size: usize,
-}
-
-/// Reads and judges a source in stretches. Blocking; ends early when nobody listens any more.
-pub fn read(reading: &Reading, stretches: &mpsc::Sender<Result<Stretch, SourceError>>) {
-    let opened = open(&reading.spec, &reading.limits, Some(reading.encoding)).and_then(|reader| match reading.from {
-        Some(from) => reader.resume(from),
-        None => Ok(reader),
-    });
-    let reader = match opened {
-        Ok(reader) => reader,
-        Err(error) => {
-            let _ = stretches.blocking_send(Err(error));
-            return;
-        }
-    };
-    let layout = Arc::new(match reader.header() {
-        Some((header, delimiter)) => Layout::Csv { header: header.to_owned(), delimiter },
-        None => Layout::Ndjson,
-    });
-    let (mut rows, mut bytes) = (Vec::with_capacity(reading.size), 0);
-    let mut last = None;
-    for row in reader {
-        let (judged, length, next) = match row {
-            Ok(row) => {
-                let length = row.input.len();
-                let judged = match OrderRow::decode(row.columns, &reading.rules) {
-                    Ok(order) => {
-                        Judged::Good { row: row.row, line: row.line, order: Box::new(order), input: row.input }
-                    }
-                    Err(refusal) => Judged::Bad(refused(row.row, row.line, refusal, row.input)),
-                };
-                (judged, length, row.next)
-            }
-            Err(ReadError::Row(bad)) => {
-                let refusal = RowRefusal::of_code(bad.fault.as_str(), bad.sentence);
-                let length = bad.input.len();
-                (Judged::Bad(refused(bad.row, bad.line, refusal, bad.input)), length, bad.next)
-            }
-            Err(ReadError::Source(error)) => {
-                let _ = stretches.blocking_send(Err(error));
-                return;
-            }
-        };
-        rows.push(judged);
-        bytes += length;
-        last = Some(next);
-        if rows.len() >= reading.size || bytes >= SLICE_BYTES {
-            let rows = std::mem::replace(&mut rows, Vec::with_capacity(reading.size));
-            bytes = 0;
-            if stretches.blocking_send(Ok(Stretch { rows, next, layout: Arc::clone(&layout) })).is_err() {
-                return;
-            }
-        }
-    }
-    if let Some(next) = last
-        && !rows.is_empty()
-    {
-        let _ = stretches.blocking_send(Ok(Stretch { rows, next, layout }));
-    }
-}
-
 /// Writes stretches as orders of a campaign.
 #[derive(Debug)]
 pub struct Writer<'a> {
@@ -202,7 +90,7 @@ pub struct Writer<'a> {
 
 impl Writer<'_> {
     /// Writes one stretch and moves `progress` on. Returns the campaign's state.
-    pub async fn write(&mut self, stretch: Stretch, progress: &mut Progress) -> Result<String, StoreError> {
+    pub async fn write(&mut self, stretch: Stretch<OrderRow>, progress: &mut Progress) -> Result<String, StoreError> {
         let now = EpochMs(self.store.now_ms().await?);
         let mut bad: Vec<RefusedRow> = Vec::new();
         let mut good = Vec::with_capacity(stretch.rows.len());
@@ -210,33 +98,35 @@ impl Writer<'_> {
         for judged in stretch.rows {
             match judged {
                 Judged::Bad(row) => bad.push(row),
-                Judged::Good { row, line, order, input } => {
-                    let key = order.key.clone().unwrap_or_else(|| format!("{}:{row}", self.job));
+                Judged::Good(good_row) => {
+                    let key = good_row.value.key.clone().unwrap_or_else(|| format!("{}:{}", self.job, good_row.row));
                     match self.expiry.for_order(now) {
                         Err(error) => {
-                            let refusal = RowRefusal::of_code(error.code(), error.to_string());
-                            bad.push(refused(row, line, refusal, input));
+                            bad.push(good_row.refuse(RowRefusal::of_code(error.code(), error.to_string())));
                         }
-                        Ok(_) if !keys.insert(key.clone()) => bad.push(duplicate(row, line, &key, input)),
-                        Ok(expires_at) => good.push((row, line, key, order, input, expires_at)),
+                        Ok(_) if !keys.insert(key.clone()) => bad.push(good_row.refuse(duplicate_key(&key))),
+                        Ok(expires_at) => good.push((key, good_row, expires_at)),
                     }
                 }
             }
         }
-        let (_, numbers) =
-            self.store.number_rows(self.mint.campaign, progress.last, good.iter().map(|g| g.2.as_str())).await?;
+        let (_, numbers) = self
+            .store
+            .number_rows(self.mint.campaign, progress.last, good.iter().map(|(key, ..)| key.as_str()))
+            .await?;
         let base = progress.last;
         let mut drafts = Vec::with_capacity(good.len());
-        for ((row, line, key, order, input, expires_at), (number, known)) in good.into_iter().zip(numbers) {
+        for ((key, good_row, expires_at), (number, known)) in good.into_iter().zip(numbers) {
             // Numbers above the last checkpoint are this slice's, given before a crash; others are
             // of an earlier row with the same key.
             if known && number <= base {
-                bad.push(duplicate(row, line, &key, input));
+                bad.push(good_row.refuse(duplicate_key(&key)));
                 continue;
             }
             progress.last = progress.last.max(number);
+            let GoodRow { row, line, value: order, .. } = good_row;
             count_contact(&order, line, progress);
-            drafts.push(self.draft(*order, key, number, (row, line), expires_at, now));
+            drafts.push(self.draft(order, key, number, (row, line), expires_at, now));
         }
         progress.orders += drafts.len() as u64;
         progress.refused += bad.len() as u64;
@@ -324,29 +214,8 @@ fn count_contact(order: &OrderRow, line: u64, progress: &mut Progress) {
     }
 }
 
-fn refused(row: u64, line: u64, refusal: RowRefusal, input: Vec<u8>) -> RefusedRow {
-    RefusedRow { row, line, code: refusal.code.as_str(), sentence: refusal.sentence, input }
-}
-
-fn duplicate(row: u64, line: u64, key: &str, input: Vec<u8>) -> RefusedRow {
-    refused(row, line, duplicate_key(key), input)
-}
-
 /// The refusal of a row whose key an earlier row has.
 pub(super) fn duplicate_key(key: &str) -> RowRefusal {
     let sentence = format!("the key \"{key}\" belongs to an earlier row: a key names one order of the campaign");
     RowRefusal::new(RowCode::DuplicateKey, sentence)
-}
-
-/// Code and JSON of a refused row, as Redis keeps it.
-fn listed(row: &RefusedRow) -> (&'static str, String) {
-    let kept = row.input.get(..KEPT_INPUT_BYTES).unwrap_or(&row.input);
-    let listed = ListedRow {
-        row: row.row,
-        line: row.line,
-        code: row.code,
-        error: &row.sentence,
-        input: &String::from_utf8_lossy(kept),
-    };
-    (row.code, serde_json::to_string(&listed).unwrap_or_default())
 }

@@ -18,8 +18,8 @@ use super::{
             forecast::{self, Lane},
             gates::{self, Look, Need, Survey},
             resolve::{self, Captured, Resolved},
-            stage::{Copier, NotCopied, Origin},
         },
+        intake::stage::{self, Copier, NotCopied, Origin},
     },
     Surroundings,
     report::{Report, Sending, Verdict},
@@ -87,7 +87,7 @@ impl Surroundings<'_> {
         let (limits, rules) = (resolved.limits.clone(), resolved.rules.clone());
         let ended = |error: SourceError| {
             let is_stopped = matches!(error, SourceError::Stopped { .. });
-            if is_stopped { Found::Stopped } else { Found::Refused(gates::refusal(&error)) }
+            if is_stopped { Found::Stopped } else { Found::Refused(stage::refusal(&error)) }
         };
         let origin = match Origin::of(&job.rows, self.config) {
             Ok(origin) => origin,
@@ -153,7 +153,7 @@ impl Surroundings<'_> {
             Err(rejection) => Verdict::rejected(&rejection),
             Ok(()) if found.orders() == 0 => Verdict::dead(
                 DeadCode::NothingGenerated,
-                generate::nothing_generated(found.rows, job.campaign.as_str()),
+                generate::nothing_generated(found.through.rows, job.campaign.as_str()),
             ),
             Ok(()) => Verdict::done(),
         })

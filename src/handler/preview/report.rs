@@ -218,7 +218,7 @@ impl Report {
     /// Adds what the source holds.
     pub(super) fn with_survey(mut self, survey: &Survey) -> Self {
         self.rows = Some(RowCounts {
-            read: survey.rows,
+            read: survey.through.rows,
             orders: survey.orders(),
             refused: survey.refused.values().map(|refused| refused.rows).sum(),
             refused_by_code: survey.refused.iter().map(|(code, r)| ((*code).to_owned(), r.rows)).collect(),

@@ -1,6 +1,6 @@
 //! Staging: what does not lie in the spool folder is copied into the state folder first, once.
 //!
-//! A copy that a crash left behind is taken up again where orders were made of it and it is still the same; in every
+//! A copy that a crash left behind is taken up again where something was written of it and it is still the same; in every
 //! other case it is made anew, and the digest tells whether the source changed meanwhile. It is removed with the end of
 //! its job, and while a job waits for its time: what is behind the address then counts.
 
@@ -18,7 +18,7 @@ use crate::{
     store::{Store, StoreError},
 };
 
-use super::{Generation, Stop, blocking};
+use super::{super::blocking, Begun, Intake, Stop};
 
 /// Elements of a list read at once.
 const LIST_CHUNK: u64 = 500;
@@ -109,57 +109,59 @@ impl Origin {
     }
 }
 
-impl Generation<'_> {
+impl Intake<'_> {
     /// Where the rows are read from, copied there if need be.
-    pub(super) async fn stage(&self, limits: &SourceLimits) -> Result<SourceSpec, Stop> {
-        let origin = match Origin::of(&self.job.rows, &self.ctx.config) {
+    pub(in crate::handler) async fn stage(
+        &self,
+        limits: &SourceLimits,
+        begun: Option<&Begun>,
+    ) -> Result<SourceSpec, Stop> {
+        let origin = match Origin::of(self.rows, &self.ctx.config) {
             Ok(Origin::Here(spec)) => return Ok(spec),
             Ok(origin) => origin,
-            Err(error) => return Err(self.trouble(error).await?),
+            Err(error) => return Err(self.trouble(error, begun.is_some()).await?),
         };
-        if let Some(staged) = self.staged_before(&origin.name(), limits).await? {
+        if let Some(begun) = begun
+            && let Some(staged) = self.staged_before(&origin.name(), limits, begun).await
+        {
             return Ok(staged);
         }
         let config = &self.ctx.config;
         let copier = Copier { config, store: Some(&self.ctx.store), folder: &config.state_dir, id: self.id.as_str() };
         match copier.copy(origin, limits).await {
             Ok(staged) => Ok(staged),
-            Err(NotCopied::Source(error)) => Err(self.trouble(error).await?),
+            Err(NotCopied::Source(error)) => Err(self.trouble(error, begun.is_some()).await?),
             Err(NotCopied::Refused(rejection)) => Err(rejection.into()),
             Err(NotCopied::Store(error)) => Err(error.into()),
         }
     }
 
-    /// Removes the copy, unless the job goes on with it.
-    pub(super) async fn unstage(&self, outcome: &Outcome) -> Result<(), StoreError> {
-        if !matches!(self.job.rows, RowsSpec::List { .. } | RowsSpec::Url { .. }) {
-            return Ok(());
+    /// Removes the copy where the job ends with this outcome, or begins from the start when it comes again.
+    pub(in crate::handler) fn unstage(&self, outcome: &Outcome, has_begun: bool) {
+        if !matches!(self.rows, RowsSpec::List { .. } | RowsSpec::Url { .. }) {
+            return;
         }
         let goes_on = match outcome {
-            Outcome::Again | Outcome::Retry { .. } | Outcome::Snooze { .. } => {
-                self.progress().await?.is_some_and(|progress| progress.orders > 0)
-            }
+            Outcome::Again | Outcome::Retry { .. } | Outcome::Snooze { .. } => has_begun,
             Outcome::Done { .. } | Outcome::Rejected { .. } | Outcome::Dead { .. } => false,
         };
         if !goes_on {
             // What stays goes by its age.
             let _ = fs::remove_file(staging::path(&self.ctx.config.state_dir, self.id.as_str()));
         }
-        Ok(())
     }
 
-    /// The copy that orders were made of before, if it is here and still the same.
-    async fn staged_before(&self, name: &str, limits: &SourceLimits) -> Result<Option<SourceSpec>, Stop> {
-        let Some(progress) = self.progress().await?.filter(|progress| progress.orders > 0) else { return Ok(None) };
+    /// The copy that was read before, if it is here and still the same.
+    async fn staged_before(&self, name: &str, limits: &SourceLimits, begun: &Begun) -> Option<SourceSpec> {
         let path = staging::path(&self.ctx.config.state_dir, self.id.as_str());
-        let staged = SourceSpec::Staged { path, name: name.to_owned(), format: progress.format };
+        let staged = SourceSpec::Staged { path, name: name.to_owned(), format: begun.format };
         let (looked_at, limits) = (staged.clone(), limits.clone());
         let found = blocking(move || digest(&looked_at, &limits)).await;
-        Ok(found.is_ok_and(|digest| digest == progress.digest).then_some(staged))
+        found.is_ok_and(|digest| digest == begun.digest).then_some(staged)
     }
 
     /// What an error of the source means for the job.
-    pub(super) async fn trouble(&self, error: SourceError) -> Result<Stop, Stop> {
+    pub(in crate::handler) async fn trouble(&self, error: SourceError, has_begun: bool) -> Result<Stop, Stop> {
         if matches!(error, SourceError::Stopped { .. }) {
             return Ok(Outcome::Again.into());
         }
@@ -167,9 +169,8 @@ impl Generation<'_> {
         if missing && let Some(elsewhere) = self.seek().await? {
             return Ok(elsewhere.into());
         }
-        // Once there are orders, the source was good before: it may be again.
-        let begun = self.progress().await?.is_some_and(|progress| progress.orders > 0);
-        if begun || error.is_passing() {
+        // Once something was written of it, the source was good before: it may be again.
+        if has_begun || error.is_passing() {
             return Ok(Outcome::Retry {
                 failure_code: error.code().into(),
                 sentence: error.to_string(),
@@ -180,8 +181,13 @@ impl Generation<'_> {
         if missing {
             return Ok(self.missing(&error).await?.into());
         }
-        Ok(super::gates::refusal(&error).into())
+        Ok(refusal(&error).into())
     }
+}
+
+/// A source that cannot be read, as a refusal.
+pub(in crate::handler) fn refusal(error: &SourceError) -> Rejection {
+    Rejection::of_code(error.code(), Some("rows_from"), error)
 }
 
 impl Copier<'_> {

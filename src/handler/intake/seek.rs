@@ -13,7 +13,7 @@ use crate::{
     store::StoreError,
 };
 
-use super::Generation;
+use super::Intake;
 
 /// Between two looks.
 const REST: Duration = Duration::from_millis(500);
@@ -21,7 +21,7 @@ const REST: Duration = Duration::from_millis(500);
 /// Who looked is remembered for this long beyond `sources.seek`.
 const REMEMBERED: Duration = Duration::from_mins(10);
 
-impl Generation<'_> {
+impl Intake<'_> {
     /// Gives the job back while another daemon may have its file. `None`: all have looked, or time is up.
     pub(super) async fn seek(&self) -> Result<Option<Outcome>, StoreError> {
         let (store, within) = (&self.ctx.store, self.ctx.config.sources.seek);
