@@ -7,7 +7,7 @@
 //! It does not retry, does not pace, and does not log: the turn and the governor do.
 //!
 //! Reading order: `settings`, `http` (the call), `request` and `template` (what is sent), `reply` (what comes back),
-//! `sandbox` (the preset of the simulator); connections and the table of failures stand in [`crate::wire`].
+//! `sandbox` (the preset of the simulator), `smtp` (mail servers); connections and the table of failures stand in [`crate::wire`].
 
 use std::fmt;
 use std::time::Instant;
@@ -21,6 +21,7 @@ mod sandbox;
 #[cfg(test)]
 mod scripted;
 pub mod settings;
+mod smtp;
 mod template;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -147,6 +148,20 @@ pub enum ChannelError {
         /// `id_pointer` or `error_pointer`.
         key: &'static str,
     },
+    /// Not a mail address, with or without a name before it.
+    #[error("channel {channel}: {key} is not a mail address such as \"Remesa <dues@example.com>\"")]
+    Mailbox {
+        /// Channel name.
+        channel: String,
+        /// `from` or `reply_to`.
+        key: &'static str,
+    },
+    /// Not a host to which TLS can be spoken.
+    #[error("channel {channel}: host is not a host name or an address")]
+    Host {
+        /// Channel name.
+        channel: String,
+    },
     /// TLS cannot be set up, as a rule because the machine has no CA certificates.
     #[error("channel {channel}: TLS cannot be set up; are the CA certificates of the system installed?")]
     Tls {
@@ -159,7 +174,13 @@ pub enum ChannelError {
 pub struct Channel {
     /// What it was built from.
     pub settings: ChannelSettings,
-    http: http::HttpProvider,
+    provider: Provider,
+}
+
+/// The ways of speaking.
+enum Provider {
+    Http(Box<http::HttpProvider>),
+    Smtp(Box<smtp::SmtpProvider>),
 }
 
 impl Channel {
@@ -168,11 +189,15 @@ impl Channel {
     /// # Errors
     /// A setting that cannot work, see [`ChannelError`].
     pub fn build(settings: &ChannelSettings) -> Result<Self, ChannelError> {
-        let http = match settings.kind {
-            ChannelKind::Http => http::HttpProvider::build(settings)?,
-            ChannelKind::Sandbox => http::HttpProvider::build(&sandbox::preset(settings))?,
+        let http = |settings: &ChannelSettings| {
+            http::HttpProvider::build(settings).map(|provider| Provider::Http(Box::new(provider)))
         };
-        Ok(Self { settings: settings.clone(), http })
+        let provider = match &settings.kind {
+            ChannelKind::Http => http(settings)?,
+            ChannelKind::Sandbox => http(&sandbox::preset(settings))?,
+            ChannelKind::Smtp(smtp) => Provider::Smtp(Box::new(smtp::SmtpProvider::build(settings, smtp)?)),
+        };
+        Ok(Self { settings: settings.clone(), provider })
     }
 
     /// Hands one message to the provider and waits for its answer, at most `connect_timeout` and `timeout`.
@@ -183,13 +208,19 @@ impl Channel {
     /// # Errors
     /// [`DeliverError::NotSent`] if the deadline passed before anything was handed over, else the classified failure.
     pub async fn deliver(&self, submission: &Submission<'_>) -> Result<Accepted, DeliverError> {
-        self.http.deliver(submission).await
+        match &self.provider {
+            Provider::Http(http) => http.deliver(submission).await,
+            Provider::Smtp(smtp) => smtp.deliver(submission).await,
+        }
     }
 
     /// Closes the connections that were idle for longer than `pool_idle`. They are never used again anyway; calling
     /// this every few seconds gives the sockets of a channel without traffic back.
     pub fn drop_idle(&self) {
-        self.http.drop_idle();
+        match &self.provider {
+            Provider::Http(http) => http.drop_idle(),
+            Provider::Smtp(smtp) => smtp.drop_idle(),
+        }
     }
 }
 

@@ -8,23 +8,53 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::domain::case::ContactKind;
 pub use crate::wire::Secret;
 
 /// What a channel speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ChannelKind {
     /// Any provider with a JSON API: the request is templated, the reply is mapped by JSON pointers.
     Http,
     /// The built-in simulator: `http` with the request and reply mapping filled in.
     Sandbox,
+    /// A mail server.
+    Smtp(SmtpSettings),
+}
+
+/// How a mail server is spoken to, beside the user name and password among the credentials.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SmtpSettings {
+    /// Its host name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is protected.
+    pub security: Security,
+    /// Whose e-mails these are: an address, with or without a name.
+    pub from: String,
+    /// Where answers go; empty: to `from`.
+    pub reply_to: String,
+}
+
+/// How the connection to a mail server is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Security {
+    /// TLS is asked for and must be given (RFC 3207); port 587 as a rule.
+    StartTls,
+    /// TLS from the first byte (RFC 8314); port 465 as a rule.
+    Tls,
+    /// None, which is only ever found with a server on this machine.
+    None,
 }
 
 impl ChannelKind {
     /// The word of the configuration file.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Http => "http",
             Self::Sandbox => "sandbox",
+            Self::Smtp(_) => "smtp",
         }
     }
 }
@@ -55,6 +85,8 @@ pub struct ChannelSettings {
     pub name: String,
     /// What it speaks.
     pub kind: ChannelKind,
+    /// Which contacts of a case it writes to.
+    pub address: ContactKind,
     /// Where the provider listens; for the sandbox the base address of the simulator.
     pub url: String,
     /// HTTP method, upper case.

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use super::scripted::{Act, Scripted, answer};
 use super::settings::{ChannelKind, ChannelSettings, OnUnknown, RunsOrder, Secret};
 use super::{Accepted, Channel, ChannelError, DeliverError, Submission};
+use crate::domain::case::ContactKind;
 use crate::domain::failure::Failure;
 
 /// An http channel with the product's defaults.
@@ -17,6 +18,7 @@ pub(crate) fn settings(url: &str) -> ChannelSettings {
     ChannelSettings {
         name: "sms-main".to_owned(),
         kind: ChannelKind::Http,
+        address: ContactKind::Mobile,
         url: url.to_owned(),
         method: "POST".to_owned(),
         headers: BTreeMap::new(),

@@ -12,6 +12,7 @@ mod resolve;
 mod resolve_channel;
 mod resolve_point;
 mod resolve_receipts;
+mod resolve_smtp;
 mod resolve_sources;
 mod resolve_unsubscribe;
 mod rules;

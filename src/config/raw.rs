@@ -143,6 +143,12 @@ pub(super) struct Messages {
 #[serde(deny_unknown_fields)]
 pub(super) struct Channel {
     pub(super) kind: String,
+    pub(super) address: String,
+    pub(super) host: String,
+    pub(super) port: u32,
+    pub(super) tls: String,
+    pub(super) from: String,
+    pub(super) reply_to: String,
     pub(super) url: String,
     pub(super) method: String,
     pub(super) headers: BTreeMap<String, String>,

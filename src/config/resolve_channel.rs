@@ -8,24 +8,35 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::resolve::Surroundings;
+use super::resolve_smtp::smtp;
 use super::rules::{DAY, HOUR, MINUTE, duration, name, number, one_of, show};
 use super::{ConfigError, raw};
 use crate::channel::settings::{ChannelKind, ChannelSettings, OnUnknown, RunsOrder, Secret};
+use crate::domain::case::ContactKind;
 
 /// Judges one channel.
 pub(super) fn channel(channel: &str, raw: raw::Channel, around: &Surroundings) -> Result<ChannelSettings, ConfigError> {
     let table = format!("channels.{channel}");
     let key = |field: &str| format!("{table}.{field}");
-    let kind = one_of(&key("kind"), &raw.kind, &[("http", ChannelKind::Http), ("sandbox", ChannelKind::Sandbox)])?;
+    let kind = match one_of(
+        &key("kind"),
+        &raw.kind,
+        &[("http", Kind::Http), ("sandbox", Kind::Sandbox), ("smtp", Kind::Smtp)],
+    )? {
+        Kind::Http => ChannelKind::Http,
+        Kind::Sandbox => ChannelKind::Sandbox,
+        Kind::Smtp => ChannelKind::Smtp(smtp(&table, &raw)?),
+    };
     let (timeout, connect_timeout) = timeouts(&table, &raw.timeout, &raw.connect_timeout)?;
     let (retry_base, retry_cap) = retry(&table, &raw.retry_base, &raw.retry_cap)?;
     Ok(ChannelSettings {
         name: name(&table, channel)?.into(),
-        kind,
-        url: url(&table, kind, raw.url)?,
+        address: address(&key("address"), &raw.address, &kind)?,
+        url: url(&table, &kind, raw.url)?,
         method: one_of(&key("method"), &raw.method, &[("POST", "POST"), ("PUT", "PUT")])?.to_owned(),
         headers: raw.headers,
-        body: body(&table, kind, raw.body)?,
+        body: body(&table, &kind, raw.body)?,
+        kind,
         id_pointer: pointer(&key("id_pointer"), raw.id_pointer)?,
         error_pointer: pointer(&key("error_pointer"), raw.error_pointer)?,
         denied_codes: raw.denied_codes,
@@ -84,9 +95,29 @@ pub(super) fn retry(table: &str, base: &str, cap: &str) -> Result<(Duration, Dur
     Ok(resolved)
 }
 
-fn url(table: &str, kind: ChannelKind, text: String) -> Result<String, ConfigError> {
-    // The channel knows where the simulator listens.
-    if text.is_empty() && kind == ChannelKind::Sandbox {
+/// The words of `kind`.
+#[derive(Clone, Copy)]
+enum Kind {
+    Http,
+    Sandbox,
+    Smtp,
+}
+
+/// What a channel writes to; nothing said: what its kind is for.
+fn address(key: &str, text: &str, kind: &ChannelKind) -> Result<ContactKind, ConfigError> {
+    if text.is_empty() {
+        return Ok(match kind {
+            ChannelKind::Http | ChannelKind::Sandbox => ContactKind::Mobile,
+            ChannelKind::Smtp(_) => ContactKind::Email,
+        });
+    }
+    let kinds = [ContactKind::Mobile, ContactKind::Email, ContactKind::Whatsapp].map(|kind| (kind.as_str(), kind));
+    one_of(key, text, &kinds)
+}
+
+fn url(table: &str, kind: &ChannelKind, text: String) -> Result<String, ConfigError> {
+    // The channel knows where the simulator listens; a mail server has a host and a port instead.
+    if text.is_empty() && *kind != ChannelKind::Http {
         return Ok(text);
     }
     if text.starts_with("http://") || text.starts_with("https://") {
@@ -96,8 +127,8 @@ fn url(table: &str, kind: ChannelKind, text: String) -> Result<String, ConfigErr
     Err(ConfigError::value(format!("{table}.url"), show(&text), rule))
 }
 
-fn body(table: &str, kind: ChannelKind, text: String) -> Result<String, ConfigError> {
-    if text.is_empty() && kind == ChannelKind::Http {
+fn body(table: &str, kind: &ChannelKind, text: String) -> Result<String, ConfigError> {
+    if text.is_empty() && *kind == ChannelKind::Http {
         return Err(ConfigError::value(format!("{table}.body"), "\"\"", "must be the template of a JSON body"));
     }
     Ok(text)

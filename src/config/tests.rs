@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::layers::Layer;
 use super::{Config, ConfigError, LogFormat, RedisTarget, SignatureSettings};
-use crate::channel::settings::{ChannelKind, OnUnknown};
+use crate::channel::settings::{ChannelKind, OnUnknown, Security};
+use crate::domain::case::ContactKind;
 use crate::domain::signature::Digits;
 
 const SANDBOX: &str = "[channels.sms-main]\nkind = \"sandbox\"\n";
@@ -51,7 +52,7 @@ fn the_environment_wins_over_the_file_and_the_file_over_the_defaults() {
 fn a_channel_is_filled_up_with_the_channel_defaults() {
     let config = load(&format!("[channel_defaults]\ntimeout = \"7s\"\n{SANDBOX}"), &[]).unwrap();
     let channel = &config.channels["sms-main"];
-    assert_eq!((channel.name.as_str(), channel.kind), ("sms-main", ChannelKind::Sandbox));
+    assert_eq!((channel.name.as_str(), &channel.kind), ("sms-main", &ChannelKind::Sandbox));
     assert_eq!((channel.timeout, channel.in_flight), (Duration::from_secs(7), 64));
 }
 
@@ -222,4 +223,40 @@ fn a_message_can_have_its_own_address_for_receipts_only_where_one_is_known() {
     let known = load(channel, &[("REMESA_HTTP__PUBLIC_URL", "https://sms.example/")]).unwrap();
     assert_eq!(known.public_url.as_deref(), Some("https://sms.example"));
     assert!(refusal("[http]\npublic_url = \"sms.example\"\n", &[]).contains("http.public_url"));
+}
+
+const MAIL: &str = "[channels.mail]\nkind = \"smtp\"\nfrom = \"Remesa <dues@example.com>\"\n";
+
+#[test]
+fn a_mail_server_is_known_by_its_host_and_has_the_usual_port_of_its_tls() {
+    for (keys, port, security) in [
+        ("host = \"mail.example\"", 587, Security::StartTls),
+        ("host = \"mail.example\"\ntls = \"tls\"", 465, Security::Tls),
+        ("host = \"127.0.0.1\"\ntls = \"none\"", 25, Security::None),
+        ("host = \"localhost\"\ntls = \"none\"\nport = 2525", 2525, Security::None),
+    ] {
+        let channel = load(&format!("{MAIL}{keys}\n"), &[]).unwrap().channels.remove("mail").unwrap();
+        let ChannelKind::Smtp(smtp) = &channel.kind else { panic!("{:?}", channel.kind) };
+        assert_eq!((smtp.port, smtp.security), (port, security), "{keys}");
+        assert_eq!((channel.address, channel.kind.as_str()), (ContactKind::Email, "smtp"));
+    }
+}
+
+#[test]
+fn a_mail_server_that_cannot_work_is_refused_by_name() {
+    for (keys, named) in [
+        ("", "channels.mail.host"),
+        ("host = \"mail.example\\r\\n\"", "channels.mail.host"),
+        ("host = \"mail.example\"\ntls = \"none\"", "only a server on this machine"),
+        ("host = \"mail.example\"\ntls = \"maybe\"", "channels.mail.tls"),
+        ("host = \"mail.example\"\nport = 70000", "channels.mail.port"),
+        ("host = \"mail.example\"\nreply_to = \"answers\"", "channels.mail.reply_to"),
+        ("host = \"mail.example\"\naddress = \"phone\"", "channels.mail.address"),
+        ("host = \"mail.example\"\ncredentials = { username = \"u\" }", "username and password, or neither"),
+    ] {
+        let text = refusal(&format!("{MAIL}{keys}\n"), &[]);
+        assert!(text.contains(named), "{text}");
+    }
+    let text = refusal("[channels.mail]\nkind = \"smtp\"\nhost = \"mail.example\"\n", &[]);
+    assert!(text.contains("channels.mail.from"), "{text}");
 }

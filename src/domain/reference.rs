@@ -52,6 +52,18 @@ pub fn verify(secret: &[u8], text: &str) -> Option<Parts> {
     Some(Parts { campaign, run, n: n.parse().ok()?, contact: contact.parse().ok()?, attempt })
 }
 
+/// A reference as the id of an e-mail (RFC 5322, section 3.6.4), without brackets. What the id's left side cannot hold
+/// is written in a way that no name uses.
+pub fn as_message_id(reference: &str, domain: &str) -> String {
+    format!("{}@{domain}", reference.replace('@', "="))
+}
+
+/// The reference in an e-mail's id, as an answer names it in `In-Reply-To`, with or without brackets.
+pub fn of_message_id(id: &str) -> Option<String> {
+    let (left, _) = id.trim().trim_start_matches('<').trim_end_matches('>').rsplit_once('@')?;
+    Some(left.replace('=', "@"))
+}
+
 fn digest(secret: &[u8], body: &str) -> String {
     keyed::digest(secret, "reference", &[body.as_bytes()], DIGEST_CHARS)
 }
@@ -92,6 +104,17 @@ mod tests {
             assert_eq!(verify(SECRET, &text), None, "{body}");
         }
         assert_eq!(verify(SECRET, ""), None);
+    }
+
+    #[test]
+    fn a_reference_comes_back_from_the_id_of_an_e_mail() {
+        let text = sign(SECRET, "nov-dues", "delivery@1", 42, 0, Attempt::FIRST);
+        let id = as_message_id(&text, "mail.example");
+        assert!(id.starts_with("nov-dues/delivery=1/42.0/1.") && id.ends_with("@mail.example"), "{id}");
+        for written in [id.clone(), format!("<{id}>"), format!(" <{id}>\r\n")] {
+            assert_eq!(verify(SECRET, &of_message_id(&written).unwrap()), verify(SECRET, &text));
+        }
+        assert_eq!(of_message_id("nothing"), None);
     }
 
     proptest! {

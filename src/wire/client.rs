@@ -5,21 +5,19 @@
 //! back unwritten goes over another connection; once bytes may have left, there is no second try here.
 //! Redirects are not followed and proxies from the environment are not used.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, Uri};
-use rustls::pki_types::ServerName;
-use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::time::timeout;
 
 use super::DeliverError;
 use super::failure::{Rules, Trouble, classify};
-use super::line::{Ended, Endpoint};
+use super::line::Ended;
 use super::pool::Pool;
 use super::reply::Reply;
+use super::socket::Endpoint;
 
 /// How often a request is given back unwritten before that is called a failure: once for a connection that the
 /// provider closed at that very moment, once more for bad luck. A provider that accepts connections only to close
@@ -110,24 +108,5 @@ fn endpoint(base: &Uri) -> Result<Endpoint, ClientError> {
     };
     let host = base.host().ok_or(ClientError::Address)?.trim_matches(['[', ']']).to_owned();
     let port = base.port_u16().unwrap_or(if secure { 443 } else { 80 });
-    let tls = if secure {
-        let name = ServerName::try_from(host.clone()).map_err(|_| ClientError::Address)?;
-        Some((Arc::new(tls_config()?), name))
-    } else {
-        None
-    };
-    Ok(Endpoint { host, port, tls })
-}
-
-/// TLS 1.2 or later against the system's certificates.
-fn tls_config() -> Result<rustls::ClientConfig, ClientError> {
-    let failed = |_| ClientError::Tls;
-    let mut config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(failed)?
-        .with_platform_verifier()
-        .map_err(failed)?
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
+    if secure { Endpoint::secure(host, port, Some("http/1.1")) } else { Ok(Endpoint::plain(host, port)) }
 }

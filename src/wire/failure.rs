@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use crate::domain::failure::Failure;
 
-/// Every code that `classify` can give, before a colon.
-pub const CODES: [&str; 16] = [
+/// Every code that a channel can give, before a colon.
+pub const CODES: [&str; 23] = [
     "answer_lost",
     "answer_timeout",
     "answer_unreadable",
@@ -21,15 +21,22 @@ pub const CODES: [&str; 16] = [
     "connect_timeout",
     "connection_failed",
     "connection_refused",
+    "dialogue_failed",
+    "dialogue_timeout",
+    "invalid_address",
     "name_not_resolved",
     "not_authorised",
     "quota_exceeded",
     "rate_limited",
     "redirected",
     "refused",
+    "refused_for_now",
     "server_error",
+    "starttls_missing",
     "tls_failed",
     "unavailable",
+    "unrenderable_request",
+    "unsupported_content",
 ];
 
 /// The longest wait that a provider may impose. A channel that waited longer for a typing error in a header would
@@ -138,7 +145,7 @@ fn ambiguous(code: &'static str, detail: Option<&str>) -> Failure {
 }
 
 /// Our code, and behind a colon what the provider said, made harmless for logs, ledgers and labels.
-fn named(code: &'static str, detail: Option<&str>) -> Cow<'static, str> {
+pub(crate) fn named(code: &'static str, detail: Option<&str>) -> Cow<'static, str> {
     let kept: String = detail
         .unwrap_or_default()
         .chars()

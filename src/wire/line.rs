@@ -6,11 +6,7 @@
 //! or not ([`Ended::NotWritten`] gives it back).
 
 use std::future::{Future, poll_fn};
-use std::io;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
@@ -18,24 +14,13 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{Connection, SendRequest, handshake};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, lookup_host};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use super::failure::Trouble;
 use super::reply::Reply;
+use super::socket::{self, Endpoint, Wire};
 
 /// Longest reply that is read; a provider's answer to one message is a few hundred bytes.
 const REPLY_BYTES: usize = 64 * 1024;
-
-/// Where connections go.
-pub(super) struct Endpoint {
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) tls: Option<(Arc<rustls::ClientConfig>, ServerName<'static>)>,
-}
 
 /// How a request ended without an answer.
 pub(super) enum Ended {
@@ -51,24 +36,14 @@ pub(super) struct Line {
     connection: Pin<Box<Connection<TokioIo<Wire>, Full<Bytes>>>>,
     /// The connection future has finished and must not be polled again.
     over: bool,
-    /// When its last answer was complete.
-    pub(super) idle_since: Instant,
 }
 
 impl Line {
     /// Resolves, connects, and shakes hands. The caller bounds the time.
     pub(super) async fn open(endpoint: &Endpoint) -> Result<Self, Trouble<'static>> {
-        let stream = connect(endpoint).await?;
-        let wire = match &endpoint.tls {
-            None => Wire::Plain(stream),
-            Some((config, name)) => {
-                let connector = TlsConnector::from(Arc::clone(config));
-                let stream = connector.connect(name.clone(), stream).await.map_err(|_| Trouble::Tls)?;
-                Wire::Tls(Box::new(stream))
-            }
-        };
+        let wire = socket::open(endpoint).await?;
         let (sender, connection) = handshake(TokioIo::new(wire)).await.map_err(|_| Trouble::ConnectionFailed)?;
-        Ok(Self { sender, connection: Box::pin(connection), over: false, idle_since: Instant::now() })
+        Ok(Self { sender, connection: Box::pin(connection), over: false })
     }
 
     /// Whether a request can be written; looks at the socket, so that one closed by the provider says no.
@@ -143,59 +118,4 @@ async fn drive<F: Future>(
         waiting.as_mut().poll(context)
     })
     .await
-}
-
-async fn connect(endpoint: &Endpoint) -> Result<TcpStream, Trouble<'static>> {
-    let addresses = lookup_host((endpoint.host.as_str(), endpoint.port)).await.map_err(|_| Trouble::NotResolved)?;
-    let mut trouble = Trouble::NotResolved;
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                // Without it the last packet of a request waits for an acknowledgement (RFC 896).
-                stream.set_nodelay(true).map_err(|_| Trouble::ConnectionFailed)?;
-                return Ok(stream);
-            }
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => trouble = Trouble::ConnectionRefused,
-            Err(_) => trouble = Trouble::ConnectionFailed,
-        }
-    }
-    Err(trouble)
-}
-
-/// The socket, with or without TLS.
-enum Wire {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl AsyncRead for Wire {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Wire {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! The wire: one HTTP request to one server, with the knowledge whether it left.
+//! The wire: sockets to providers, and one HTTP request to one server, with the knowledge whether it left.
 //!
 //! Channels send messages over it and order providers make orders; both may do a thing twice if they guess.
 //! A [`Client`] answers with a whole [`Reply`], with [`DeliverError::NotSent`], which is a promise that not one
@@ -6,17 +6,21 @@
 
 mod client;
 pub mod failure;
+mod idle;
 mod line;
 mod pool;
 mod reply;
 mod secret;
+pub(crate) mod socket;
 #[cfg(test)]
 mod tls_tests;
 
 pub use client::{Client, ClientError, Patience};
 pub use failure::{Rules, Trouble, classify};
+pub(crate) use idle::Idle;
 pub use reply::Reply;
 pub use secret::Secret;
+pub(crate) use socket::{Endpoint, Wire};
 
 use crate::domain::failure::Failure;
 

@@ -17,8 +17,9 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::failure::{Rules, Trouble};
-use super::line::{Endpoint, Line};
+use super::line::Line;
 use super::pool::Pool;
+use super::socket::Endpoint;
 use super::{Client, DeliverError, Patience};
 use crate::domain::failure::Failure;
 
