@@ -107,7 +107,7 @@ pub fn canonical_column(name: &str) -> Option<&'static str> {
 }
 
 /// A character without what does not count.
-fn small(c: char) -> Option<char> {
+pub(super) fn small(c: char) -> Option<char> {
     match c {
         ' ' | '\u{A0}' | '_' | '-' | '.' => None,
         'á' | 'Á' => Some('a'),

@@ -10,6 +10,7 @@
 //! and when again); [`short_code`],
 //! [`mod@reference`] (what is recognised when it comes back); [`receipt`], [`signature`] (what a provider tells
 //! later, and who says so); [`optout`], [`unsubscribe`] (who may not be written to); [`standing`], [`lookup`], [`export`] (what others are told).
+//! Whom a message reaches: [`filter`].
 
 mod excerpt;
 mod keyed;
@@ -26,6 +27,7 @@ pub mod estimate;
 pub mod expiry;
 pub mod export;
 pub mod failure;
+pub mod filter;
 pub mod forget;
 pub mod frequency;
 pub mod lookup;

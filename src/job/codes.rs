@@ -119,6 +119,12 @@ codes! {
         NoValidContact = "no_valid_contact",
         /// `delivery: at` needs a valid `SMScontact` in every row, unless `allow_partial`; the rows without one are named.
         InvalidContacts = "invalid_contacts",
+        /// A filter names a column that a case has not; the nearest one is named.
+        UnknownColumn = "unknown_column",
+        /// A filter names an operator that there is not; the nearest one is named.
+        UnknownOperator = "unknown_operator",
+        /// An operator or a value does not go with its column, or the filter has too many conditions.
+        InvalidFilter = "invalid_filter",
         /// Both `rows` and `rows_from` are given.
         RowsAndRowsFrom = "rows_and_rows_from",
         /// More than 1,000 inline rows, or more rows in a file than `sources.max_rows`.
