@@ -22,7 +22,7 @@ use crate::{
     config::{Config, OrderProvider, RedisTarget},
     domain::{name::JobId, retry::RetryPolicy},
     handler::{self, Context, ServedChannel, ServedPoint, context::Plans},
-    http::{self, HttpState, Liveness, QueueLook, receipts::Desk, unsubscribe::Doorkeeper},
+    http::{self, HttpState, Liveness, QueueLook, receipts::Desk, replies::Mailbox, unsubscribe::Doorkeeper},
     job::{DeadCode, Job, Outcome, QueueName},
     lifecycle,
     metrics::Metrics,
@@ -196,10 +196,12 @@ impl Daemon {
             );
             // It ends when the listener has: what was let in is written.
             roles.spawn(committer.run());
+            let mailbox = Mailbox::new(config, Arc::clone(&ctx.secret), &store, Arc::clone(&metrics));
             let doorkeeper = Doorkeeper::new(&store, Arc::clone(&ctx.secret), &config.unsubscribe.company);
             let (store, drain, personal_data) = (store.separate(), drain.clone(), config.http_personal_data);
             let public_url = config.public_url.clone();
-            let state = HttpState { store, public_url, personal_data, metrics, liveness, drain, receipts, doorkeeper };
+            let state =
+                HttpState { store, public_url, personal_data, metrics, liveness, drain, receipts, mailbox, doorkeeper };
             roles.spawn(http::serve(listener, state, end.clone()));
         }
         let handle = Arc::new(Handlers(Arc::clone(&ctx)));

@@ -79,6 +79,43 @@ impl ReceiptResult {
     }
 }
 
+/// Labels of replies.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReplyLabel {
+    channel: String,
+    result: &'static str,
+}
+
+/// What became of a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplyResult {
+    /// It answers a message of ours.
+    Kept,
+    /// A case was opened for it.
+    Opened,
+    /// It answers none.
+    Unknown,
+    /// It was kept before.
+    Again,
+    /// Not understood.
+    Unreadable,
+    /// Not believed.
+    Unsigned,
+}
+
+impl ReplyResult {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Opened => "opened",
+            Self::Unknown => "unknown",
+            Self::Again => "again",
+            Self::Unreadable => "unreadable",
+            Self::Unsigned => "unsigned",
+        }
+    }
+}
+
 type Seconds = Gauge<f64, AtomicU64>;
 
 /// The metrics of one daemon.
@@ -89,6 +126,7 @@ pub struct Metrics {
     job_seconds: Family<QueueLabel, Histogram>,
     deliveries: Family<ChannelState, Counter>,
     receipts: Family<ReceiptLabel, Counter>,
+    replies: Family<ReplyLabel, Counter>,
     provider_seconds: Family<ChannelLabel, Histogram>,
     in_flight: Family<ChannelLabel, Gauge>,
     depth: Family<QueueState, Gauge>,
@@ -111,6 +149,7 @@ impl Default for Metrics {
             job_seconds: Family::new_with_constructor(histogram),
             deliveries: Family::default(),
             receipts: Family::default(),
+            replies: Family::default(),
             provider_seconds: Family::new_with_constructor(histogram),
             in_flight: Family::default(),
             depth: Family::default(),
@@ -125,6 +164,11 @@ impl Default for Metrics {
         registry.register("jobs", "Jobs that ended at this daemon, by outcome", metrics.jobs.clone());
         registry.register("job_seconds", "Time a handler ran", metrics.job_seconds.clone());
         registry.register("deliveries", "Recorded outcomes of messages at this daemon", metrics.deliveries.clone());
+        registry.register(
+            "replies",
+            "Replies that came to this daemon, by what became of them",
+            metrics.replies.clone(),
+        );
         registry.register("receipts", "Receipts that came to this daemon, by what they did", metrics.receipts.clone());
         registry.register("provider_seconds", "Time a provider took to answer", metrics.provider_seconds.clone());
         registry.register("in_flight", "Recipients claimed and not yet recorded", metrics.in_flight.clone());
@@ -174,6 +218,12 @@ impl Metrics {
     pub fn received(&self, channel: &str, result: ReceiptResult, count: u64) {
         let label = ReceiptLabel { channel: channel.to_owned(), result: result.as_str() };
         self.receipts.get_or_create(&label).inc_by(count);
+    }
+
+    /// A reply came by a channel.
+    pub fn replied(&self, channel: &str, result: ReplyResult) {
+        let label = ReplyLabel { channel: channel.to_owned(), result: result.as_str() };
+        self.replies.get_or_create(&label).inc();
     }
 
     /// A provider answered.

@@ -12,6 +12,7 @@ mod resolve;
 mod resolve_channel;
 mod resolve_point;
 mod resolve_receipts;
+mod resolve_replies;
 mod resolve_smtp;
 mod resolve_sources;
 mod resolve_unsubscribe;
@@ -27,12 +28,14 @@ use std::time::Duration;
 pub use error::ConfigError;
 use layers::Layer;
 pub use resolve_receipts::{ReceiptSettings, SignatureSettings};
+pub use resolve_replies::ReplySettings;
 pub use resolve_unsubscribe::UnsubscribeSettings;
 
 use crate::channel::settings::ChannelSettings;
 use crate::domain::lookup::PersonalData;
 use crate::domain::money::Currency;
 use crate::domain::name::Name;
+use crate::domain::reply::ReplyMap;
 use crate::orders::settings::PlatformSettings;
 
 /// The file read when none is named, if it exists.
@@ -70,6 +73,10 @@ pub struct Config {
     pub channels: BTreeMap<String, ChannelSettings>,
     /// How the receipts of each channel are read, by its name.
     pub receipts: BTreeMap<String, ReceiptSettings>,
+    /// What counts for all replies.
+    pub replies: ReplySettings,
+    /// How the replies of each channel that takes them are read, by its name.
+    pub channel_replies: BTreeMap<String, ReplyMap>,
     /// Bounds of the capped streams.
     pub streams: StreamSettings,
     /// A campaign is removed this long after its last change.

@@ -32,6 +32,7 @@ pub(super) struct Raw {
     pub(super) retention: Retention,
     pub(super) http: Http,
     pub(super) unsubscribe: Unsubscribe,
+    pub(super) replies: Replies,
     pub(super) shutdown: Shutdown,
     pub(super) log: Log,
 }
@@ -175,6 +176,31 @@ pub(super) struct Channel {
     pub(super) breaker_failures: u32,
     pub(super) breaker_cooldown: String,
     pub(super) receipts: Receipts,
+    pub(super) replies: ChannelReplies,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChannelReplies {
+    pub(super) enabled: bool,
+    pub(super) unsigned: bool,
+    pub(super) list_pointer: String,
+    pub(super) from_pointer: String,
+    pub(super) text_pointer: String,
+    pub(super) id_pointer: String,
+    pub(super) time_pointer: String,
+    pub(super) reference_pointer: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Replies {
+    pub(super) within: String,
+    pub(super) reopen: bool,
+    #[serde(deserialize_with = "list")]
+    pub(super) stop_words: Vec<String>,
+    #[serde(deserialize_with = "list")]
+    pub(super) start_words: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

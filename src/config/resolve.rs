@@ -13,7 +13,7 @@ use super::rules::{DAY, HOUR, MINUTE, duration, name, number, one_of, show, size
 use super::{
     Config, ConfigError, Fsync, JobSettings, LeaseSettings, LogFormat, LogSettings, OrderProvider, OrderSettings,
     PaymentPoint, QueueSettings, RedisSettings, RedisTarget, StreamSettings, resolve_channel, resolve_point,
-    resolve_receipts, resolve_sources, resolve_unsubscribe,
+    resolve_receipts, resolve_replies, resolve_sources, resolve_unsubscribe,
 };
 use crate::domain::clock::format_duration;
 use crate::domain::lookup::PersonalData;
@@ -87,12 +87,17 @@ pub(super) fn resolve(raw: Raw, around: &Surroundings) -> Result<Config, ConfigE
         }
     }
     let public_url = resolve_receipts::public_url(&raw.http.public_url)?;
-    let (mut channels, mut receipts) = (BTreeMap::new(), BTreeMap::new());
+    let (mut channels, mut receipts, mut channel_replies) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for (channel, mut settings) in raw.channels {
         resolve_receipts::needs_public_url(&channel, &settings, public_url.as_deref())?;
         let table = format!("channels.{channel}");
         let of_receipts = std::mem::take(&mut settings.receipts);
-        receipts.insert(channel.clone(), resolve_receipts::receipts(&table, of_receipts, around)?);
+        let of_receipts = resolve_receipts::receipts(&table, of_receipts, around)?;
+        let of_replies = std::mem::take(&mut settings.replies);
+        if let Some(map) = resolve_replies::of_channel(&table, of_replies, &of_receipts)? {
+            channel_replies.insert(channel.clone(), map);
+        }
+        receipts.insert(channel.clone(), of_receipts);
         let settings = resolve_channel::channel(&channel, settings, around)?;
         if settings.timeout > drain {
             return Err(contradiction(format!("channels.{channel}.timeout"), settings.timeout));
@@ -116,6 +121,8 @@ pub(super) fn resolve(raw: Raw, around: &Surroundings) -> Result<Config, ConfigE
         max_parts: size("messages.max_parts", raw.messages.max_parts.into(), 1, 10)?,
         channels,
         receipts,
+        replies: resolve_replies::replies(raw.replies)?,
+        channel_replies,
         streams: StreamSettings {
             results_max_bytes: stream("results.max_bytes", &raw.results)?,
             rejected_max_bytes: stream("rejected.max_bytes", &raw.rejected)?,

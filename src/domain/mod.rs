@@ -8,7 +8,7 @@
 //! [`delivery`] (states and legal edges); [`message`], [`content`], [`sms`] (what is sent); [`expiry`],
 //! [`estimate`] (whether in time), [`frequency`] (when again, in a [`zone`]), [`failure`], [`retry`] (when not to,
 //! and when again); [`short_code`],
-//! [`mod@reference`] (what is recognised when it comes back); [`receipt`], [`signature`] (what a provider tells
+//! [`mod@reference`] (what is recognised when it comes back); [`receipt`], [`reply`], [`signature`] (what a provider tells
 //! later, and who says so); [`optout`], [`unsubscribe`] (who may not be written to); [`standing`], [`lookup`], [`export`] (what others are told).
 //! Whom a message reaches: [`filter`].
 
@@ -38,6 +38,7 @@ pub mod optout;
 pub mod order;
 pub mod receipt;
 pub mod reference;
+pub mod reply;
 pub mod retry;
 pub mod run;
 pub mod short_code;

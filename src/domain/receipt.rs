@@ -223,7 +223,7 @@ pub fn clean_id(id: &str) -> String {
 }
 
 /// A provider's time, in the forms they use; nothing where it cannot be read, for a receipt is worth more than its time.
-fn time(text: &str) -> Option<EpochMs> {
+pub(super) fn time(text: &str) -> Option<EpochMs> {
     if let Ok(at) = EpochMs::parse(text) {
         return Some(at);
     }
@@ -236,7 +236,7 @@ fn time(text: &str) -> Option<EpochMs> {
     EpochMs::from_number(ms).ok()
 }
 
-fn scalar(value: &Value) -> Option<String> {
+pub(super) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

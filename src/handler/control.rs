@@ -17,9 +17,9 @@ use crate::{
 };
 
 use super::{
-    Context, creating, export, forget,
+    Context, creating, export, forget, opt_out,
     order_event::{self, Told},
-    preview, receipt, reroute, trouble, withdraw,
+    preview, receipt, reply, reroute, trouble, withdraw,
 };
 
 /// Ledger pages that one script returns to the queue: 40 pages are 5,120 recipients.
@@ -43,6 +43,8 @@ pub async fn run(ctx: &Arc<Context>, id: &JobId, job: ControlJob, lease: &Lease)
         ControlJob::Export(job) => return export::run(ctx, id, job, lease).await,
         ControlJob::Preview(asked) => return preview::run(ctx, asked).await,
         ControlJob::Receipt(job) => return receipt::run(ctx, job.clone()).await,
+        ControlJob::OptOut(job) => return opt_out::run(ctx, job).await,
+        ControlJob::Reply(job) => return reply::run(ctx, job).await,
         ControlJob::Forget(person) => return forget::run(ctx, id, person, lease).await,
     };
     match answer {

@@ -1,16 +1,19 @@
-//! HTTP on loopback: `/livez`, `/readyz`, `/metrics`, the receipts of providers ([`receipts`]), the page where people
+//! HTTP on loopback: `/livez`, `/readyz`, `/metrics`, the receipts of providers ([`receipts`]), what people answer
+//! ([`replies`]), the page where they
 //! unsubscribe ([`mod@unsubscribe`]), the look-up of campaigns and orders (`lookup`).
 //!
 //! `/livez` fails only when a restart would help (see [`liveness`]); `/readyz` fails also while Redis
 //! does not answer within a second, and during the drain. The address is the configured `http.listen`; but for
 //! signatures of receipts there is no authentication, so it belongs on loopback, behind a proxy that lets nothing but
-//! `/receipts/` and `/u/` through.
+//! `/receipts/`, `/replies/` and `/u/` through.
 
 mod gate;
 pub mod liveness;
 mod lookup;
 pub mod receipts;
+pub mod replies;
 pub mod unsubscribe;
+mod webhook;
 
 use std::{
     io,
@@ -59,6 +62,8 @@ pub struct HttpState {
     pub drain: CancellationToken,
     /// Takes receipts.
     pub receipts: Arc<receipts::Desk>,
+    /// Takes replies.
+    pub mailbox: Arc<replies::Mailbox>,
     /// Unsubscribes people.
     pub doorkeeper: Arc<unsubscribe::Doorkeeper>,
 }
@@ -70,9 +75,10 @@ pub async fn serve(listener: TcpListener, state: HttpState, stop: CancellationTo
 
 fn router(state: HttpState) -> Router {
     let receipts = receipts::router(Arc::clone(&state.receipts));
+    let replies = replies::router(Arc::clone(&state.mailbox));
     let unsubscribe = unsubscribe::router(Arc::clone(&state.doorkeeper));
     let gate = Arc::new(gate::Gate::new(state.public_url.as_deref()));
-    let about = "remesa: /livez /readyz /metrics /receipts/<channel> /u/<token> /campaigns\n";
+    let about = "remesa: /livez /readyz /metrics /receipts/<channel> /replies/<channel> /u/<token> /campaigns\n";
     Router::new()
         .route("/", get(move || async move { text(StatusCode::OK, about.to_owned()) }))
         .route("/livez", get(livez))
@@ -81,6 +87,7 @@ fn router(state: HttpState) -> Router {
         .merge(lookup::routes().route_layer(middleware::from_fn_with_state(gate, gate::pass)))
         .with_state(state)
         .merge(receipts)
+        .merge(replies)
         .merge(unsubscribe)
 }
 
@@ -129,7 +136,10 @@ mod tests {
         let (receipts, _) =
             receipts::Desk::new(BTreeMap::new(), Arc::from([]), &store, publisher, Arc::clone(&metrics));
         let doorkeeper = unsubscribe::Doorkeeper::new(&store, Arc::from([]), "");
+        let config = crate::config::Config::parse("", "test", std::iter::empty()).unwrap();
+        let mailbox = replies::Mailbox::new(&config, Arc::from([]), &store, Arc::clone(&metrics));
         HttpState {
+            mailbox,
             doorkeeper,
             store,
             public_url: None,

@@ -23,6 +23,9 @@ pub const DELIVERY: &str = "delivery";
 /// The word `orders` in `type`.
 pub const ORDERS: &str = "orders";
 
+/// The word `reply` in `type`.
+pub const REPLY: &str = "reply";
+
 /// The word `opt_out` in `type`.
 pub const OPT_OUT: &str = "opt_out";
 
@@ -225,6 +228,55 @@ pub struct OptOutEvent<'a> {
     pub at: i64,
 }
 
+/// Somebody answered.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "reply")]
+pub struct ReplyEvent<'a> {
+    /// `<campaign>/reply/<digest>`; `reply/<digest>` where it answers no message of ours.
+    pub event: &'a str,
+    /// `reply`.
+    #[schemars(extend("const" = "reply"))]
+    pub r#type: &'static str,
+    /// The channel it came by.
+    pub channel: &'a str,
+    /// The campaign whose message it answers, where one was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub campaign: Option<&'a str>,
+    /// The run of that message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<&'a str>,
+    /// The order that the message was about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub order: Option<u64>,
+    /// The case that keeps it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub case: Option<u64>,
+    /// The id of that case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<&'a str>,
+    /// True where that case was opened for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opened: Option<bool>,
+    /// Then: the case of the message, which its run had closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub answers: Option<u64>,
+    /// Who, masked.
+    pub contact: String,
+    /// What, at most 1,000 characters.
+    pub text: &'a str,
+    /// A word such as STOP (true: on the list of opt-outs now) or START (false: not any more).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listed: Option<bool>,
+    /// The provider's id of it.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub provider_id: &'a str,
+    /// When it was said, epoch milliseconds.
+    pub at: i64,
+}
+
 /// A run came to a state.
 #[derive(JsonSchema)]
 #[schemars(rename = "run")]
@@ -343,7 +395,8 @@ fn job_state(_: &mut SchemaGenerator) -> Schema {
 }
 
 /// The kinds of events, in the order of the documentation.
-pub const EVENT_KINDS: [&str; 8] = ["delivery", "order", "orders", "case", "opt_out", "run", "campaign", "job"];
+pub const EVENT_KINDS: [&str; 9] =
+    ["delivery", "order", "orders", "case", "opt_out", "reply", "run", "campaign", "job"];
 
 /// The schema of the results stream: of the field `data` of an entry.
 pub fn event_schema() -> Value {
@@ -353,6 +406,7 @@ pub fn event_schema() -> Value {
         schema_of::<OrdersEvent<'static>>(),
         schema_of::<CaseEvent<'static>>(),
         schema_of::<OptOutEvent<'static>>(),
+        schema_of::<ReplyEvent<'static>>(),
         schema_of::<RunEvent>(),
         schema_of::<CampaignEvent>(),
         schema_of::<JobEvent<'static>>(),

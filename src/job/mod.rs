@@ -24,7 +24,10 @@ mod strict;
 mod warning;
 
 pub use codes::{DeadCode, RejectionCode, RowCode, WarningCode};
-pub use control::{ControlJob, ExportJob, OrderRef, Person, PreviewJob, ReceiptJob, RetryStates, Target};
+pub use control::{
+    ControlJob, ExportJob, OPT_OUTS_MAX, OptOutJob, OrderRef, Person, PreviewJob, ReceiptJob, ReplyJob, RetryStates,
+    Target, Whom,
+};
 pub use envelope::{AFTER_MAX, CONTRACT_VERSION, Envelope, JOB_MAX_BYTES, RawJob};
 pub use generate::{Delivery, Dispatch, GenerateJob, MESSAGE_MAX_CHARS, SHOWN_NAME_MAX_CHARS};
 pub use outcome::{Next, Outcome};

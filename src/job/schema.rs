@@ -252,13 +252,13 @@ struct Control {
     campaign: Option<NameText>,
     /// The run of the campaign.
     run: Option<RunText>,
-    /// The channel, alone; pause and resume only.
+    /// The channel, alone, with pause and resume. With `reply`: the one it came by.
     channel: Option<NameText>,
     /// With cancel of a campaign: also cancel its orders that are still available.
     cancel_orders: Option<bool>,
     /// With retry: which deliveries. `all` = failed and unknown.
     states: Option<States>,
-    /// With `order_event`, `reroute` and `forget`: the order's number in its campaign.
+    /// With `order_event`, `reroute`, `forget`, `opt_out` and `opt_in`: the order's number in its campaign.
     #[schemars(range(min = 1))]
     order: Option<u64>,
     /// With `order_event`, `reroute` and `forget`: the order's row key.
@@ -271,11 +271,11 @@ struct Control {
     /// With a payment or a refund: minor units. A partial refund must say it.
     #[schemars(range(min = 1))]
     amount: Option<u64>,
-    /// With `order_event` and `receipt`: when it happened.
+    /// With `order_event`, `receipt` and `reply`: when it happened.
     occurred_at: Option<Instant>,
     /// With `reroute`: who collects from now on.
     payment_point: Option<NameText>,
-    /// With `receipt`: our reference, as the provider got it with the message. With `export`: only orders with this
+    /// With `receipt` and `reply`: our reference, as the provider got it with the message. With `export`: only orders with this
     /// reference of the producer's.
     reference: Option<String>,
     /// With `receipt`: what the provider says.
@@ -283,7 +283,7 @@ struct Control {
     /// With `receipt`: the provider's code; what is not a code is made one. With `export`: only orders with a delivery
     /// of this reason.
     reason: Option<String>,
-    /// With `receipt`: the provider's id of the message.
+    /// With `receipt`: the provider's id of the message. With `reply`: of the reply, which is kept once.
     provider_id: Option<String>,
     /// With `export`: the file in the folder `exports` of the spool folder; default `<campaign>.csv`.
     #[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*\.(csv|ndjson)(\.gz)?$"), length(max = 128))]
@@ -294,9 +294,17 @@ struct Control {
     order_state: Option<OrderState>,
     /// With `export`: only orders with a delivery in this state.
     delivery_state: Option<DeliveryState>,
-    /// With `export`: only orders with this phone number, in E.164. With `forget`: the person's phone number.
+    /// With `export`: only orders with this phone number, in E.164. With `forget`: the person's phone number. With
+    /// `opt_out` and `opt_in`: a phone number or an e-mail address. With `reply`: who answers.
     contact: Option<String>,
-    /// With `forget`: ISO 3166 alpha-2, the country of a number without its code.
+    /// With `opt_out` and `opt_in`: phone numbers and e-mail addresses.
+    #[schemars(length(min = 1, max = 1000))]
+    contacts: Option<Vec<String>>,
+    /// With `opt_out` and `opt_in`: which list; default `opted_out`.
+    list: Option<OptOutList>,
+    /// With `reply`: what was answered; 1,000 characters of it are kept.
+    text: Option<String>,
+    /// With `forget`, `opt_out`, `opt_in` and `reply`: ISO 3166 alpha-2, the country of a number without its code.
     #[schemars(regex(pattern = "^ *[A-Za-z]{2} *$"))]
     country: Option<String>,
     /// With `preview`: the queue that the job is for; default `generate`.
@@ -306,6 +314,16 @@ struct Control {
     /// With `preview`: how many messages are shown, beside the longest; default 3.
     #[schemars(range(max = 20))]
     samples: Option<u64>,
+}
+
+/// A list of addresses that are not written to.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum OptOutList {
+    /// No commercial messages.
+    OptedOut,
+    /// No messages at all.
+    Blocked,
 }
 
 /// The queues whose jobs have a preview.
@@ -381,6 +399,12 @@ enum Action {
     Receipt,
     /// What would become of a generate job; nothing is written.
     Preview,
+    /// Puts addresses on a list that is not written to, for the whole company.
+    OptOut,
+    /// Takes them off it.
+    OptIn,
+    /// What somebody answered.
+    Reply,
 }
 
 #[derive(JsonSchema)]

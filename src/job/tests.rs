@@ -177,7 +177,7 @@ fn a_command_takes_only_the_fields_it_uses() {
         (json!({"action":"reroute","payment_point":"pp-2"}), "missing_field"),
         (json!({"action":"resolve_orders"}), "missing_field"),
         (json!({"action":"order_event","campaign":"c","order":1,"event":"cancelled","amount":5}), "conflicting_fields"),
-        (json!({"action":"opt_out","contact":"x"}), "not_available_yet"),
+        (json!({"action":"opt_out","contact":"x"}), "invalid_value"),
         (json!({"action":"paus","campaign":"c"}), "unknown_action"),
         (json!({"action":5}), "wrong_type"),
         (json!({"action":"pause","campain":"c"}), "unknown_field"),

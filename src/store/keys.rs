@@ -20,6 +20,8 @@
 //! | `channel:<name>` | hash | governor | for good |
 //! | `worker:<incarnation>` | hash | heartbeat | 30 s without a beat |
 //! | `optout:<kind>`, `blocked:<kind>` | sets of addresses | `opt_out`, unsubscribing | for good |
+//! | `outbound:<digest>` | zset | turns of channels that take replies | `replies.within` |
+//! | `reply:<digest>`, `{C}:reply:<digest>` | strings | replies | `replies.within` |
 //! | `unsubscribe` | hash | runs of commercial campaigns: circle <-> its number in links | with the campaign |
 //! | `forget:<job>` | string | how far a `forget` is | 24 h; the number it looks for only until its end |
 //! | `forgotten` | zset by end | `forget` | `retention.forgotten` |
@@ -143,6 +145,16 @@ impl Keys {
     /// Orders and cases of campaigns by their number in unsubscribe links (hash: `#<number>` and name, both ways).
     pub fn unsubscribe(&self) -> String {
         self.plain("unsubscribe")
+    }
+
+    /// The latest messages to an address over a channel, by a keyed digest of both (zset by time).
+    pub fn outbound(&self, digest: &str) -> String {
+        self.plain(&format!("outbound:{digest}"))
+    }
+
+    /// When a reply was first told, or that it is kept (string with TTL).
+    pub fn reply(&self, digest: &str) -> String {
+        self.plain(&format!("reply:{digest}"))
     }
 
     /// Layout version of the keys (string).

@@ -27,6 +27,7 @@ pub mod pressure;
 pub mod publisher;
 pub mod receipts;
 pub mod records;
+pub mod replies;
 pub mod runs;
 pub mod script;
 mod scripts;

@@ -87,6 +87,7 @@ campaign!(RENEW_SLOT, "allow-oom", "renew_slot");
 campaign!(ACT, "allow-oom", "act");
 campaign!(REQUEUE, "allow-oom", "requeue");
 campaign!(CHANGE_ORDERS, "allow-oom", "change_orders");
+campaign!(ATTACH_REPLY, "allow-oom", "attach_reply");
 campaign!(CHANGE_CASES, "allow-oom", "change_cases");
 campaign!(CLAIM_ORDERS, "", "claim_orders");
 campaign!(SETTLE_ORDERS, "allow-oom", "settle_orders");

@@ -1,3 +1,5 @@
+//! Filters as they are written, judged and asked.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -2,9 +2,14 @@
 //!
 //! All letters of a claim pass together, in one round trip (BM-9): an address that its owner unsubscribed, or that is
 //! on the hard block list, is skipped with that reason. Where Redis does not answer, nobody knows: the letters are
-//! released and come again.
+//! released and come again. What passes is remembered where the channel takes replies, so that an answer finds it (BM-17);
+//! where that fails the message leaves all the same.
 
-use crate::domain::contact::Address;
+use crate::domain::{
+    contact::Address,
+    reply::Outbound,
+    unsubscribe::{Circle, CircleKind},
+};
 
 use super::{
     prepare::{Letter, Unsent, Who},
@@ -28,11 +33,13 @@ impl Turn {
         let addresses: Vec<&Address> = waiting.iter().map(|(_, address)| address).collect();
         match self.ctx.store.barred(&addresses, self.plan.category).await {
             Ok(bars) => {
-                for ((index, _), bar) in waiting.iter().zip(bars) {
+                for ((index, _), bar) in waiting.iter().zip(&bars) {
                     if let Some(bar) = bar {
                         turn_away(letters, *index, Unsent::Skipped(bar.to_string()));
                     }
                 }
+                let passed = waiting.iter().zip(bars).filter(|(_, bar)| bar.is_none());
+                self.remember(letters, passed.map(|((index, address), _)| (*index, address))).await;
             }
             Err(error) => {
                 tracing::warn!(slot = %self.slot, %error, "claimed recipients are released: nobody knows who opted out");
@@ -40,6 +47,24 @@ impl Turn {
                     turn_away(letters, index, Unsent::Released);
                 }
             }
+        }
+    }
+
+    /// Remembers who is about to get what, where the channel takes replies.
+    async fn remember(&self, letters: &[Prepared], passed: impl Iterator<Item = (usize, &Address)>) {
+        let (channel, config) = (self.plan.channel.settings().name.as_str(), &self.ctx.config);
+        if !config.channel_replies.contains_key(channel) {
+            return;
+        }
+        let circle = Circle { kind: CircleKind::Orders, campaign: self.slot.campaign.clone() };
+        let messages = passed.filter_map(|(index, address)| {
+            let who = &letters.get(index)?.as_ref().ok()?.who;
+            let (circle, run) = (circle.clone(), self.slot.run.clone());
+            Some((Outbound { circle, run, number: who.ordinal, contact: 0, opened: false }, address))
+        });
+        let remembered = self.ctx.store.remember_outbound(&self.ctx.secret, channel, messages, config.replies.within);
+        if let Err(error) = remembered.await {
+            tracing::warn!(slot = %self.slot, %error, "replies to some messages will not find them");
         }
     }
 }

@@ -6,9 +6,11 @@
 
 mod export;
 mod forget;
+mod opt_out;
 mod order_event;
 mod preview;
 mod receipt;
+mod reply;
 mod reroute;
 mod resolve_orders;
 mod target;
@@ -22,8 +24,10 @@ use crate::domain::order::OrderEvent;
 
 pub use export::ExportJob;
 pub use forget::Person;
+pub use opt_out::{OPT_OUTS_MAX, OptOutJob, Whom};
 pub use preview::PreviewJob;
 pub use receipt::ReceiptJob;
+pub use reply::ReplyJob;
 pub use target::{OrderRef, Target};
 use target::{run_name, target};
 
@@ -41,6 +45,9 @@ pub(super) const CONTROL_FIELDS: &[&str] = &[
     "amount",
     "occurred_at",
     "contact",
+    "contacts",
+    "list",
+    "text",
     "country",
     "payment_point",
     "reference",
@@ -68,9 +75,12 @@ pub(super) const ACTIONS: &[&str] = &[
     "export",
     "forget",
     "preview",
+    "opt_out",
+    "opt_in",
+    "reply",
 ];
 /// Actions of the contract that come later.
-const LATER_ACTIONS: &[&str] = &["run_now", "close_case", "reopen_case", "opt_out", "opt_in", "reply"];
+const LATER_ACTIONS: &[&str] = &["run_now", "close_case", "reopen_case"];
 
 /// A decoded job of the queue `control`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,6 +127,10 @@ pub enum ControlJob {
     Receipt(ReceiptJob),
     /// Writes the orders of a campaign with their deliveries into a file.
     Export(Box<ExportJob>),
+    /// Puts addresses on a list that is not written to, or takes them off it.
+    OptOut(OptOutJob),
+    /// What somebody answered.
+    Reply(Box<ReplyJob>),
     /// Erases a person's data.
     Forget(Person),
     /// Looks again, at once, for the orders of a campaign that a payment platform has not confirmed.
@@ -160,12 +174,18 @@ impl ControlJob {
             },
             Self::Retry { campaign, .. } | Self::ResolveOrders { campaign } => Some(campaign),
             Self::Export(export) => Some(&export.campaign),
-            Self::OrderEvent { order, .. } | Self::Reroute { order, .. } | Self::Forget(Person::OfOrder(order)) => {
-                order.campaign()
-            }
+            Self::OrderEvent { order, .. }
+            | Self::Reroute { order, .. }
+            | Self::Forget(Person::OfOrder(order))
+            | Self::OptOut(OptOutJob { whom: Whom::OfOrder(order), .. }) => order.campaign(),
             // A receipt's reference says it, and only the daemon can tell whether it is one of ours.
             // Nothing is done to the campaign that a preview is about.
-            Self::Receipt(_) | Self::Forget(Person::Contact(_)) | Self::Preview(_) => None,
+            // What is opted out is so for the whole company, and where a reply belongs is found out.
+            Self::Receipt(_)
+            | Self::Forget(Person::Contact(_))
+            | Self::Preview(_)
+            | Self::OptOut(OptOutJob { whom: Whom::Addresses(_), .. })
+            | Self::Reply(_) => None,
         }
     }
 
@@ -184,6 +204,8 @@ impl ControlJob {
             | Self::Reroute { .. }
             | Self::ResolveOrders { .. }
             | Self::Receipt(_)
+            | Self::OptOut(_)
+            | Self::Reply(_)
             | Self::Forget(_)
             | Self::Preview(_) => None,
         }
@@ -204,6 +226,9 @@ impl ControlJob {
             "receipt" => Self::Receipt(ReceiptJob::decode(&mut fields, at)?),
             "export" => Self::Export(Box::new(export::decode(&mut fields)?)),
             "forget" => Self::Forget(forget::person(&mut fields)?),
+            "opt_out" => Self::OptOut(opt_out::decode(&mut fields, true)?),
+            "opt_in" => Self::OptOut(opt_out::decode(&mut fields, false)?),
+            "reply" => Self::Reply(Box::new(ReplyJob::decode(&mut fields, at)?)),
             "preview" => Self::Preview(PreviewJob::decode(&mut fields)?),
             other => return Err(refused_action(other)),
         };

@@ -1,8 +1,10 @@
 //! Who may not be written to: the block list, opt-outs, the page that unsubscribes, replies.
 
+mod commands;
 mod commercial;
 mod gate;
 mod page;
+mod replies;
 
 use reqwest::{Client, Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};

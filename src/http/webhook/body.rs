@@ -1,4 +1,4 @@
-//! The body of a report: JSON, or the fields of a form as an object of texts.
+//! The body of what a provider posts: JSON, or the fields of a form as an object of texts.
 
 use axum::http::{HeaderMap, header::CONTENT_TYPE};
 use serde_json::{Map, Value};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The body as JSON; the error is a sentence without anything of the body.
-pub(super) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Value, String> {
+pub(in crate::http) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Value, String> {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     if kind.eq_ignore_ascii_case(FORM) {
