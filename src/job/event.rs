@@ -265,7 +265,9 @@ pub struct ReplyEvent<'a> {
     pub answers: Option<u64>,
     /// Who, masked.
     pub contact: String,
-    /// What, at most 1,000 characters.
+    /// The same for every reply of one address, and in the note of a `forget`: a keyed digest.
+    pub person: &'a str,
+    /// What, at most 1,000 characters; nothing once the person was forgotten.
     pub text: &'a str,
     /// A word such as STOP (true: on the list of opt-outs now) or START (false: not any more).
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -12,7 +12,7 @@ use crate::{
     domain::{
         case::{Case, CaseState, Reply},
         clock::EpochMs,
-        contact::Address,
+        contact::{Address, sought},
         delivery::{Cell, DeliveryState},
         optout::{By, Change},
         reply::{Candidate, Fate, Inbound, Outbound, REMEMBERED, Words, choose, fate, outbound_digest},
@@ -113,6 +113,20 @@ impl Store {
         self.connection.pipeline(&pipeline).await
     }
 
+    /// Forgets what an address got over these channels; what it answered later belongs to nothing.
+    pub async fn forget_outbound(
+        &self,
+        secret: &[u8],
+        channels: impl Iterator<Item = &str>,
+        address: &Address,
+    ) -> Result<(), StoreError> {
+        let mut pipeline = pipe();
+        for channel in channels {
+            pipeline.cmd("DEL").arg(self.keys.outbound(&outbound_digest(secret, channel, address))).ignore();
+        }
+        self.connection.pipeline(&pipeline).await
+    }
+
     /// Takes one reply.
     pub async fn take_reply(&self, secret: &[u8], rules: &ReplyRules, inbound: &Inbound) -> Result<Taken, StoreError> {
         let digest = inbound.digest(secret).unwrap_or_else(|| format!("{:016x}", rand::random::<u64>()));
@@ -130,7 +144,8 @@ impl Store {
             let of = taken.answers.as_ref().map(|answers| (&answers.circle, answers.number));
             self.change_optouts(change, std::slice::from_ref(&inbound.from), of).await?;
         }
-        let telling = Telling { inbound, digest: &digest, at, wish };
+        let person = &sought::person(secret, &inbound.from.identity());
+        let telling = Telling { inbound, digest: &digest, person, at, wish };
         if let Some(Candidate { outbound, case: Some(_) }) = chosen
             && let Some((number, opened)) = self.keep_on_case(rules, &telling, outbound, now).await?
         {
@@ -306,6 +321,7 @@ impl Store {
 struct Telling<'a> {
     inbound: &'a Inbound,
     digest: &'a str,
+    person: &'a str,
     at: EpochMs,
     wish: Option<bool>,
 }
@@ -330,6 +346,7 @@ impl Telling<'_> {
             opened: opened.then_some(true),
             answers: of(CircleKind::Cases).filter(|_| opened),
             contact: self.inbound.from.masked(),
+            person: self.person,
             text: &self.inbound.text,
             listed: self.wish,
             provider_id: &self.inbound.id,

@@ -28,6 +28,12 @@ pub struct Sought {
     borders: Vec<usize>,
 }
 
+/// What stands for the person with this address ([`Address::identity`](super::Address::identity)) where the address itself
+/// may not: nobody without `secret` finds it by trying addresses.
+pub fn person(secret: &[u8], identity: &str) -> String {
+    keyed::digest(secret, "person", &[identity.as_bytes()], PERSON_CHARS)
+}
+
 impl Sought {
     /// Looks for `phone`.
     pub fn new(phone: Phone) -> Self {
@@ -46,7 +52,7 @@ impl Sought {
 
     /// What stands for the person where the number itself may not: nobody without `secret` finds it by trying numbers.
     pub fn person(&self, secret: &[u8]) -> String {
-        keyed::digest(secret, "person", &[self.phone.as_e164().as_bytes()], PERSON_CHARS)
+        person(secret, self.phone.as_e164())
     }
 
     /// Whether the number stands in a text.

@@ -122,7 +122,8 @@ impl Walk<'_> {
             return Ok(());
         };
         let hidden = |(name, value): &(String, String)| {
-            let value = if name == "event" { value.clone() } else { hide_in_events(sought, value) };
+            let person = self.progress.person.as_deref();
+            let value = if name == "event" { value.clone() } else { hide_in_events(sought, person, value) };
             (name.clone(), value)
         };
         let fields: Vec<_> = entry.fields.iter().map(hidden).collect();
@@ -196,13 +197,18 @@ impl Walk<'_> {
 }
 
 /// One event or a list of them, the number hidden, under the ids they had: a reader knows them by these.
-fn hide_in_events(sought: &Sought, text: &str) -> String {
+fn hide_in_events(sought: &Sought, person: Option<&str>, text: &str) -> String {
     let Ok(mut events) = serde_json::from_str::<Value>(text) else { return sought.hide(text) };
     let hide = |event: &mut Value| {
         let id = event.get("event").cloned();
         sought.hide_in_value(event);
+        let is_theirs = person.is_some() && event.get("person").and_then(Value::as_str) == person;
         if let (Some(fields), Some(id)) = (event.as_object_mut(), id) {
             fields.insert("event".to_owned(), id);
+            if is_theirs && fields.contains_key("text") {
+                // What the person answered goes whole.
+                fields.insert("text".to_owned(), "".into());
+            }
         }
     };
     match events.as_array_mut() {

@@ -234,7 +234,10 @@ impl Walk<'_> {
     }
 
     fn hits(&self, page: Vec<StreamEntry>, hit: impl Fn(String) -> Hit) -> Vec<Hit> {
-        let is_found = |entry: &StreamEntry| entry.fields.iter().any(|(_, value)| self.is_in(value));
+        let said = self.progress.person.as_deref().map(|person| format!("\"person\":\"{person}\""));
+        let is_theirs = |value: &str| said.as_deref().is_some_and(|said| value.contains(said));
+        let is_found =
+            |entry: &StreamEntry| entry.fields.iter().any(|(_, value)| self.is_in(value) || is_theirs(value));
         page.into_iter().filter(is_found).map(|entry| hit(entry.id)).collect()
     }
 }

@@ -175,6 +175,10 @@ impl<'a> Walk<'a> {
 
     async fn finish(&mut self) -> Result<Outcome, StoreError> {
         let now = self.ctx.store.now_ms().await?;
+        if let Some(sought) = &self.sought {
+            let channels = self.ctx.config.channel_replies.keys().map(String::as_str);
+            self.ctx.store.forget_outbound(&self.ctx.secret, channels, &sought.phone().clone().into()).await?;
+        }
         self.progress.left.in_flight = self.progress.in_flight.len() as u64;
         // What was looked for is not needed any more.
         self.progress.contact = None;

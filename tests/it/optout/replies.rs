@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{events, got, offer, public_scene};
 use crate::support::daemon::{Daemon, Settings};
+use crate::support::grep;
 use crate::support::scene::{Scene, people, phone, send_job};
 
 const REPLIES: &str = "[channels.sms.replies]\nenabled = true\nunsigned = true\n";
@@ -245,4 +246,21 @@ async fn what_is_no_reply_is_refused_and_the_others_of_its_body_are_kept() {
     for rubbish in [json!("x"), json!({"from": phone(1)}), json!(vec![reply(1, "x", "y"); 201])] {
         assert!(post(&daemon, &rubbish, &[]).await.0.is_client_error());
     }
+}
+
+#[tokio::test]
+async fn da_9_what_a_forgotten_person_answered_is_nowhere() {
+    let mut scene = talking_scene().await;
+    let daemon = scene.daemon().await;
+    scene.run("generate", &send_job("c", people(2))).await;
+    scene.finished("c").await;
+    for (n, text, id) in [(1, "soy Ana y vivo en Soria", "m-1"), (2, "yo no", "m-2")] {
+        assert_eq!(post(&daemon, &reply(n, text, id), &[]).await.1["kept"], 1);
+    }
+    scene.command(json!({"action": "forget", "contact": phone(1)})).await;
+    assert_eq!(grep::redis(&mut scene.db, "Soria").await, Vec::<String>::new());
+    let told = events(&mut scene, "reply").await;
+    let texts: Vec<&Value> = told.iter().map(|event| &event["text"]).collect();
+    assert_eq!(texts, [&json!("yo no"), &json!("")], "{told:?}");
+    assert_eq!(scene.db.keys::<_, Vec<String>>("remesa:outbound:*").await.unwrap().len(), 1);
 }

@@ -49,6 +49,18 @@ fn shared_ids(events: &[Value]) -> Vec<&Value> {
     events.iter().filter(|event| *seen.entry(event["event"].as_str().unwrap()).or_insert(event) != *event).collect()
 }
 
+/// A campaign with one closed case and a run over it. Returns the reference of its message.
+async fn closed_case(scene: &mut Scene, campaign: &str) -> String {
+    let base = format!("remesa:{{{campaign}}}:");
+    let case = r#"{"state":"closed","number":1,"id":"k-1","created_at":1,"updated_at":1}"#;
+    let () = scene.db.set(format!("{base}case:1"), case).await.unwrap();
+    let () =
+        scene.db.hset_multiple(format!("{base}campaign"), &[("state", "generated"), ("cases", "1")]).await.unwrap();
+    let () = scene.db.hset(format!("{base}run:r"), "audience", "cases").await.unwrap();
+    let secret: String = scene.db.get("remesa:secret").await.unwrap();
+    reference::sign(secret.as_bytes(), campaign, "r", 1, 0, Attempt::FIRST)
+}
+
 #[tokio::test]
 async fn every_event_of_a_broad_scenario_is_valid_in_the_schema_and_has_an_id_of_its_own() {
     let mut scene = Scene::with("retry_base = \"20ms\"\n", |sandbox| {
@@ -56,6 +68,7 @@ async fn every_event_of_a_broad_scenario_is_valid_in_the_schema_and_has_an_id_of
     })
     .await;
     scene.settings = std::mem::replace(&mut scene.settings, crate::support::daemon::Settings::new(&scene.redis))
+        .set("replies.reopen", "true")
         .toml("[payment_points.pp-north]\nlink_base = \"https://north.example/\"");
     let _daemon = scene.daemon().await;
     let mut rows = people(20);
@@ -117,7 +130,16 @@ async fn every_event_of_a_broad_scenario_is_valid_in_the_schema_and_has_an_id_of
     let unnamed: String = scene.db.xadd("remesa:jobs:control", "*", &[("job", "{}")]).await.unwrap();
     wait::field(&mut scene.db, &format!("remesa:job:control:{unnamed}"), "state", &["rejected"]).await;
 
-    let told = events(&mut scene, &["c", "d", "e"]).await;
+    // What people wish and answer; the reply opens a closed case again.
+    scene.command(json!({"action": "opt_out", "campaign": "c", "order": 8})).await;
+    let reference = closed_case(&mut scene, "s").await;
+    for reference in [json!(reference), Value::Null] {
+        let reply =
+            json!({"action": "reply", "channel": "sms", "contact": phone(9), "text": "hola", "reference": reference});
+        scene.command(reply).await;
+    }
+
+    let told = events(&mut scene, &["c", "d", "e", "s"]).await;
     let schema = strict();
     for event in &told {
         if let Err(error) = schema.validate(event) {
