@@ -444,6 +444,7 @@ struct Handlers(Arc<Context>);
 impl Handle for Handlers {
     async fn job(&self, task: JobTask) -> Outcome {
         match task.job {
+            Job::Import(job) => handler::import::run(&self.0, &task.id, *job, &task.lease).await,
             Job::Generate(job) => handler::generate::run(&self.0, &task.id, *job, &task.lease).await,
             Job::Control(job) => handler::control::run(&self.0, &task.id, job, &task.lease).await,
         }

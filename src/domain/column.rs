@@ -35,6 +35,7 @@ const CASE_COLUMNS: &[(&str, &[&str])] = &[
     ("labels", &["labels", "tags", "etiquetas"]),
     ("order", &["order", "orden"]),
     ("order_key", &["orderkey", "claveorden"]),
+    ("country", &["country", "pais"]),
     ("updated_at", &["updatedat", "actualizado", "fechaactualizacion"]),
     ("mobile", &["mobile", "movil", "celular", "sms", "smscontact"]),
     ("phone", &["phone", "landline", "telefono", "fijo"]),

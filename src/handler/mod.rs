@@ -1,6 +1,7 @@
 //! Handlers: one job, one file; a job comes in, an `Outcome` goes out.
 //!
-//! [`generate`] makes the payment orders of a campaign and starts its delivery, [`control`] obeys an
+//! [`import`] brings the cases of a campaign, [`generate`] makes its payment orders and starts its delivery (both read
+//! their rows by [`intake`]), [`control`] obeys an
 //! operator or a payment platform, [`export`] writes a campaign out, [`forget`] erases a person, [`turn`] sends for one
 //! slot of a run, [`expire`] writes down what
 //! the clock decided. Nothing here acknowledges or enqueues: the queue settles what is returned.
@@ -14,6 +15,7 @@ pub mod expire;
 pub mod export;
 pub mod forget;
 pub mod generate;
+pub mod import;
 pub mod intake;
 pub mod opt_out;
 pub mod order_event;

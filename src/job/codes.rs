@@ -200,9 +200,9 @@ codes! {
         ConceptTooLong = "concept_too_long",
         /// The reference has more than 150 characters.
         ReferenceTooLong = "reference_too_long",
-        /// The key has more than 150 characters.
+        /// The key, or the id of a case, has more than 150 characters.
         KeyTooLong = "key_too_long",
-        /// The key is empty or holds control characters.
+        /// The key, or the id of a case, is empty or holds control characters.
         InvalidKey = "invalid_key",
         /// An earlier row of this job has the same key.
         DuplicateKey = "duplicate_key",
@@ -228,10 +228,30 @@ codes! {
         DuplicateColumn = "duplicate_column",
         /// The line is the header once more.
         RepeatedHeader = "repeated_header",
-        /// The person of the row was forgotten (`forget`) while its job waited.
+        /// The person of the row was forgotten (`forget`), while its job waited or, of a case, before.
         Forgotten = "forgotten",
         /// The payment platform does not take this order; its code is named. The order stands as `cancelled`.
         ProviderRefused = "provider_refused",
+        /// The row of a case has no id.
+        MissingId = "missing_id",
+        /// Not a state of a case.
+        UnknownState = "unknown_state",
+        /// Not a kind of contact.
+        UnknownContactKind = "unknown_contact_kind",
+        /// The case would have more than 50 contacts, those that are gone included.
+        TooManyContacts = "too_many_contacts",
+        /// A time is neither RFC 3339 with an offset nor epoch milliseconds.
+        InvalidTime = "invalid_time",
+        /// A date is not of the form `1990-02-28`.
+        InvalidDate = "invalid_date",
+        /// The campaign has no such order, by `order` or `order_key`.
+        UnknownOrder = "unknown_order",
+        /// A phone number is not valid; the case was imported without it.
+        InvalidPhone = "invalid_phone",
+        /// A phone number that a spreadsheet destroyed, such as `3.46E+10`; the case was imported without it.
+        SpreadsheetPhone = "phone_in_scientific_notation",
+        /// An e-mail address is not valid, or holds a line break; the case was imported without it.
+        InvalidEmail = "invalid_email",
     }
 }
 
@@ -252,6 +272,8 @@ codes! {
         ProviderDenied = "provider_denied",
         /// No row of the source could be generated.
         NothingGenerated = "nothing_generated",
+        /// No row of the source could be imported.
+        NothingImported = "nothing_imported",
     }
 }
 
@@ -272,5 +294,7 @@ codes! {
         WillExpireUnsent = "will_expire_unsent",
         /// Messages take more than one SMS part each; every part is billed.
         SeveralParts = "several_parts",
+        /// Rows have the id of an earlier row of the import; the last one counts.
+        DuplicateCase = "duplicate_case",
     }
 }

@@ -146,7 +146,7 @@ impl GenerateJob {
     }
 }
 
-fn shown_name(fields: &mut Fields) -> Result<Option<String>, Rejection> {
+pub(super) fn shown_name(fields: &mut Fields) -> Result<Option<String>, Rejection> {
     let Some(name) = fields.text("name")? else { return Ok(None) };
     let chars = name.chars().count();
     if (1..=SHOWN_NAME_MAX_CHARS).contains(&chars) && !name.chars().any(char::is_control) {

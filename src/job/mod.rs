@@ -5,7 +5,9 @@
 //! field, value and rule. Decoding is pure; it knows no configuration, no clock and no store. The end of a job's turn
 //! is an [`Outcome`]. The published side (schemas, examples, one refused job per code) is the folder `jobs/`.
 
+mod case_row;
 mod codes;
+mod content;
 mod control;
 mod envelope;
 pub mod event;
@@ -13,6 +15,7 @@ mod fields;
 #[cfg_attr(not(test), expect(dead_code, reason = "the queue send, which reads it, is being built"))]
 mod filter;
 mod generate;
+mod import;
 mod outcome;
 mod published;
 mod queue_name;
@@ -23,6 +26,7 @@ mod schema;
 mod strict;
 mod warning;
 
+pub use case_row::CaseRow;
 pub use codes::{DeadCode, RejectionCode, RowCode, WarningCode};
 pub use control::{
     ControlJob, ExportJob, OPT_OUTS_MAX, OptOutJob, OrderRef, Person, PreviewJob, ReceiptJob, ReplyJob, RetryStates,
@@ -30,6 +34,7 @@ pub use control::{
 };
 pub use envelope::{AFTER_MAX, CONTRACT_VERSION, Envelope, JOB_MAX_BYTES, RawJob};
 pub use generate::{Delivery, Dispatch, GenerateJob, MESSAGE_MAX_CHARS, SHOWN_NAME_MAX_CHARS};
+pub use import::{ImportJob, ImportedCases, NewTemplate, TEMPLATES_MAX};
 pub use outcome::{Next, Outcome};
 pub use published::{PublishedFile, published_files};
 pub use queue_name::QueueName;
@@ -44,6 +49,8 @@ use crate::domain::name::Name;
 /// A decoded job.
 #[derive(Debug)]
 pub enum Job {
+    /// Import the cases of a campaign, and templates.
+    Import(Box<ImportJob>),
     /// Generate the payment orders of a campaign.
     Generate(Box<GenerateJob>),
     /// Command something.
@@ -54,6 +61,7 @@ impl Job {
     /// The campaign it is about, unless it is about a channel or a short code.
     pub fn campaign(&self) -> Option<&Name> {
         match self {
+            Self::Import(job) => job.campaign(),
             Self::Generate(job) => Some(&job.campaign),
             Self::Control(job) => job.campaign(),
         }
@@ -77,6 +85,10 @@ impl RawJob {
     /// The second step of decoding: the envelope and the queue's own fields.
     pub fn decode(self, queue: QueueName) -> Result<(Envelope, Job), Rejection> {
         match queue {
+            QueueName::Import => {
+                let (envelope, fields) = self.open(import::IMPORT_FIELDS)?;
+                Ok((envelope, Job::Import(Box::new(ImportJob::decode(fields)?))))
+            }
             QueueName::Generate => {
                 let (envelope, fields) = self.open(generate::GENERATE_FIELDS)?;
                 let job = GenerateJob::decode(fields, envelope.at)?;
@@ -91,7 +103,7 @@ impl RawJob {
                 let job = ControlJob::decode(fields, envelope.at)?;
                 Ok((envelope, Job::Control(job)))
             }
-            QueueName::Import | QueueName::Send | QueueName::Recurring => Err(Rejection::new(
+            QueueName::Send | QueueName::Recurring => Err(Rejection::new(
                 RejectionCode::NotAvailableYet,
                 format!("the queue \"{queue}\" is not available yet; its entries wait"),
             )),

@@ -8,7 +8,7 @@ use std::fmt;
 /// A queue of the contract; `batch:<channel>` is the daemon's own and not among them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum QueueName {
-    /// Cases and templates of a campaign (not available yet).
+    /// Cases and templates of a campaign.
     Import,
     /// The payment orders of a campaign, and their first message.
     Generate,
@@ -42,7 +42,7 @@ impl QueueName {
 
     /// Whether this version reads the queue.
     pub const fn is_available(self) -> bool {
-        matches!(self, Self::Generate | Self::Control)
+        matches!(self, Self::Import | Self::Generate | Self::Control)
     }
 
     /// The queues that this version reads.

@@ -74,16 +74,18 @@ impl RowRefusal {
     pub fn of_code(code: &str, sentence: impl Into<String>) -> Self {
         Self::new(RowCode::parse(code).unwrap_or(RowCode::WrongType), sentence)
     }
+
+    /// The refusal of a row that `forget` emptied.
+    pub(super) fn forgotten() -> Self {
+        Self::new(RowCode::Forgotten, "the person of this row was forgotten while its job waited")
+    }
 }
 
 impl OrderRow {
     /// Judges the columns of one row, whose known names are in canonical spelling.
     pub fn decode(mut columns: Map<String, Value>, rules: &RowRules) -> Result<Self, RowRefusal> {
         if columns.contains_key(FORGOTTEN_COLUMN) {
-            return Err(RowRefusal::new(
-                RowCode::Forgotten,
-                "the person of this row was forgotten while its job waited",
-            ));
+            return Err(RowRefusal::forgotten());
         }
         let amount = amount(&mut columns, rules)?;
         let currency = currency(&mut columns, rules)?;
@@ -97,8 +99,7 @@ impl OrderRow {
         check_concept(&concept).map_err(|error| RowRefusal::of_code(error.code(), error.to_string()))?;
         let contact = contact(&mut columns, rules)?;
         columns.retain(|_, value| !is_empty(value));
-        let size = columns.iter().map(|(name, value)| name.len().saturating_add(size_of_value(value)));
-        let size = size.fold(0, usize::saturating_add);
+        let size = size_of(&columns);
         if size > VARIABLES_MAX_BYTES {
             let sentence = format!("the variables take {size} bytes, the maximum is {VARIABLES_MAX_BYTES}");
             return Err(RowRefusal::new(RowCode::VariablesTooBig, sentence));
@@ -108,7 +109,7 @@ impl OrderRow {
 }
 
 /// A known column as text without outer blanks; `None` when there is nothing in it.
-fn text(columns: &mut Map<String, Value>, name: &str) -> Result<Option<String>, RowRefusal> {
+pub(super) fn text(columns: &mut Map<String, Value>, name: &str) -> Result<Option<String>, RowRefusal> {
     match columns.remove(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => match text.trim() {
@@ -155,12 +156,18 @@ fn contact(columns: &mut Map<String, Value>, rules: &RowRules) -> Result<Result<
     Ok(Phone::parse(written.as_deref().unwrap_or_default(), country))
 }
 
-fn is_empty(value: &Value) -> bool {
+pub(super) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::String(text) => text.is_empty(),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => false,
     }
+}
+
+/// Bytes of names and values.
+pub(super) fn size_of(columns: &Map<String, Value>) -> usize {
+    let size = columns.iter().map(|(name, value)| name.len().saturating_add(size_of_value(value)));
+    size.fold(0, usize::saturating_add)
 }
 
 fn size_of_value(value: &Value) -> usize {

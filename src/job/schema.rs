@@ -6,6 +6,8 @@
 
 #![expect(dead_code, reason = "the types exist for their schema; decoding reads fields one by one for its sentences")]
 
+mod import;
+
 use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, schema_for};
@@ -18,7 +20,8 @@ pub fn schema(queue: QueueName) -> Option<Value> {
     let own = match queue {
         QueueName::Generate => schema_for!(Generate),
         QueueName::Control => schema_for!(Control),
-        QueueName::Import | QueueName::Send | QueueName::Recurring => return None,
+        QueueName::Import => schema_for!(import::Import),
+        QueueName::Send | QueueName::Recurring => return None,
     };
     Some(with_envelope(queue, own))
 }

@@ -10,16 +10,16 @@ use crate::domain::message::UrlPlace;
 use crate::domain::order::OrderEvent;
 
 fn generate(job: &Value) -> Result<(Envelope, GenerateJob), Rejection> {
-    decode(QueueName::Generate, job.to_string().as_bytes()).map(|(envelope, job)| match job {
-        Job::Generate(job) => (envelope, *job),
-        Job::Control(_) => panic!("not a generate job"),
+    decode(QueueName::Generate, job.to_string().as_bytes()).map(|(envelope, job)| {
+        let Job::Generate(job) = job else { panic!("not a generate job") };
+        (envelope, *job)
     })
 }
 
 fn control(job: &Value) -> Result<ControlJob, Rejection> {
-    decode(QueueName::Control, job.to_string().as_bytes()).map(|(_, job)| match job {
-        Job::Control(job) => job,
-        Job::Generate(_) => panic!("not a control job"),
+    decode(QueueName::Control, job.to_string().as_bytes()).map(|(_, job)| {
+        let Job::Control(job) = job else { panic!("not a control job") };
+        job
     })
 }
 
@@ -235,6 +235,9 @@ fn the_fields_that_decoding_knows_are_those_of_the_schema() {
     assert_eq!(names(&of_generate, "/$defs/MessageText"), sorted(&[&generate::MESSAGE_FIELDS]));
     assert_eq!(names(&of_generate, "/$defs/Scheduled"), sorted(&[&generate::DELIVERY_FIELDS]));
     assert_eq!(names(&of_generate, "/$defs/RowsFrom"), sorted(&[&rows_spec::ROWS_FROM_FIELDS]));
+    let of_import = schema(QueueName::Import).unwrap();
+    assert_eq!(names(&of_import, ""), sorted(&[envelope, import::IMPORT_FIELDS]));
+    assert_eq!(names(&of_import, "/$defs/Template"), sorted(&[&import::TEMPLATE_FIELDS]));
     assert_eq!(names(&schema(QueueName::Control).unwrap(), ""), sorted(&[envelope, control::CONTROL_FIELDS]));
 }
 

@@ -23,6 +23,12 @@ impl Warning {
         Self { code, sentence: sentence.into() }
     }
 
+    /// What a source that is no UTF-8 is warned of.
+    pub fn latin1() -> Self {
+        let sentence = "the file is not UTF-8 and was read as Windows-1252 (Latin-1): look at a name with an accent";
+        Self::new(WarningCode::Latin1Source, sentence)
+    }
+
     /// As it stands in results and in the campaign's hash.
     pub fn to_json(&self) -> String {
         // Plain texts: there is nothing to refuse.

@@ -191,6 +191,29 @@ impl SourceError {
         matches!(self, Self::UrlUnavailable { .. } | Self::NotStaged { .. } | Self::Stopped { .. })
     }
 
+    /// Whether it says that the source is not what a first pass over it found: nothing of this was there then.
+    pub fn is_of_content(&self) -> bool {
+        match self {
+            Self::Stopped { .. }
+            | Self::Missing { .. }
+            | Self::Unreadable { .. }
+            | Self::NotStaged { .. }
+            | Self::UrlUnavailable { .. } => false,
+            Self::PathOutsideSpool { .. }
+            | Self::Empty { .. }
+            | Self::MissingColumn { .. }
+            | Self::DuplicateColumn { .. }
+            | Self::TooManyRows { .. }
+            | Self::TooBig { .. }
+            | Self::LineTooLong { .. }
+            | Self::Unsupported { .. }
+            | Self::NotUtf8 { .. }
+            | Self::Changed { .. }
+            | Self::UrlNotAllowed { .. }
+            | Self::UrlRefused { .. } => true,
+        }
+    }
+
     /// What an error of reading means: our own halt, damaged gzip, or the system's refusal.
     pub(super) fn of_io(name: &str, limits: &SourceLimits, error: &io::Error) -> Self {
         let name = name.to_owned();

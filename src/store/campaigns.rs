@@ -115,10 +115,7 @@ impl Store {
         fields: &[(&str, String)],
     ) -> Result<Creation, StoreError> {
         // The list first: a campaign that exists is always listed.
-        let now_ms = self.now_ms().await?;
-        let mut list = cmd("ZADD");
-        list.arg(self.keys.campaigns()).arg("NX").arg(now_ms).arg(campaign);
-        self.connection.query::<()>(&list).await?;
+        self.list_campaign(campaign).await?;
         let mut call =
             scripts::CREATE_CAMPAIGN.call(&[&self.keys.campaign(campaign)]).arg(job).arg(u8::from(append)).arg(state);
         for (field, value) in fields {
@@ -132,6 +129,14 @@ impl Store {
             "resumed" => Creation::Resumed { batch: answer.number()? },
             _ => Creation::Exists { job: answer.text()? },
         })
+    }
+
+    /// Puts a campaign into the list of all.
+    pub(super) async fn list_campaign(&self, campaign: &str) -> Result<(), StoreError> {
+        let now_ms = self.now_ms().await?;
+        let mut list = cmd("ZADD");
+        list.arg(self.keys.campaigns()).arg("NX").arg(now_ms).arg(campaign);
+        self.connection.query(&list).await
     }
 
     /// Begins the generation of a batch; one job of a campaign generates at a time.

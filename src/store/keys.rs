@@ -12,6 +12,7 @@
 //! | `active` | zset | runs in progress, campaigns with unpublished events | until done |
 //! | `rejected`, `dead`, `results` | streams | settling, publisher | capped by bytes |
 //! | `{C}:*` | see below | handlers | with the campaign |
+//! | `{C}:import:<job>` | string | import: how far it is | a week behind its last slice, 1 h behind its end |
 //! | `source:<digest>` | string | generate: the first job that had this source | `retention.source_digests` |
 //! | `sought:<job>` | hash | generate: daemons that looked for the file in vain | `sources.seek` and 10 minutes |
 //! | `links:<first 3>` | hash | generate | with the campaign |
@@ -210,6 +211,11 @@ impl Keys {
     /// One case (JSON string).
     pub fn case(&self, campaign: &str, number: u64) -> String {
         self.of_campaign(campaign, &format!("case:{number}"))
+    }
+
+    /// How far an import is (string, JSON).
+    pub fn import(&self, campaign: &str, job: &str) -> String {
+        self.of_campaign(campaign, &format!("import:{job}"))
     }
 
     /// The index hash that holds `field` (`o:<row key>`, `r:<reference>`, `c:<case id>`).

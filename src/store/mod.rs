@@ -14,6 +14,7 @@ pub mod creating;
 pub mod embedded;
 pub mod entries;
 pub mod forget;
+pub mod imports;
 pub mod janitor;
 pub mod jobs;
 pub mod keys;
@@ -35,6 +36,7 @@ pub mod slots;
 pub mod sources;
 mod surely;
 pub mod system;
+pub mod templates;
 pub mod view;
 pub mod warnings;
 

@@ -69,6 +69,9 @@ plain!(NOTE_FORGOTTEN, "allow-oom", "note_forgotten");
 
 // Taking on new work is refused over maxmemory; recording what happened never is.
 campaign!(CREATE_CAMPAIGN, "", "create_campaign");
+campaign!(ENTER_IMPORT, "", "enter_import");
+campaign!(FIND_CASES, "no-writes", "find_cases");
+campaign!(WRITE_CASES, "", "write_cases");
 campaign!(BEGIN_BATCH, "", "begin_batch");
 campaign!(NUMBER_ROWS, "", "number_rows");
 campaign!(WRITE_ORDERS, "", "write_orders");

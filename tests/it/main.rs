@@ -13,6 +13,7 @@ mod crash;
 mod demo_files;
 mod explore;
 mod generate;
+mod import;
 mod layers;
 mod optout;
 mod platform;

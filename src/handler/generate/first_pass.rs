@@ -6,7 +6,7 @@
 
 use crate::{
     domain::clock::EpochMs,
-    job::{DeadCode, Delivery, Outcome, RowsSpec, Warning},
+    job::{DeadCode, Delivery, Outcome, Warning},
     source::{Encoding, SourceError, SourceSpec, digest},
     store::{StoreError, sources::accepted_field},
 };
@@ -62,10 +62,7 @@ impl Generation<'_> {
             Ok(found) => found,
             Err(error) => return Err(self.trouble(error).await?),
         };
-        if matches!(self.job.rows, RowsSpec::File { .. }) {
-            // It is here: whoever has to look for it again begins from the start.
-            self.ctx.store.forget_sought(self.id.as_str()).await?;
-        }
+        self.intake.found().await?;
         gates::judge(&found, Need::of(self.job))?;
         if let Some(accepted) = self.accepted().await?
             && accepted != found.through.digest
@@ -106,27 +103,7 @@ impl Generation<'_> {
 
     /// The source cannot be read on in the middle of the second pass.
     pub(super) async fn broke_off(&self, error: SourceError, progress: &Progress) -> Result<Stop, Stop> {
-        let is_another = match &error {
-            SourceError::Stopped { .. }
-            | SourceError::Missing { .. }
-            | SourceError::Unreadable { .. }
-            | SourceError::NotStaged { .. }
-            | SourceError::UrlUnavailable { .. } => false,
-            // The first pass found nothing of this.
-            SourceError::PathOutsideSpool { .. }
-            | SourceError::Empty { .. }
-            | SourceError::MissingColumn { .. }
-            | SourceError::DuplicateColumn { .. }
-            | SourceError::TooManyRows { .. }
-            | SourceError::TooBig { .. }
-            | SourceError::LineTooLong { .. }
-            | SourceError::Unsupported { .. }
-            | SourceError::NotUtf8 { .. }
-            | SourceError::Changed { .. }
-            | SourceError::UrlNotAllowed { .. }
-            | SourceError::UrlRefused { .. } => true,
-        };
-        if is_another {
+        if error.is_of_content() {
             return Ok(changed(&format!("after {} orders were made of it: {error}", progress.orders)));
         }
         self.trouble(error).await

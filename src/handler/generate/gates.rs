@@ -226,8 +226,7 @@ impl Survey {
 pub fn warnings(found: &Survey) -> Vec<Warning> {
     let mut warnings = Vec::new();
     if found.through.encoding == Encoding::Latin1 {
-        let sentence = "the file is not UTF-8 and was read as Windows-1252 (Latin-1): look at a name with an accent";
-        warnings.push(Warning::new(WarningCode::Latin1Source, sentence));
+        warnings.push(Warning::latin1());
     }
     if found.repeated_references > 0 {
         let Survey { repeated_references: count, first_repeated: line, .. } = found;

@@ -208,7 +208,8 @@ pub(in crate::handler) async fn check_match(
     payment_point: &str,
 ) -> Result<Result<(), Rejection>, StoreError> {
     let campaign = job.campaign.as_str();
-    let theirs = store.campaign_fields(campaign, &["state", "currency", "payment_point"]).await?;
+    // Without a job it was made by an import, and takes any generate job.
+    let theirs = store.campaign_fields(campaign, &["job", "currency", "payment_point"]).await?;
     let [Some(_), currency, point] = theirs.as_slice() else { return Ok(Ok(())) };
     let ours = job.currency.map(|c| c.code().to_owned());
     let pairs = [("currency", currency, ours), ("payment_point", point, Some(payment_point.to_owned()))];

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::{
     domain::clock::EpochMs,
-    job::{Outcome, Rejection, RejectionCode},
+    job::{Outcome, Rejection, RejectionCode, RowsSpec},
     source::SourceError,
     store::StoreError,
 };
@@ -35,6 +35,14 @@ impl Intake<'_> {
         }
         tracing::info!(job = %self.id, looked = sought.len(), "the file is not here: given back to those that may have it");
         Ok(Some(Outcome::Snooze { until: now.plus(REST) }))
+    }
+
+    /// The file is here: whoever has to look for it again begins from the start.
+    pub(in crate::handler) async fn found(&self) -> Result<(), StoreError> {
+        if matches!(self.rows, RowsSpec::File { .. }) {
+            self.ctx.store.forget_sought(self.id.as_str()).await?;
+        }
+        Ok(())
     }
 
     /// The refusal of a file that nobody has; the next try begins from the start.

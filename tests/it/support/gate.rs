@@ -102,7 +102,7 @@ fn sources(name: &str) -> Vec<String> {
     let prelude = std::fs::read_to_string(folder.join("prelude.lua")).unwrap();
     let states = std::fs::read_to_string(folder.join("states.lua")).unwrap();
     let before = [String::new(), prelude.clone(), prelude + &states];
-    ["#!lua\n", "#!lua flags=allow-oom\n"]
+    ["#!lua\n", "#!lua flags=allow-oom\n", "#!lua flags=no-writes\n"]
         .iter()
         .flat_map(|first| before.iter().map(move |before| format!("{first}{before}")))
         .map(|before| before + &body)
