@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 
 mod body;
 mod error;
+mod grammar;
 mod pieces;
 mod template;
 mod vars;

@@ -109,6 +109,8 @@ codes! {
         UrlConflict = "url_conflict",
         /// The message's template does not compile.
         TemplateSyntax = "template_syntax",
+        /// The message's template takes more steps or bytes than a message may.
+        TemplateOverBudget = "template_over_budget",
         /// The message is longer than `messages.max_parts` SMS parts, its link included.
         TextTooLong = "text_too_long",
         /// The orders would expire less than 10 minutes after they are generated.

@@ -4,15 +4,18 @@
 //! be reached from it, the filters are a closed set, and what one message may cost is bounded in steps and bytes.
 //! A missing value may be asked for (`{% if name %}`, `default`), but never printed (BM-22).
 
-use super::{Escape, MessageError, Vars};
-use minijinja::value::{Object, Rest, Value};
+use super::{Escape, MessageError, Vars, grammar};
+use minijinja::value::{Object, Rest, Value, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, UndefinedBehavior};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex};
 
 /// Instructions that one message may take; a text of ten conditions takes about a hundred.
 const FUEL: u64 = 20_000;
+/// The longest text that a filter takes; a name has thirty.
+const FILTER_BYTES: usize = 4 * 1024;
 /// The template's name, and where it stands in the environment.
 const NAME: &str = "text";
 /// Nested blocks and calls; a message has no use for more.
@@ -33,7 +36,7 @@ impl Template {
         escape: Escape,
         most_bytes: usize,
     ) -> Result<(Self, BTreeSet<String>), MessageError> {
-        let refused = |error: &Error| MessageError::Syntax { reason: sentence(error) };
+        grammar::check(text)?;
         let mut environment = environment(escape);
         environment.add_template_owned(NAME, text.to_owned()).map_err(|e| refused(&e))?;
         let template = environment.get_template(NAME).map_err(|e| refused(&e))?;
@@ -128,10 +131,10 @@ fn environment(escape: Escape) -> Environment<'static> {
     environment.set_recursion_limit(MAX_DEPTH);
     environment.add_filter("default", default);
     environment.add_filter("d", default);
-    environment.add_filter("upper", |text: String| text.to_uppercase());
-    environment.add_filter("lower", |text: String| text.to_lowercase());
-    environment.add_filter("trim", |text: String| text.trim().to_owned());
-    environment.add_filter("capitalize", |text: String| capitalize(&text));
+    environment.add_filter("upper", |value: &Value| plain(value).map(|text| text.to_uppercase()));
+    environment.add_filter("lower", |value: &Value| plain(value).map(|text| text.to_lowercase()));
+    environment.add_filter("trim", |value: &Value| plain(value).map(|text| text.trim().to_owned()));
+    environment.add_filter("capitalize", |value: &Value| plain(value).map(|text| capitalize(&text)));
     environment.add_test("defined", |value: &Value| !value.is_undefined());
     environment
 }
@@ -182,12 +185,31 @@ fn default(value: &Value, arguments: Rest<Value>) -> Value {
     value.clone()
 }
 
+/// The text that a filter may work on; a step must not cost more than a step.
+fn plain(value: &Value) -> Result<Cow<'_, str>, Error> {
+    let text = match (value.as_str(), value.kind()) {
+        (Some(text), _) => Cow::Borrowed(text),
+        (None, ValueKind::Number | ValueKind::Bool) => Cow::Owned(value.to_string()),
+        (None, ValueKind::Undefined) => return Err(Error::from(ErrorKind::UndefinedError)),
+        (None, _) => return Err(Error::new(ErrorKind::InvalidOperation, "a filter takes a text")),
+    };
+    if text.len() > FILTER_BYTES {
+        return Err(Error::new(ErrorKind::InvalidOperation, "a filter takes no text as long as this"));
+    }
+    Ok(text)
+}
+
 fn capitalize(text: &str) -> String {
     let mut chars = text.chars();
     match chars.next() {
         Some(first) => first.to_uppercase().chain(chars.flat_map(char::to_lowercase)).collect(),
         None => String::new(),
     }
+}
+
+/// A text that is no template.
+pub(super) fn refused(error: &Error) -> MessageError {
+    MessageError::Syntax { reason: sentence(error) }
 }
 
 /// What the template language says, without its name for our template.
