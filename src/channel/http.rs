@@ -2,8 +2,8 @@
 
 use std::time::SystemTime;
 
-use super::reply::ReplyMap;
-use super::request::RequestPlan;
+use super::reply::{Refusals, ReplyMap};
+use super::request::{RequestPlan, Write};
 use super::settings::ChannelSettings;
 use super::{Accepted, ChannelError, DeliverError, Submission};
 use crate::domain::failure::Failure;
@@ -14,13 +14,31 @@ pub(super) struct HttpProvider {
     plan: RequestPlan,
     replies: ReplyMap,
     client: Client,
+    takes_templates: bool,
+}
+
+/// What is known of a provider beyond what settings can say.
+#[derive(Default)]
+pub(super) struct Known {
+    /// Writes the body; nothing: the template of the settings does.
+    pub(super) write: Option<Write>,
+    /// Further places of its error codes.
+    pub(super) error_pointers: &'static [&'static str],
+    /// How it refuses in a good answer.
+    pub(super) refusals: Option<Refusals>,
+    /// It keeps templates, and fills them in.
+    pub(super) takes_templates: bool,
 }
 
 impl HttpProvider {
     /// Checks and compiles the settings; opens no connection.
-    pub(super) fn build(settings: &ChannelSettings) -> Result<Self, ChannelError> {
-        let plan = RequestPlan::build(settings)?;
-        let rules = Rules { idempotent: settings.idempotent, denied_codes: settings.denied_codes.clone() };
+    pub(super) fn build(settings: &ChannelSettings, known: &Known) -> Result<Self, ChannelError> {
+        let plan = RequestPlan::build(settings, known.write)?;
+        let rules = Rules {
+            idempotent: settings.idempotent,
+            denied_codes: settings.denied_codes.clone(),
+            throttled_codes: settings.throttled_codes.clone(),
+        };
         let patience = Patience {
             most_idle: usize::try_from(settings.in_flight).unwrap_or(usize::MAX),
             pool_idle: settings.pool_idle,
@@ -31,19 +49,27 @@ impl HttpProvider {
             ClientError::Address => ChannelError::Url { channel: settings.name.clone() },
             ClientError::Tls => ChannelError::Tls { channel: settings.name.clone() },
         })?;
+        let mut error_pointers = vec![pointer(settings, "error_pointer", &settings.error_pointer)?];
+        error_pointers.extend(known.error_pointers.iter().map(|more| (*more).to_owned()));
         Ok(Self {
             plan,
             replies: ReplyMap {
                 id_pointer: pointer(settings, "id_pointer", &settings.id_pointer)?,
-                error_pointer: pointer(settings, "error_pointer", &settings.error_pointer)?,
+                error_pointers,
+                refusals: known.refusals,
                 rules,
             },
             client,
+            takes_templates: known.takes_templates,
         })
     }
 
     /// See [`super::Channel::deliver`].
     pub(super) async fn deliver(&self, submission: &Submission<'_>) -> Result<Accepted, DeliverError> {
+        let filled = self.takes_templates && submission.template.is_some();
+        if submission.text.is_empty() && submission.html.is_empty() && !filled {
+            return Err(Failure::permanent("unsupported_content").into());
+        }
         let request =
             self.plan.request(submission).map_err(|_| Failure::Permanent { code: "unrenderable_request".into() })?;
         let reply = self.client.ask(request, submission.deadline).await?;

@@ -7,13 +7,16 @@
 //! It does not retry, does not pace, and does not log: the turn and the governor do.
 //!
 //! Reading order: `settings`, `http` (the call), `request` and `template` (what is sent), `reply` (what comes back),
-//! `sandbox` (the preset of the simulator), `smtp` (mail servers); connections and the table of failures stand in [`crate::wire`].
+//! `sandbox` (the preset of the simulator), `known` (the providers that are known: `twilio`, `infobip`,
+//! `whatsapp_cloud`), `smtp` (mail servers); connections and the table of failures stand in [`crate::wire`].
 
 use std::fmt;
 use std::time::Instant;
 
 pub mod governor;
 mod http;
+mod infobip;
+mod known;
 mod redact;
 mod reply;
 mod request;
@@ -25,6 +28,8 @@ mod smtp;
 mod template;
 #[cfg(test)]
 pub(crate) mod tests;
+mod twilio;
+mod whatsapp_cloud;
 
 pub use crate::wire::{DeliverError, failure};
 pub use sandbox::DEFAULT_URL as SANDBOX_DEFAULT_URL;
@@ -190,11 +195,13 @@ impl Channel {
     /// A setting that cannot work, see [`ChannelError`].
     pub fn build(settings: &ChannelSettings) -> Result<Self, ChannelError> {
         let http = |settings: &ChannelSettings| {
-            http::HttpProvider::build(settings).map(|provider| Provider::Http(Box::new(provider)))
+            http::HttpProvider::build(settings, &http::Known::default())
+                .map(|provider| Provider::Http(Box::new(provider)))
         };
         let provider = match &settings.kind {
             ChannelKind::Http => http(settings)?,
             ChannelKind::Sandbox => http(&sandbox::preset(settings))?,
+            ChannelKind::Known(provider) => Provider::Http(Box::new(known::build(settings, *provider)?)),
             ChannelKind::Smtp(smtp) => Provider::Smtp(Box::new(smtp::SmtpProvider::build(settings, smtp)?)),
         };
         Ok(Self { settings: settings.clone(), provider })

@@ -18,8 +18,20 @@ const ID_BYTES: usize = 128;
 #[derive(Debug)]
 pub(super) struct ReplyMap {
     pub(super) id_pointer: String,
-    pub(super) error_pointer: String,
+    pub(super) error_pointers: Vec<String>,
+    pub(super) refusals: Option<Refusals>,
     pub(super) rules: Rules,
+}
+
+/// How a provider says in a good answer, with an id, that it will not send the message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refusals {
+    /// Where the word stands.
+    pub(super) pointer: &'static str,
+    /// Words that mean it.
+    pub(super) words: &'static [&'static str],
+    /// Where the reason stands, as a code.
+    pub(super) code: &'static str,
 }
 
 impl ReplyMap {
@@ -27,10 +39,17 @@ impl ReplyMap {
     pub(super) fn read(&self, reply: &Reply, now: SystemTime) -> Result<Accepted, Failure> {
         let json: Option<Value> = reply.body.as_ref().and_then(|body| serde_json::from_slice(body).ok());
         let at = |pointer: &str| json.as_ref().and_then(|value| value.pointer(pointer));
-        let code = at(&self.error_pointer).and_then(error_code);
+        let code = self.error_pointers.iter().find_map(|pointer| at(pointer).and_then(error_code));
+        let refused = self.refusals.filter(|refusals| {
+            at(refusals.pointer).and_then(Value::as_str).is_some_and(|word| refusals.words.contains(&word))
+        });
+        let refusal = refused.map(|refusals| at(refusals.code).and_then(error_code).unwrap_or_default());
         let trouble = if reply.status.is_success() {
             match (&json, at(&self.id_pointer).and_then(message_id), &code) {
                 (None, _, _) => Trouble::AnswerUnreadable,
+                (Some(_), Some(_), _) if refusal.is_some() => {
+                    Trouble::RefusedWith200 { code: refusal.as_deref().unwrap_or_default() }
+                }
                 (Some(_), Some(provider_id), _) => return Ok(Accepted { provider_id }),
                 (Some(_), None, Some(code)) => Trouble::RefusedWith200 { code },
                 (Some(_), None, None) => Trouble::AnswerWithoutId,
@@ -80,7 +99,8 @@ mod tests {
     fn read(body: &str) -> Result<String, String> {
         let map = ReplyMap {
             id_pointer: "/messages/0/id".to_owned(),
-            error_pointer: "/error/code".to_owned(),
+            error_pointers: vec!["/error/code".to_owned()],
+            refusals: None,
             rules: Rules::default(),
         };
         let body = Some(Bytes::copy_from_slice(body.as_bytes()));

@@ -11,7 +11,7 @@ use http_body_util::Full;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Uri};
 
-use super::settings::ChannelSettings;
+use super::settings::{BodyFormat, ChannelSettings};
 use super::template::{Place, Template, TemplateError, Values, push_json};
 use super::{ChannelError, Submission};
 
@@ -40,18 +40,21 @@ enum Target {
 }
 
 enum BodyPlan {
-    /// `{"to":..,"text":..,"from":..,"reference":..,"validity_seconds":..}`
-    Standard,
+    /// By the code of a known provider.
+    Written(Write),
     Templated(Template),
 }
+
+/// Writes the body of one message.
+pub(super) type Write = fn(&Values<'_>, &mut String);
 
 /// A value of this message cannot stand where its template wants it (a line break in a header, a failing filter).
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unrenderable;
 
 impl RequestPlan {
-    /// Compiles and tries out all templates of a channel.
-    pub(super) fn build(settings: &ChannelSettings) -> Result<Self, ChannelError> {
+    /// Compiles and tries out all templates of a channel; `write` makes the body in place of a template.
+    pub(super) fn build(settings: &ChannelSettings, write: Option<Write>) -> Result<Self, ChannelError> {
         let channel = || settings.name.clone();
         let method = Method::from_bytes(settings.method.as_bytes())
             .map_err(|_| ChannelError::Method { channel: channel(), method: settings.method.clone() })?;
@@ -61,12 +64,18 @@ impl RequestPlan {
             target,
             headers: HeaderMap::new(),
             templated_headers: Vec::new(),
-            body: body(settings)?,
+            body: body(settings, write)?,
             sender: settings.sender.clone(),
             base,
         };
         plan.headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        plan.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        plan.headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static(match settings.body_format {
+                BodyFormat::Json => "application/json",
+                BodyFormat::Form => "application/x-www-form-urlencoded",
+            }),
+        );
         plan.headers.insert(USER_AGENT, HeaderValue::from_static(concat!("remesa/", env!("CARGO_PKG_VERSION"))));
         let host = plan.base.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
         plan.headers.insert(HOST, host.ok_or_else(|| ChannelError::Url { channel: channel() })?);
@@ -119,8 +128,8 @@ impl BodyPlan {
     fn render(&self, values: &Values<'_>) -> Result<Bytes, Unrenderable> {
         let mut out = String::with_capacity(512);
         match self {
-            Self::Standard => {
-                standard(values, &mut out);
+            Self::Written(write) => {
+                write(values, &mut out);
                 Ok(Bytes::from(out))
             }
             Self::Templated(template) if template.render(values, &mut out) => Ok(Bytes::from(out)),
@@ -129,7 +138,8 @@ impl BodyPlan {
     }
 }
 
-/// The body of a channel that names none: the simulator's API.
+/// The body of a channel that names none: the simulator's API,
+/// `{"to":..,"text":..,"from":..,"reference":..,"validity_seconds":..}`.
 fn standard(values: &Values<'_>, out: &mut String) {
     let submission = values.submission;
     let fields = [
@@ -150,11 +160,18 @@ fn standard(values: &Values<'_>, out: &mut String) {
     out.push('}');
 }
 
-fn body(settings: &ChannelSettings) -> Result<BodyPlan, ChannelError> {
-    if settings.body.is_empty() {
-        return Ok(BodyPlan::Standard);
+fn body(settings: &ChannelSettings, write: Option<Write>) -> Result<BodyPlan, ChannelError> {
+    if let Some(write) = write.or_else(|| settings.body.is_empty().then_some(standard as Write)) {
+        return Ok(BodyPlan::Written(write));
     }
-    let plan = BodyPlan::Templated(compile(settings, &settings.body, Place::Body, || "body".to_owned())?);
+    let place = match settings.body_format {
+        BodyFormat::Json => Place::Body,
+        BodyFormat::Form => Place::Address,
+    };
+    let plan = BodyPlan::Templated(compile(settings, &settings.body, place, || "body".to_owned())?);
+    if settings.body_format == BodyFormat::Form {
+        return Ok(plan);
+    }
     let json = samples().iter().all(|sample| {
         let values = Values { submission: sample, sender: HOSTILE };
         plan.render(&values).is_ok_and(|text| serde_json::from_slice::<serde::de::IgnoredAny>(&text).is_ok())
@@ -224,10 +241,10 @@ fn samples() -> [Submission<'static>; 2] {
         Submission {
             to: HOSTILE,
             text: HOSTILE,
-            subject: "",
-            html: "",
+            subject: HOSTILE,
+            html: HOSTILE,
             template: None,
-            unsubscribe_url: "",
+            unsubscribe_url: HOSTILE,
             reference: HOSTILE,
             idempotency_key: HOSTILE,
             validity_seconds: None,

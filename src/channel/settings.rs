@@ -18,8 +18,50 @@ pub enum ChannelKind {
     Http,
     /// The built-in simulator: `http` with the request and reply mapping filled in.
     Sandbox,
+    /// A provider whose requests and answers are known: `http` with both filled in.
+    Known(Provider),
     /// A mail server.
     Smtp(SmtpSettings),
+}
+
+/// The providers whose requests and answers are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Provider {
+    /// Twilio's Programmable Messaging.
+    Twilio,
+    /// Infobip's SMS API, version 3.
+    Infobip,
+    /// The Cloud API of WhatsApp.
+    WhatsappCloud,
+}
+
+impl Provider {
+    /// The word of the configuration file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Twilio => "twilio",
+            Self::Infobip => "infobip",
+            Self::WhatsappCloud => "whatsapp_cloud",
+        }
+    }
+
+    /// The credentials without which it takes nothing.
+    pub const fn credentials(self) -> &'static [&'static str] {
+        match self {
+            Self::Twilio => &["account_sid", "auth_token"],
+            Self::Infobip => &["api_key"],
+            Self::WhatsappCloud => &["access_token"],
+        }
+    }
+
+    /// Where it listens; nothing where every account has an address of its own.
+    pub const fn url(self) -> Option<&'static str> {
+        match self {
+            Self::Twilio => Some("https://api.twilio.com/2010-04-01"),
+            Self::Infobip => None,
+            Self::WhatsappCloud => Some("https://graph.facebook.com/v24.0"),
+        }
+    }
 }
 
 /// How a mail server is spoken to, beside the user name and password among the credentials.
@@ -49,14 +91,24 @@ pub enum Security {
 }
 
 impl ChannelKind {
-    /// The word of the configuration file.
+    /// The word of the configuration file: the kind, or the provider of a known one.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Http => "http",
             Self::Sandbox => "sandbox",
+            Self::Known(provider) => provider.as_str(),
             Self::Smtp(_) => "smtp",
         }
     }
+}
+
+/// What the body of a request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BodyFormat {
+    /// JSON: values are escaped for the inside of a JSON string.
+    Json,
+    /// The fields of a form: values are percent-encoded.
+    Form,
 }
 
 /// What becomes of a recipient whose provider never answered (DOMAIN rule DA-1).
@@ -93,14 +145,18 @@ pub struct ChannelSettings {
     pub method: String,
     /// Header name to template.
     pub headers: BTreeMap<String, String>,
-    /// Template of the JSON body. Empty for the sandbox, which brings its own.
+    /// Template of the body. Empty for the sandbox and for known providers, which bring their own.
     pub body: String,
+    /// What the body is.
+    pub body_format: BodyFormat,
     /// JSON pointer (RFC 6901) to the provider's message id in a successful reply.
     pub id_pointer: String,
     /// JSON pointer to the provider's error code in a refusing reply.
     pub error_pointer: String,
     /// Error codes that mean that the provider refuses us, not the recipient.
     pub denied_codes: Vec<String>,
+    /// Error codes that ask us to slow down.
+    pub throttled_codes: Vec<String>,
     /// Sender shown on the phone: a number or an alphanumeric name.
     pub sender: String,
     /// Credentials by name, for the templates.

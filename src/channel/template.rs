@@ -18,7 +18,7 @@ use super::settings::Secret;
 pub(super) enum Place {
     /// Inside a JSON text; texts stand between quotes that the template has.
     Body,
-    /// In the path or the query of an address.
+    /// In the path or the query of an address, or in a field of a form.
     Address,
     /// The value of a header; control characters are refused later.
     Header,
@@ -35,9 +35,12 @@ enum Variable {
     ValiditySeconds,
     Parts,
     ReceiptUrl,
+    Subject,
+    Html,
+    UnsubscribeUrl,
 }
 
-const VARIABLES: [(&str, Variable); 8] = [
+const VARIABLES: [(&str, Variable); 11] = [
     ("to", Variable::To),
     ("text", Variable::Text),
     ("sender", Variable::Sender),
@@ -46,6 +49,9 @@ const VARIABLES: [(&str, Variable); 8] = [
     ("validity_seconds", Variable::ValiditySeconds),
     ("parts", Variable::Parts),
     ("receipt_url", Variable::ReceiptUrl),
+    ("subject", Variable::Subject),
+    ("html", Variable::Html),
+    ("unsubscribe_url", Variable::UnsubscribeUrl),
 ];
 
 enum Piece {
@@ -126,6 +132,9 @@ impl Template {
                     validity_seconds => submission.validity_seconds,
                     parts => submission.parts,
                     receipt_url => submission.receipt_url,
+                    subject => submission.subject,
+                    html => submission.html,
+                    unsubscribe_url => submission.unsubscribe_url,
                     credentials => credentials,
                 };
                 let rendered = environment.get_template("").and_then(|template| template.render(context));
@@ -223,6 +232,9 @@ fn push_variable(variable: Variable, values: &Values<'_>, place: Place, out: &mu
         Variable::IdempotencyKey => push_text(submission.idempotency_key, place, out),
         Variable::Parts => out.push_str(&submission.parts.to_string()),
         Variable::ReceiptUrl => push_text(submission.receipt_url, place, out),
+        Variable::Subject => push_text(submission.subject, place, out),
+        Variable::Html => push_text(submission.html, place, out),
+        Variable::UnsubscribeUrl => push_text(submission.unsubscribe_url, place, out),
         Variable::ValiditySeconds => match submission.validity_seconds {
             Some(seconds) => out.push_str(&seconds.to_string()),
             None => out.push_str(nothing(place)),
@@ -269,7 +281,7 @@ pub(super) fn push_json(text: &str, out: &mut String) {
 }
 
 /// Appends `text` with everything but the unreserved characters of RFC 3986 percent-encoded.
-fn push_percent(text: &str, out: &mut String) {
+pub(super) fn push_percent(text: &str, out: &mut String) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             out.push(char::from(byte));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 
 use super::scripted::{Act, Scripted, answer};
-use super::settings::{ChannelKind, ChannelSettings, OnUnknown, RunsOrder, Secret};
+use super::settings::{BodyFormat, ChannelKind, ChannelSettings, OnUnknown, RunsOrder, Secret};
 use super::{Accepted, Channel, ChannelError, DeliverError, Submission};
 use crate::domain::case::ContactKind;
 use crate::domain::failure::Failure;
@@ -26,6 +26,8 @@ pub(crate) fn settings(url: &str) -> ChannelSettings {
         id_pointer: "/id".to_owned(),
         error_pointer: "/error/code".to_owned(),
         denied_codes: Vec::new(),
+        throttled_codes: Vec::new(),
+        body_format: BodyFormat::Json,
         sender: "REMESA".to_owned(),
         credentials: BTreeMap::new(),
         rate_per_second: 0,
@@ -328,4 +330,19 @@ fn no_secret_is_in_what_a_channel_prints() {
     settings.headers.insert("x-bad".to_owned(), "s3cr3t\n".to_owned());
     let error = Channel::build(&settings).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("s3cr3t"), "{error}");
+}
+
+#[tokio::test]
+async fn a_form_of_the_configuration_is_posted_as_one() {
+    let server = Scripted::start(vec![]).await;
+    let form = ChannelSettings {
+        body: "to={{ to }}&text={{ text }}&key={{ credentials.key }}".to_owned(),
+        body_format: BodyFormat::Form,
+        credentials: [("key".to_owned(), Secret::new("a&b"))].into(),
+        ..settings(&server.url)
+    };
+    assert_eq!(shown(Channel::build(&form).unwrap().deliver(&submission("a&b=ñ")).await), "accepted p-1");
+    let request = server.requests().remove(0);
+    assert!(request.contains("content-type: application/x-www-form-urlencoded\r\n"), "{request}");
+    assert!(request.ends_with("\r\n\r\nto=%2B34600123456&text=a%26b%3D%C3%B1&key=a%26b"), "{request}");
 }

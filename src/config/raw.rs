@@ -144,6 +144,7 @@ pub(super) struct Messages {
 #[serde(deny_unknown_fields)]
 pub(super) struct Channel {
     pub(super) kind: String,
+    pub(super) provider: String,
     pub(super) address: String,
     pub(super) host: String,
     pub(super) port: u32,
@@ -154,10 +155,13 @@ pub(super) struct Channel {
     pub(super) method: String,
     pub(super) headers: BTreeMap<String, String>,
     pub(super) body: String,
+    pub(super) body_format: String,
     pub(super) id_pointer: String,
     pub(super) error_pointer: String,
     #[serde(deserialize_with = "list")]
     pub(super) denied_codes: Vec<String>,
+    #[serde(deserialize_with = "list")]
+    pub(super) throttled_codes: Vec<String>,
     pub(super) sender: String,
     pub(super) credentials: BTreeMap<String, String>,
     pub(super) max_validity: String,

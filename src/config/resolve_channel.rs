@@ -11,22 +11,14 @@ use super::resolve::Surroundings;
 use super::resolve_smtp::smtp;
 use super::rules::{DAY, HOUR, MINUTE, duration, name, number, one_of, show};
 use super::{ConfigError, raw};
-use crate::channel::settings::{ChannelKind, ChannelSettings, OnUnknown, RunsOrder, Secret};
+use crate::channel::settings::{BodyFormat, ChannelKind, ChannelSettings, OnUnknown, Provider, RunsOrder, Secret};
 use crate::domain::case::ContactKind;
 
 /// Judges one channel.
 pub(super) fn channel(channel: &str, raw: raw::Channel, around: &Surroundings) -> Result<ChannelSettings, ConfigError> {
     let table = format!("channels.{channel}");
     let key = |field: &str| format!("{table}.{field}");
-    let kind = match one_of(
-        &key("kind"),
-        &raw.kind,
-        &[("http", Kind::Http), ("sandbox", Kind::Sandbox), ("smtp", Kind::Smtp)],
-    )? {
-        Kind::Http => ChannelKind::Http,
-        Kind::Sandbox => ChannelKind::Sandbox,
-        Kind::Smtp => ChannelKind::Smtp(smtp(&table, &raw)?),
-    };
+    let kind = kind(&table, &raw)?;
     let (timeout, connect_timeout) = timeouts(&table, &raw.timeout, &raw.connect_timeout)?;
     let (retry_base, retry_cap) = retry(&table, &raw.retry_base, &raw.retry_cap)?;
     Ok(ChannelSettings {
@@ -36,11 +28,17 @@ pub(super) fn channel(channel: &str, raw: raw::Channel, around: &Surroundings) -
         method: one_of(&key("method"), &raw.method, &[("POST", "POST"), ("PUT", "PUT")])?.to_owned(),
         headers: raw.headers,
         body: body(&table, &kind, raw.body)?,
-        kind,
+        body_format: one_of(
+            &key("body_format"),
+            &raw.body_format,
+            &[("json", BodyFormat::Json), ("form", BodyFormat::Form)],
+        )?,
         id_pointer: pointer(&key("id_pointer"), raw.id_pointer)?,
         error_pointer: pointer(&key("error_pointer"), raw.error_pointer)?,
         denied_codes: raw.denied_codes,
-        sender: sender(&key("sender"), raw.sender)?,
+        throttled_codes: raw.throttled_codes,
+        sender: sender(&key("sender"), &kind, raw.sender)?,
+        kind,
         credentials: credentials(&table, raw.credentials, around)?,
         max_validity: duration(&key("max_validity"), &raw.max_validity, MINUTE, 15 * DAY)?,
         rate_per_second: number(&key("rate_per_second"), raw.rate_per_second, 0, 1_000_000)?,
@@ -103,11 +101,50 @@ enum Kind {
     Smtp,
 }
 
+fn kind(table: &str, raw: &raw::Channel) -> Result<ChannelKind, ConfigError> {
+    let key = |field: &str| format!("{table}.{field}");
+    let words = [("http", Kind::Http), ("sandbox", Kind::Sandbox), ("smtp", Kind::Smtp)];
+    let kind = one_of(&key("kind"), &raw.kind, &words)?;
+    let provider = known_provider(&key("provider"), &raw.provider)?;
+    match (kind, provider) {
+        (Kind::Http, None) => Ok(ChannelKind::Http),
+        (Kind::Sandbox, None) => Ok(ChannelKind::Sandbox),
+        (Kind::Smtp, None) => Ok(ChannelKind::Smtp(smtp(table, raw)?)),
+        (Kind::Http, Some(provider)) => {
+            let missing = provider.credentials().iter().find(|name| !raw.credentials.contains_key(**name));
+            match missing {
+                Some(name) => {
+                    let rule = format!("is needed by {}", provider.as_str());
+                    Err(ConfigError::Unusable { key: format!("{table}.credentials.{name}"), rule })
+                }
+                None => Ok(ChannelKind::Known(provider)),
+            }
+        }
+        (Kind::Sandbox | Kind::Smtp, Some(_)) => Err(ConfigError::Contradiction {
+            key: key("provider"),
+            value: show(&raw.provider),
+            other_key: key("kind"),
+            other: show(&raw.kind),
+            rule: "a known provider is one of kind \"http\"".to_owned(),
+        }),
+    }
+}
+
+/// `provider`: the word of a known one, or none.
+pub(super) fn known_provider(key: &str, text: &str) -> Result<Option<Provider>, ConfigError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let known = [Provider::Twilio, Provider::Infobip, Provider::WhatsappCloud].map(|known| (known.as_str(), known));
+    one_of(key, text, &known).map(Some)
+}
+
 /// What a channel writes to; nothing said: what its kind is for.
 fn address(key: &str, text: &str, kind: &ChannelKind) -> Result<ContactKind, ConfigError> {
     if text.is_empty() {
         return Ok(match kind {
-            ChannelKind::Http | ChannelKind::Sandbox => ContactKind::Mobile,
+            ChannelKind::Known(Provider::WhatsappCloud) => ContactKind::Whatsapp,
+            ChannelKind::Http | ChannelKind::Sandbox | ChannelKind::Known(_) => ContactKind::Mobile,
             ChannelKind::Smtp(_) => ContactKind::Email,
         });
     }
@@ -116,8 +153,13 @@ fn address(key: &str, text: &str, kind: &ChannelKind) -> Result<ContactKind, Con
 }
 
 fn url(table: &str, kind: &ChannelKind, text: String) -> Result<String, ConfigError> {
-    // The channel knows where the simulator listens; a mail server has a host and a port instead.
-    if text.is_empty() && *kind != ChannelKind::Http {
+    // The channel knows where the simulator and most known providers listen; a mail server has a host and a port.
+    let known = match kind {
+        ChannelKind::Sandbox | ChannelKind::Smtp(_) => true,
+        ChannelKind::Known(provider) => provider.url().is_some(),
+        ChannelKind::Http => false,
+    };
+    if text.is_empty() && known {
         return Ok(text);
     }
     if text.starts_with("http://") || text.starts_with("https://") {
@@ -141,7 +183,17 @@ pub(super) fn pointer(key: &str, text: String) -> Result<String, ConfigError> {
     Err(ConfigError::value(key, show(&text), "must be a JSON pointer such as /messages/0/id"))
 }
 
-fn sender(key: &str, text: String) -> Result<String, ConfigError> {
+fn sender(key: &str, kind: &ChannelKind, text: String) -> Result<String, ConfigError> {
+    if let ChannelKind::Known(provider) = kind {
+        // An id of theirs, which is longer; WhatsApp knows no other.
+        let number = *provider != Provider::WhatsappCloud || text.bytes().all(|b| b.is_ascii_digit());
+        let plain = text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+        if (1..=64).contains(&text.len()) && plain && number {
+            return Ok(text);
+        }
+        let rule = "must be what the provider knows us by: a number, a name, or its id (WhatsApp: the phone number id)";
+        return Err(ConfigError::value(key, show(&text), rule));
+    }
     // 15 digits (E.164) or 11 characters (GSM 03.40); which of the two is the provider's matter.
     if (1..=15).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
         return Ok(text);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::layers::Layer;
 use super::{Config, ConfigError, LogFormat, RedisTarget, SignatureSettings};
-use crate::channel::settings::{ChannelKind, OnUnknown, Security};
+use crate::channel::settings::{BodyFormat, ChannelKind, OnUnknown, Security};
 use crate::domain::case::ContactKind;
 use crate::domain::signature::Digits;
 
@@ -259,4 +259,33 @@ fn a_mail_server_that_cannot_work_is_refused_by_name() {
     }
     let text = refusal("[channels.mail]\nkind = \"smtp\"\nhost = \"mail.example\"\n", &[]);
     assert!(text.contains("channels.mail.from"), "{text}");
+}
+
+#[test]
+fn a_known_provider_needs_its_credentials_and_nothing_that_it_brings() {
+    let twilio = "[channels.sms]\nprovider = \"twilio\"\nsender = \"MG0123456789abcdef0123456789abcdef\"\n";
+    let ready = format!("{twilio}credentials = {{ account_sid = \"AC1\", auth_token = \"t\" }}\n");
+    let channel = load(&ready, &[]).unwrap().channels.remove("sms").unwrap();
+    assert_eq!((channel.kind.as_str(), channel.address), ("twilio", ContactKind::Mobile));
+    let whatsapp = "[channels.wa]\nprovider = \"whatsapp_cloud\"\nsender = \"106540352242922\"\ncredentials = { access_token = \"t\" }\n";
+    let channel = load(whatsapp, &[]).unwrap().channels.remove("wa").unwrap();
+    assert_eq!((channel.kind.as_str(), channel.address), ("whatsapp_cloud", ContactKind::Whatsapp));
+    for (file, named) in [
+        (twilio.to_owned(), "channels.sms.credentials.account_sid"),
+        (format!("{twilio}kind = \"smtp\"\nhost = \"h\"\n"), "channels.sms.provider"),
+        ("[channels.sms]\nprovider = \"twillio\"\n".to_owned(), "channels.sms.provider"),
+        ("[channels.sms]\nprovider = \"infobip\"\ncredentials = { api_key = \"k\" }\n".to_owned(), "channels.sms.url"),
+        (whatsapp.replace("106540352242922", "Remesa"), "channels.wa.sender"),
+    ] {
+        let text = refusal(&file, &[]);
+        assert!(text.contains(named), "{text}");
+    }
+}
+
+#[test]
+fn a_form_is_configuration_too() {
+    let form = "[channels.sms]\nurl = \"https://x.example/send\"\nbody_format = \"form\"\nbody = \"to={{ to }}&text={{ text }}\"\nthrottled_codes = [\"busy\"]\n";
+    let channel = load(form, &[]).unwrap().channels.remove("sms").unwrap();
+    assert_eq!((channel.body_format, channel.throttled_codes.as_slice()), (BodyFormat::Form, &["busy".to_owned()][..]));
+    assert!(refusal(&form.replace("\"form\"", "\"xml\""), &[]).contains("channels.sms.body_format"));
 }

@@ -111,7 +111,7 @@ impl Platform {
     /// An address or a header value that cannot work.
     pub fn build(settings: &PlatformSettings) -> Result<Self, PlatformError> {
         let base: Uri = settings.url.parse().map_err(|_| PlatformError::Client(ClientError::Address))?;
-        let rules = Rules { idempotent: settings.idempotent, denied_codes: Vec::new() };
+        let rules = Rules { idempotent: settings.idempotent, ..Rules::default() };
         let patience = Patience {
             most_idle: usize::try_from(settings.in_flight).unwrap_or(usize::MAX),
             pool_idle: settings.pool_idle,

@@ -90,11 +90,17 @@ pub struct Rules {
     pub idempotent: bool,
     /// Provider codes that mean: you, not this recipient.
     pub denied_codes: Vec<String>,
+    /// Provider codes that mean: slow down.
+    pub throttled_codes: Vec<String>,
 }
 
 impl Rules {
     fn denies(&self, code: Option<&str>) -> bool {
         code.is_some_and(|code| self.denied_codes.iter().any(|denied| denied == code))
+    }
+
+    fn throttles(&self, code: Option<&str>) -> bool {
+        code.is_some_and(|code| self.throttled_codes.iter().any(|throttled| throttled == code))
     }
 }
 
@@ -113,6 +119,9 @@ pub fn classify(trouble: &Trouble<'_>, rules: &Rules) -> Failure {
         Trouble::RefusedWith200 { code } if rules.denies(Some(code)) => {
             Failure::Denied { code: named("quota_exceeded", Some(code)) }
         }
+        Trouble::RefusedWith200 { code } if rules.throttles(Some(code)) => {
+            Failure::Throttled { code: named("rate_limited", Some(code)), after: None }
+        }
         Trouble::RefusedWith200 { code } => Failure::Permanent { code: named("refused", Some(code)) },
         Trouble::Status { status, code, retry_after } => by_status(status, code, retry_after, rules),
     }
@@ -123,10 +132,11 @@ fn by_status(status: u16, code: Option<&str>, retry_after: Option<Duration>, rul
     let http = format!("http_{status}");
     let said = code.or(Some(&http));
     match status {
+        401..=403 => Failure::Denied { code: named("not_authorised", said) },
         _ if rules.denies(code) => Failure::Denied { code: named("quota_exceeded", code) },
+        _ if rules.throttles(code) => Failure::Throttled { code: named("rate_limited", code), after: retry_after },
         429 => Failure::Throttled { code: named("rate_limited", code), after: retry_after },
         503 if retry_after.is_some() => Failure::Throttled { code: named("unavailable", code), after: retry_after },
-        401..=403 => Failure::Denied { code: named("not_authorised", said) },
         300..=399 => Failure::Permanent { code: named("redirected", Some(&http)) },
         400..=499 => Failure::Permanent { code: named("refused", said) },
         500..=599 if rules.idempotent => transient("server_error", said),
@@ -178,7 +188,11 @@ mod tests {
 
     #[test]
     fn every_row_of_the_table_has_its_class_and_code() {
-        let plain = Rules { idempotent: false, denied_codes: vec!["NO_CREDIT".to_owned()] };
+        let plain = Rules {
+            denied_codes: vec!["NO_CREDIT".to_owned()],
+            throttled_codes: vec!["SLOWLY".to_owned()],
+            ..Rules::default()
+        };
         let table = [
             (Trouble::NotResolved, "transient name_not_resolved"),
             (Trouble::ConnectionRefused, "transient connection_refused"),
@@ -195,6 +209,8 @@ mod tests {
             (status(304, None, None), "permanent redirected:http_304"),
             (status(400, Some("bad_to"), None), "permanent refused:bad_to"),
             (status(400, Some("NO_CREDIT"), None), "denied quota_exceeded:no_credit"),
+            (status(400, Some("SLOWLY"), Some(7)), "throttled rate_limited:slowly Some(7)"),
+            (Trouble::RefusedWith200 { code: "SLOWLY" }, "throttled rate_limited:slowly None"),
             (status(401, None, None), "denied not_authorised:http_401"),
             (status(402, None, None), "denied not_authorised:http_402"),
             (status(403, Some("x"), None), "denied not_authorised:x"),
@@ -220,7 +236,7 @@ mod tests {
 
     #[test]
     fn an_idempotent_channel_may_repeat_a_server_error_but_a_lost_answer_stays_ambiguous() {
-        let idempotent = Rules { idempotent: true, denied_codes: Vec::new() };
+        let idempotent = Rules { idempotent: true, ..Rules::default() };
         assert_eq!(shown(status(500, None, None), &idempotent), "transient server_error:http_500");
         assert_eq!(shown(status(503, None, None), &idempotent), "transient server_error:http_503");
         assert_eq!(shown(Trouble::AnswerTimeout, &idempotent), "ambiguous answer_timeout");
