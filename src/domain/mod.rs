@@ -10,13 +10,14 @@
 //! and when again); [`short_code`],
 //! [`mod@reference`] (what is recognised when it comes back); [`receipt`], [`reply`], [`signature`] (what a provider tells
 //! later, and who says so); [`optout`], [`unsubscribe`] (who may not be written to); [`standing`], [`lookup`], [`export`] (what others are told).
-//! Whom a message reaches: [`filter`].
+//! Whom a message reaches: [`filter`]; when, and how often: [`hours`], [`cap`].
 
 mod excerpt;
 mod keyed;
 mod word;
 
 pub mod campaign;
+pub mod cap;
 pub mod case;
 pub mod clock;
 pub mod column;
@@ -30,6 +31,7 @@ pub mod failure;
 pub mod filter;
 pub mod forget;
 pub mod frequency;
+pub mod hours;
 pub mod lookup;
 pub mod message;
 pub mod money;
