@@ -406,6 +406,7 @@ fn told(ctx: &Context) -> Vec<(String, Vec<(&'static str, String)>)> {
                 ("slots", settings.slots.to_string()),
                 ("idempotent", u8::from(settings.idempotent).to_string()),
                 ("rate_per_second", settings.rate_per_second.to_string()),
+                (handler::contact_rules::TOLD, settings.contact.to_json()),
             ];
             (name.clone(), fields)
         })

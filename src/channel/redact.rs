@@ -32,6 +32,7 @@ impl fmt::Debug for ChannelSettings {
             .field("timeout", &self.timeout)
             .field("idempotent", &self.idempotent)
             .field("on_unknown", &self.on_unknown)
+            .field("contact", &self.contact)
             .finish_non_exhaustive()
     }
 }

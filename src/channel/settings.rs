@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::domain::case::ContactKind;
+use crate::domain::contact_rules::ChannelRules;
 pub use crate::wire::Secret;
 
 /// What a channel speaks.
@@ -191,4 +192,6 @@ pub struct ChannelSettings {
     pub breaker_failures: u32,
     /// How long the breaker stays open before one probe is let through.
     pub breaker_cooldown: Duration,
+    /// When and how often it may write to people.
+    pub contact: ChannelRules,
 }

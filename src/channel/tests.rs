@@ -11,6 +11,7 @@ use super::scripted::{Act, Scripted, answer};
 use super::settings::{BodyFormat, ChannelKind, ChannelSettings, OnUnknown, RunsOrder, Secret};
 use super::{Accepted, Channel, ChannelError, DeliverError, Submission};
 use crate::domain::case::ContactKind;
+use crate::domain::contact_rules::ChannelRules;
 use crate::domain::failure::Failure;
 
 /// An http channel with the product's defaults.
@@ -45,6 +46,7 @@ pub(crate) fn settings(url: &str) -> ChannelSettings {
         breaker_failures: 20,
         max_validity: Duration::from_hours(48),
         breaker_cooldown: Duration::from_secs(5),
+        contact: ChannelRules::default(),
     }
 }
 

@@ -10,6 +10,7 @@ mod layers;
 mod raw;
 mod resolve;
 mod resolve_channel;
+mod resolve_contact;
 mod resolve_point;
 mod resolve_receipts;
 mod resolve_replies;

@@ -179,6 +179,10 @@ pub(super) struct Channel {
     pub(super) retry_cap: String,
     pub(super) breaker_failures: u32,
     pub(super) breaker_cooldown: String,
+    pub(super) hours: serde_json::Value,
+    pub(super) cap: serde_json::Value,
+    #[serde(deserialize_with = "list")]
+    pub(super) contact_rules_for: Vec<String>,
     pub(super) receipts: Receipts,
     pub(super) replies: ChannelReplies,
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::resolve::Surroundings;
+use super::resolve_contact::contact_rules;
 use super::resolve_smtp::smtp;
 use super::rules::{DAY, HOUR, MINUTE, duration, name, number, one_of, show};
 use super::{ConfigError, raw};
@@ -55,6 +56,7 @@ pub(super) fn channel(channel: &str, raw: raw::Channel, around: &Surroundings) -
         retry_cap,
         breaker_failures: number(&key("breaker_failures"), raw.breaker_failures, 1, 100_000)?,
         breaker_cooldown: duration(&key("breaker_cooldown"), &raw.breaker_cooldown, Duration::from_millis(100), HOUR)?,
+        contact: contact_rules(&table, &raw.hours, &raw.cap, &raw.contact_rules_for)?,
     })
 }
 

@@ -289,3 +289,34 @@ fn a_form_is_configuration_too() {
     assert_eq!((channel.body_format, channel.throttled_codes.as_slice()), (BodyFormat::Form, &["busy".to_owned()][..]));
     assert!(refusal(&form.replace("\"form\"", "\"xml\""), &[]).contains("channels.sms.body_format"));
 }
+
+#[test]
+fn a_channel_has_contact_hours_and_a_cap_of_its_own_or_those_of_all_channels() {
+    let file = "[channel_defaults]\nhours = { preset = \"colombia\", otherwise = \"skip\" }\ncap = \"colombia\"\n\
+                [channels.a]\nkind = \"sandbox\"\n\
+                [channels.b]\nkind = \"sandbox\"\nhours = { saturday = \"closed\" }\ncontact_rules_for = [\"commercial\"]\n\
+                [channels.c]\nkind = \"sandbox\"\nhours = \"none\"\ncap = \"none\"\n";
+    let channels = load(file, &[]).unwrap().channels;
+    let [a, b, c] = ["a", "b", "c"].map(|name| channels[name].contact.clone());
+    assert!(a.rules.hours.as_ref().is_some_and(|hours| hours.otherwise().is_some()) && a.rules.cap.is_some());
+    assert_ne!(a.rules.hours, b.rules.hours, "one weekday is another");
+    assert_eq!((a.categories.len(), b.categories.len()), (2, 1));
+    assert_eq!((c.rules.hours, c.rules.cap), (None, None));
+    assert_eq!(load(SANDBOX, &[]).unwrap().channels["sms-main"].contact.rules.hours, None);
+}
+
+#[test]
+fn contact_hours_and_caps_that_cannot_be_kept_are_refused_by_their_place() {
+    for (keys, words) in [
+        ("hours = \"spain\"", "`channels.sms-main.hours.preset`: \"spain\" is not known"),
+        ("hours = \"united_states\"", "`channels.sms-main.hours.timezone`: the hours need a time zone"),
+        ("hours = { timezone = \"UTC\", monday = [\"9-5\"] }", "`channels.sms-main.hours.monday[0]`"),
+        ("hours = { timezone = \"UTC\", mondays = [] }", "\"mondays\" is not a field of hours"),
+        ("cap = { messages = 0, per = \"1d\" }", "`channels.sms-main.cap.messages`"),
+        ("contact_rules_for = []", "must name a category"),
+        ("contact_rules_for = [\"debt\"]", "must be \"transactional\" or \"commercial\""),
+    ] {
+        let text = refusal(&format!("{SANDBOX}{keys}\n"), &[]);
+        assert!(text.contains(words), "{text}");
+    }
+}

@@ -13,6 +13,8 @@ use super::{clock::EpochMs, expiry::Expiry};
 /// How the messages of a job leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Course {
+    /// When the orders are generated.
+    pub generated: EpochMs,
     /// When the first of them may leave.
     pub starts: EpochMs,
     /// Parts a second; 0 = not limited.
@@ -28,7 +30,13 @@ impl Course {
         let starts = from.max(now);
         let before_ms = u64::try_from(starts.since(now).as_millis()).unwrap_or(u64::MAX);
         let gone = before_ms.saturating_mul(u64::from(rate_per_second)) / 1000;
-        Self { starts, rate_per_second, parts_ahead: parts_waiting.saturating_sub(gone) }
+        Self { generated: starts, starts, rate_per_second, parts_ahead: parts_waiting.saturating_sub(gone) }
+    }
+
+    /// The same, where nothing leaves before `opens`: the orders live on meanwhile (PO-23).
+    #[must_use]
+    pub fn held_until(self, opens: EpochMs) -> Self {
+        Self { starts: self.starts.max(opens), ..self }
     }
 
     /// When a message leaves that `parts_before` parts of its own job precede; `None` where the rate is not limited.
@@ -46,11 +54,11 @@ impl Course {
         self.leaves(parts)
     }
 
-    /// Whether an order generated at the start still has `floor` to live when its message's turn comes. Where the rate
+    /// Whether an order still has `floor` to live when its message's turn comes. Where the rate
     /// is not limited, its turn is taken to be the start.
     pub fn in_time(&self, parts_before: u64, expiry: &Expiry, floor: Duration) -> bool {
         let turn = self.leaves(parts_before).unwrap_or(self.starts);
-        let left = expiry.expires_at(self.starts).since(turn);
+        let left = expiry.expires_at(self.generated).since(turn);
         !left.is_zero() && left >= floor
     }
 }
@@ -64,7 +72,7 @@ mod tests {
     const FLOOR: Duration = Duration::from_mins(5);
 
     fn course(rate_per_second: u32, parts_ahead: u64) -> Course {
-        Course { starts: START, rate_per_second, parts_ahead }
+        Course { generated: START, starts: START, rate_per_second, parts_ahead }
     }
 
     fn after(seconds: u64) -> EpochMs {
@@ -85,9 +93,9 @@ mod tests {
         let at = |from, rate| Course::new(START, from, rate, 1000);
         assert_eq!(at(START, 50), course(50, 1000));
         assert_eq!(at(START.minus(FLOOR), 50), course(50, 1000), "a time that has passed is now");
-        assert_eq!(at(after(15), 50), Course { starts: after(15), ..course(50, 250) });
-        assert_eq!(at(after(3600), 50), Course { starts: after(3600), ..course(50, 0) });
-        assert_eq!(at(after(3600), 0), Course { starts: after(3600), ..course(0, 1000) });
+        assert_eq!(at(after(15), 50), Course { generated: after(15), starts: after(15), ..course(50, 250) });
+        assert_eq!(at(after(3600), 50), Course { generated: after(3600), starts: after(3600), ..course(50, 0) });
+        assert_eq!(at(after(3600), 0), Course { generated: after(3600), starts: after(3600), ..course(0, 1000) });
     }
 
     #[test]
@@ -110,6 +118,16 @@ mod tests {
         // Without a floor an order must not have expired.
         assert!(course(1, 0).in_time(599, &instant, Duration::ZERO));
         assert!(!course(1, 0).in_time(600, &instant, Duration::ZERO));
+    }
+
+    #[test]
+    fn po_23_an_order_that_waits_for_the_contact_hours_grows_older_meanwhile() {
+        let expiry = Expiry::In(Duration::from_hours(1));
+        let held = course(0, 0).held_until(after(3600 - 300));
+        assert_eq!(held.starts, after(3300));
+        assert!(held.in_time(0, &expiry, FLOOR));
+        assert!(!held.held_until(after(3301)).in_time(0, &expiry, FLOOR));
+        assert_eq!(course(0, 0).held_until(START.minus(FLOOR)), course(0, 0), "it was open all the time");
     }
 
     #[test]

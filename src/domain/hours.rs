@@ -26,7 +26,7 @@ const AHEAD_DAYS: u64 = 400;
 const CLOSES_DAYS: u64 = 8;
 /// Zones are at most so far from UTC.
 const OFFSET_MAX_MS: i64 = 15 * 3_600_000;
-const MINUTES_A_DAY: u32 = 24 * 60;
+const SECONDS_A_DAY: u32 = 24 * 3600;
 
 words! {
     /// What becomes of a message that may not leave now.
@@ -38,7 +38,7 @@ words! {
     }
 }
 
-/// Minutes of a day from which on, and up to which, messages may leave.
+/// Seconds of a day from which on, and up to which, messages may leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Block {
     from: u32,
@@ -96,8 +96,8 @@ impl Hours {
             Day::Unrestricted => None,
             Day::Closed => Some("closed".to_owned()),
             Day::Blocks(blocks) => {
-                let minute = local.hour() * 60 + local.minute();
-                let inside = blocks.iter().any(|block| (block.from..block.to).contains(&minute));
+                let second = local.num_seconds_from_midnight();
+                let inside = blocks.iter().any(|block| (block.from..block.to).contains(&second));
                 (!inside).then(|| "outside_hours".to_owned())
             }
         }
@@ -141,17 +141,17 @@ impl Hours {
     /// Instants at which inside may become outside, or outside inside, on a date: its ends, those of its blocks, each
     /// under both offsets where clocks are changed, and the change itself. Others may be among them.
     fn changes(&self, date: NaiveDate) -> Vec<EpochMs> {
-        let mut minutes = vec![0, MINUTES_A_DAY];
+        let mut seconds = vec![0, SECONDS_A_DAY];
         if let Day::Blocks(blocks) = self.day(date) {
-            minutes.extend(blocks.iter().flat_map(|block| [block.from, block.to]));
+            seconds.extend(blocks.iter().flat_map(|block| [block.from, block.to]));
         }
         let midnight = EpochMs(NaiveDateTime::new(date, NaiveTime::MIN).and_utc().timestamp_millis());
         let (early, late) = (EpochMs(midnight.0 - OFFSET_MAX_MS), EpochMs(midnight.0 + 86_400_000 + OFFSET_MAX_MS));
         let offset_ms = |at: EpochMs| i64::from(self.zone.offset_seconds(at)) * 1000;
         let offsets = [offset_ms(early), offset_ms(late)];
-        let mut changes: Vec<EpochMs> = minutes
+        let mut changes: Vec<EpochMs> = seconds
             .into_iter()
-            .flat_map(|minute| offsets.map(|offset| EpochMs(midnight.0 + i64::from(minute) * 60_000 - offset)))
+            .flat_map(|second| offsets.map(|offset| EpochMs(midnight.0 + i64::from(second) * 1000 - offset)))
             .collect();
         if let [before, after] = offsets
             && before != after

@@ -10,7 +10,7 @@
 //! and when again); [`short_code`],
 //! [`mod@reference`] (what is recognised when it comes back); [`receipt`], [`reply`], [`signature`] (what a provider tells
 //! later, and who says so); [`optout`], [`unsubscribe`] (who may not be written to); [`standing`], [`lookup`], [`export`] (what others are told).
-//! Whom a message reaches: [`filter`]; when, and how often: [`hours`], [`cap`].
+//! Whom a message reaches: [`filter`]; when, and how often: [`hours`], [`cap`], together [`contact_rules`].
 
 mod excerpt;
 mod keyed;
@@ -22,6 +22,7 @@ pub mod case;
 pub mod clock;
 pub mod column;
 pub mod contact;
+pub mod contact_rules;
 pub mod content;
 pub mod delivery;
 pub mod estimate;

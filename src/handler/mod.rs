@@ -8,6 +8,7 @@
 
 mod blocking;
 pub mod commercial;
+pub mod contact_rules;
 pub mod context;
 pub mod control;
 pub mod creating;

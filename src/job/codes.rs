@@ -127,6 +127,10 @@ codes! {
         UnknownOperator = "unknown_operator",
         /// An operator or a value does not go with its column, or the filter has too many conditions.
         InvalidFilter = "invalid_filter",
+        /// Contact hours that cannot be kept: a block, a weekday, a date or a preset is wrong; the field is named.
+        InvalidHours = "invalid_hours",
+        /// A frequency cap that cannot be kept: its messages or its period are wrong; the field is named.
+        InvalidCap = "invalid_cap",
         /// Both `rows` and `rows_from` are given.
         RowsAndRowsFrom = "rows_and_rows_from",
         /// More than 1,000 inline rows, or more rows in a file than `sources.max_rows`.
@@ -294,6 +298,8 @@ codes! {
         ErrorFileIncomplete = "error_file_incomplete",
         /// Orders would expire before their message's turn at the channel's rate, or have less than `orders.floor` left.
         WillExpireUnsent = "will_expire_unsent",
+        /// Messages may not leave when the job wants them to: they wait for the contact hours, or are not sent.
+        OutsideHours = "outside_hours",
         /// Messages take more than one SMS part each; every part is billed.
         SeveralParts = "several_parts",
         /// Rows have the id of an earlier row of the import; the last one counts.

@@ -299,6 +299,9 @@ struct RunEvent {
     /// Its deliveries, at its beginning and end.
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<u64>,
+    /// Held: when the contact hours open, epoch milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<i64>,
     /// When, epoch milliseconds.
     at: i64,
 }

@@ -7,12 +7,14 @@
 use serde_json::Value;
 
 use super::codes::RejectionCode;
+use super::contact_rules::contact_rules;
 use super::fields::{Fields, not_one_of, wrong_type};
 use super::rejection::Rejection;
 use super::rows_spec::{RowsSpec, rows};
 use crate::domain::campaign::Category;
 use crate::domain::clock::{ClockError, EpochMs, parse_duration};
 use crate::domain::contact::{ContactError, Country};
+use crate::domain::contact_rules::ContactRules;
 use crate::domain::expiry::Expiry;
 use crate::domain::message::{Message, MessageError, UrlPlace};
 use crate::domain::money::{Currency, CurrencyError};
@@ -35,6 +37,8 @@ pub(super) const GENERATE_FIELDS: &[&str] = &[
     "delivery",
     "channel",
     "message",
+    "hours",
+    "cap",
     "rows",
     "rows_from",
     "append",
@@ -94,6 +98,8 @@ pub struct Dispatch {
     pub transliterate: bool,
     /// The template, compiled.
     pub message: Message,
+    /// When and how often, beside what the channel says.
+    pub rules: ContactRules,
 }
 
 impl Delivery {
@@ -218,12 +224,13 @@ fn delivery(fields: &mut Fields, at: Option<EpochMs>) -> Result<Delivery, Reject
     };
     let channel = fields.name("channel")?;
     let message = message(fields)?;
+    let rules = contact_rules(fields)?;
     let dispatch = |fields: &Fields| -> Result<Dispatch, Rejection> {
         let rule = "the field is required unless delivery is \"none\"";
         let missing = |name| fields.refuse(RejectionCode::MissingField, name, rule);
         let channel = channel.ok_or_else(|| missing("channel"))?;
         let Written { text, url, transliterate, message } = message.ok_or_else(|| missing("message"))?;
-        Ok(Dispatch { channel, text, url, transliterate, message })
+        Ok(Dispatch { channel, text, url, transliterate, message, rules })
     };
     match mode {
         Mode::None => Ok(Delivery::None),

@@ -7,6 +7,7 @@
 
 mod case_row;
 mod codes;
+mod contact_rules;
 mod content;
 mod control;
 mod envelope;

@@ -6,6 +6,7 @@
 
 #![expect(dead_code, reason = "the types exist for their schema; decoding reads fields one by one for its sentences")]
 
+mod contact_rules;
 mod import;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde_json::{Value, json};
 
+use self::contact_rules::{CapText, HoursText};
 use super::queue_name::QueueName;
 
 /// The schema of a queue's jobs, or `None` while the queue is not available.
@@ -115,6 +117,10 @@ struct Generate {
     channel: Option<NameText>,
     /// What is sent; required unless delivery is `none`.
     message: Option<MessageText>,
+    /// When its messages may leave, beside what the channel says.
+    hours: Option<HoursText>,
+    /// How many messages an address gets in a period, beside what the channel says.
+    cap: Option<CapText>,
     /// The rows themselves, at most 1,000. Exactly one of `rows` and `rows_from`.
     #[schemars(length(min = 1, max = 1000))]
     rows: Option<Vec<RowColumns>>,

@@ -111,6 +111,12 @@ impl Reconciler {
             return Ok(over && self.store.outbox_len(campaign).await? == 0);
         }
         let now = self.store.now_ms().await?;
+        let held_until = Some(number("held_until")).filter(|at| !stopped && *at > now && number("sending") == 0);
+        if let Some(at) = held_until {
+            // Closed contact hours: its slots are idle, and only the alarm clock wakes them.
+            self.store.arm(&format!("run|{campaign}|{run}"), at).await?;
+            return Ok(false);
+        }
         let next_retry = self.store.next_retry(campaign, run).await?;
         let retry_due = next_retry.is_some_and(|at| at <= now);
         if let Some(at) = next_retry.filter(|at| !stopped && *at > now && *at < now + 86_400_000) {

@@ -24,6 +24,7 @@
 //! | `outbound:<digest>` | zset | turns of channels that take replies | `replies.within` |
 //! | `reply:<digest>`, `{C}:reply:<digest>` | strings | replies | `replies.within` |
 //! | `unsubscribe` | hash | runs of commercial campaigns: circle <-> its number in links | with the campaign |
+//! | `cap:<digest>` | zset of deliveries by time | the gate: what an address got lately | the longest period of a cap |
 //! | `forget:<job>` | string | how far a `forget` is | 24 h; the number it looks for only until its end |
 //! | `forgotten` | zset by end | `forget` | `retention.forgotten` |
 
@@ -156,6 +157,11 @@ impl Keys {
     /// When a reply was first told, or that it is kept (string with TTL).
     pub fn reply(&self, digest: &str) -> String {
         self.plain(&format!("reply:{digest}"))
+    }
+
+    /// What was sent lately to the address of this digest (zset: delivery by the time of its reservation).
+    pub fn cap(&self, digest: &str) -> String {
+        self.plain(&format!("cap:{digest}"))
     }
 
     /// Layout version of the keys (string).

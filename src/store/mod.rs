@@ -6,6 +6,7 @@
 
 pub mod active;
 pub mod campaigns;
+pub mod caps;
 pub mod cases;
 pub mod channels;
 pub mod circles;

@@ -11,7 +11,7 @@ use redis::cmd;
 
 use crate::domain::delivery::DeliveryState;
 
-pub use super::slots::{InDoubt, SlotRef, Take};
+pub use super::slots::{InDoubt, Leaving, SlotRef, Take};
 use super::{Answer, Store, StoreError, entries::millis, outbox::Event, scripts};
 
 /// Ordinals a slot takes from the cursor at once. A dead owner's batches are scanned by the next one.

@@ -25,6 +25,31 @@ impl Script {
         Self { source, sha1 }
     }
 
+    /// Runs calls of this script in one round trip, each over its own keys; the answers come in their order. Not atomic.
+    pub async fn run_all<T: FromRedisValue>(
+        &self,
+        calls: Vec<Call<'_>>,
+        connection: &Connection,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut pipeline = redis::pipe();
+        for call in calls {
+            pipeline.add_command(call.command);
+        }
+        match connection.pipeline(&pipeline).await {
+            Err(StoreError::UnknownScript) => {
+                self.load(connection).await?;
+                connection.pipeline(&pipeline).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn load(&self, connection: &Connection) -> Result<(), StoreError> {
+        let mut load = redis::cmd("SCRIPT");
+        load.arg("LOAD").arg(&self.source);
+        connection.query::<String>(&load).await.map(|_| ())
+    }
+
     /// Starts a call over `keys`.
     pub fn call(&self, keys: &[&str]) -> Call<'_> {
         let mut command = redis::cmd("EVALSHA");
@@ -57,9 +82,7 @@ impl Call<'_> {
     pub async fn run<T: FromRedisValue>(self, connection: &Connection) -> Result<T, StoreError> {
         match connection.query(&self.command).await {
             Err(StoreError::UnknownScript) => {
-                let mut load = redis::cmd("SCRIPT");
-                load.arg("LOAD").arg(&self.script.source);
-                connection.query::<String>(&load).await?;
+                self.script.load(connection).await?;
                 connection.query(&self.command).await
             }
             answer => answer,

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::domain::clock::EpochMs;
+
 use super::{Answer, Store, StoreError, entries::millis, scripts};
 
 /// Which slot of which run.
@@ -49,6 +51,17 @@ pub struct InDoubt {
     pub cell: String,
     /// Its order as JSON, empty when it is gone.
     pub order: String,
+}
+
+/// How a slot is left at the end of a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaving {
+    /// Its entry goes to the tail of the queue.
+    GoesOn,
+    /// Its entry goes on only if there is something to do by now.
+    WhenDone,
+    /// It goes idle whatever there is to do: somebody arms it again.
+    Idle,
 }
 
 /// The answer to "may I take this slot?".
@@ -138,14 +151,13 @@ impl Store {
         })
     }
 
-    /// Frees a slot at the end of a turn. `goes_on`: its entry goes to the tail of the queue; else
-    /// only if there is something to do by now. Returns whether it goes on; `None`: another owns it.
+    /// Frees a slot at the end of a turn. Returns whether it goes on; `None`: another owns it.
     pub async fn leave_slot(
         &self,
         slot: &SlotRef,
         fence: u64,
         incarnation: &str,
-        goes_on: bool,
+        leaving: Leaving,
     ) -> Result<Option<bool>, StoreError> {
         let left: String = scripts::LEAVE_SLOT
             .call(&[&self.keys.campaign(&slot.campaign)])
@@ -153,10 +165,31 @@ impl Store {
             .arg(slot.slot)
             .arg(fence)
             .arg(incarnation)
-            .arg(if goes_on { "1" } else { "?" })
+            .arg(match leaving {
+                Leaving::GoesOn => "1",
+                Leaving::WhenDone => "?",
+                Leaving::Idle => "0",
+            })
             .run(&self.connection)
             .await?;
         Ok((left != "lost").then_some(left == "on"))
+    }
+
+    /// Notes that the contact hours of a run are closed until then.
+    pub async fn hold_run(&self, campaign: &str, run: &str, until: EpochMs, reason: &str) -> Result<(), StoreError> {
+        self.note_hours(campaign, run, &until.0.to_string(), reason).await
+    }
+
+    /// Notes that they are open again.
+    pub async fn open_run(&self, campaign: &str, run: &str) -> Result<(), StoreError> {
+        self.note_hours(campaign, run, "", "").await
+    }
+
+    async fn note_hours(&self, campaign: &str, run: &str, until: &str, reason: &str) -> Result<(), StoreError> {
+        let call = scripts::HOLD_RUN.call(&[&self.keys.campaign(campaign)]).arg(run).arg(until).arg(reason);
+        let outbox: String = call.run(&self.connection).await?;
+        self.publish_soon(campaign, &outbox).await;
+        Ok(())
     }
 
     /// Renews a slot's lease. `false`: it has another owner.

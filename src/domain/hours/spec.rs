@@ -8,7 +8,7 @@ use chrono::NaiveDate;
 use serde_json::{Map, Value, json};
 
 use super::holidays::Calendar;
-use super::{Block, ClosedDates, Day, Hours, MINUTES_A_DAY, Otherwise};
+use super::{Block, ClosedDates, Day, Hours, Otherwise, SECONDS_A_DAY};
 use crate::domain::Excerpt;
 use crate::domain::word::words;
 use crate::domain::zone::{Zone, ZoneError};
@@ -70,7 +70,7 @@ fn shown(value: &Value) -> String {
 
 impl Preset {
     fn week(self) -> [Day; 7] {
-        let hours = |from: u32, to: u32| Day::Blocks(vec![Block { from: from * 60, to: to * 60 }]);
+        let hours = |from: u32, to: u32| Day::Blocks(vec![Block { from: from * 3600, to: to * 3600 }]);
         match self {
             Self::Colombia => {
                 let weekday = || hours(7, 19);
@@ -168,8 +168,11 @@ impl Hours {
 
 impl std::fmt::Display for Block {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let [from, to] = [self.from, self.to].map(|minute| (minute / 60, minute % 60));
-        write!(f, "{:02}:{:02}-{:02}:{:02}", from.0, from.1, to.0, to.1)
+        let time = |second: u32| {
+            let seconds = if second.is_multiple_of(60) { String::new() } else { format!(":{:02}", second % 60) };
+            format!("{:02}:{:02}{seconds}", second / 3600, second / 60 % 60)
+        };
+        write!(f, "{}-{}", time(self.from), time(self.to))
     }
 }
 
@@ -238,19 +241,24 @@ fn weekday(name: &str, value: &Value) -> Result<Day, HoursError> {
     }
 }
 
-/// Reads `08:00-19:00`; the end of a day is `24:00`.
+/// Reads `08:00-19:00`, or with seconds; the end of a day is `24:00`.
 fn block(text: &str) -> Option<Block> {
-    let minute = |text: &str| {
-        let (hour, minute) = text.trim().split_once(':')?;
+    let second = |text: &str| {
+        let parts: Vec<&str> = text.trim().split(':').collect();
         let number = |text: &str, least: usize| {
             let fits = (least..=2).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
             fits.then(|| text.parse::<u32>().ok()).flatten()
         };
-        let (hour, minute) = (number(hour, 1)?, number(minute, 2)?);
-        (minute < 60).then_some(hour * 60 + minute).filter(|minutes| *minutes <= MINUTES_A_DAY)
+        let (hour, minute, second) = match parts.as_slice() {
+            [hour, minute] => (number(hour, 1)?, number(minute, 2)?, 0),
+            [hour, minute, second] => (number(hour, 1)?, number(minute, 2)?, number(second, 2)?),
+            _ => return None,
+        };
+        let of_day = hour * 3600 + minute * 60 + second;
+        (minute < 60 && second < 60 && of_day <= SECONDS_A_DAY).then_some(of_day)
     };
     let (from, to) = text.split_once('-')?;
-    let (from, to) = (minute(from)?, minute(to)?);
+    let (from, to) = (second(from)?, second(to)?);
     (from < to).then_some(Block { from, to })
 }
 

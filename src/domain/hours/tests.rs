@@ -139,6 +139,7 @@ fn what_is_not_hours_is_refused_with_field_and_rule() {
         (with("monday", json!(["19:00-08:00"])), "invalid_hours", "monday[0]", "from one time to a later one"),
         (with("monday", json!(["08:00-24:01"])), "invalid_hours", "monday[0]", "not a block"),
         (with("monday", json!(["8-12"])), "invalid_hours", "monday[0]", "not a block"),
+        (with("monday", json!(["08:00:60-12:00"])), "invalid_hours", "monday[0]", "not a block"),
         (with("monday", json!(["08:00-12:00", "11:59-13:00"])), "invalid_hours", "monday", "overlap"),
         (
             with("monday", json!(["1:00-2:00", "3:00-4:00", "5:00-6:00"])),

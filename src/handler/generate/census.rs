@@ -17,11 +17,13 @@ use crate::{
         contact::Phone,
         estimate::Course,
         expiry::Expiry,
+        hours::ContactHours,
         message::{Message, MessageError},
         short_code::ShortCode,
         sms::{self, Encoding, Measure},
         unsubscribe::Farewell,
     },
+    handler::contact_rules,
     job::{OrderRow, Warning, WarningCode},
 };
 
@@ -53,6 +55,8 @@ pub struct Terms {
     pub max_parts: usize,
     /// When the messages leave.
     pub course: Course,
+    /// When they may.
+    pub hours: ContactHours,
     /// When the orders expire.
     pub expiry: Expiry,
     /// An order with less life left is not sent.
@@ -203,7 +207,7 @@ impl Census {
             concept: &order.concept,
             reference: &order.reference,
             short_code: terms.code.as_str(),
-            expires_at: terms.expiry.expires_at(terms.course.starts),
+            expires_at: terms.expiry.expires_at(terms.course.generated),
             vars: &order.vars,
             url: &terms.link,
             farewell: terms.farewell.as_ref().map(|(link, label)| Farewell { link, label }),
@@ -276,8 +280,8 @@ impl Census {
 
     /// What whoever asked may want to know.
     pub fn warnings(&self) -> Vec<Warning> {
-        let mut warnings = Vec::new();
-        let Terms { course, floor, .. } = &self.terms;
+        let Terms { course, floor, hours, .. } = &self.terms;
+        let mut warnings: Vec<Warning> = contact_rules::warning(hours, course.generated).into_iter().collect();
         if self.late > 0 {
             let left = crate::domain::clock::format_duration(*floor);
             let sentence = match course.rate_per_second {
@@ -357,7 +361,8 @@ mod tests {
             link: LINK.to_owned(),
             farewell: None,
             max_parts: 4,
-            course: Course { starts: START, rate_per_second: 0, parts_ahead: 0 },
+            course: Course { generated: START, starts: START, rate_per_second: 0, parts_ahead: 0 },
+            hours: ContactHours::default(),
             expiry: Expiry::default(),
             floor: Duration::from_mins(5),
             samples: 2,

@@ -5,7 +5,7 @@
 
 use crate::{
     domain::unsubscribe::CircleKind,
-    handler::commercial,
+    handler::{commercial, contact_rules},
     job::{Delivery, Dispatch, Next, Outcome},
     store::{StoreError, runs::CreatedRun},
 };
@@ -77,6 +77,10 @@ impl Generation<'_> {
         ];
         let orders = (self.campaign, CircleKind::Orders);
         fields.extend(commercial::run_fields(&self.ctx.config, &self.ctx.store, resolved.category, orders).await??);
+        let (config, store) = (&self.ctx.config, &self.ctx.store);
+        fields.extend(
+            contact_rules::bounds(config, Some(store), name, resolved.category, &dispatch.rules).await?.fields(),
+        );
         if let Some(place) = dispatch.url {
             fields.push(("url_place", place.as_str().to_owned()));
         }

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::Config,
     domain::{
+        campaign::Category,
         clock::EpochMs,
+        contact_rules::Bounds,
         estimate::Course,
         short_code::{ShortCode, link},
     },
@@ -18,7 +20,7 @@ use crate::{
     store::{Store, StoreError, view::ChannelState},
 };
 
-use super::super::commercial;
+use super::super::{commercial, contact_rules};
 use super::{census::Terms, resolve::Resolved};
 
 /// A channel as far as it decides when messages leave.
@@ -34,6 +36,8 @@ pub struct Lane {
     pub parts_waiting: Option<u64>,
     /// Why it does not send now, if it does not.
     pub stands_still: Option<String>,
+    /// When messages may leave, and how many an address gets.
+    pub bounds: Bounds,
 }
 
 impl Lane {
@@ -42,6 +46,7 @@ impl Lane {
         config: &Config,
         store: Option<&Store>,
         dispatch: &Dispatch,
+        category: Category,
         now: EpochMs,
     ) -> Result<Self, StoreError> {
         let name = dispatch.channel.as_str();
@@ -58,12 +63,14 @@ impl Lane {
             in_flight: settings.map(|settings| settings.in_flight),
             parts_waiting,
             stands_still: (state != ChannelState::Open).then(|| state.to_string()),
+            bounds: contact_rules::bounds(config, store, name, category, &dispatch.rules).await?,
         })
     }
 
     /// How messages of a job leave that may send from `from` on.
     pub fn course(&self, now: EpochMs, from: EpochMs) -> Course {
-        Course::new(now, from, self.rate_per_second.unwrap_or(0), self.parts_waiting.unwrap_or(0))
+        let course = Course::new(now, from, self.rate_per_second.unwrap_or(0), self.parts_waiting.unwrap_or(0));
+        course.held_until(self.bounds.hours.opens(course.starts))
     }
 }
 
@@ -80,7 +87,7 @@ pub(in crate::handler) fn terms(
     config: &Config,
     resolved: &Resolved,
     dispatch: &Dispatch,
-    course: Course,
+    (lane, course): (&Lane, Course),
     samples: usize,
 ) -> Terms {
     let code = ShortCode::sample(config.orders.short_code_length);
@@ -92,6 +99,7 @@ pub(in crate::handler) fn terms(
         code,
         max_parts: config.max_parts,
         course,
+        hours: lane.bounds.hours.clone(),
         expiry: resolved.expiry,
         floor: config.orders.floor,
         samples,
@@ -110,8 +118,9 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// The estimate of so many parts.
-    pub fn of(course: &Course, parts: u64) -> Self {
-        Self { starts: course.starts, ends: course.ends(parts) }
+    /// The estimate of so many parts, which rest outside the contact hours.
+    pub fn of(Terms { course, hours, .. }: &Terms, parts: u64) -> Self {
+        let ends = course.ends(parts).map(|end| hours.done(course.starts, end.since(course.starts)));
+        Self { starts: course.starts, ends }
     }
 }

@@ -54,12 +54,14 @@ impl Surroundings<'_> {
         let judged = self.judge_job(envelope, job, &resolved).await?;
         let from = forecast::may_start(job, envelope.at, self.now);
         let lane = match job.delivery.dispatch() {
-            Some(dispatch) => Some((Lane::look(self.config, self.store, dispatch, self.now).await?, dispatch)),
+            Some(dispatch) => {
+                Some((Lane::look(self.config, self.store, dispatch, resolved.category, self.now).await?, dispatch))
+            }
             None => None,
         };
         let terms = lane.as_ref().map(|(lane, dispatch)| {
             let course = lane.course(self.now, from);
-            Box::new(forecast::terms(self.config, &resolved, dispatch, course, samples))
+            Box::new(forecast::terms(self.config, &resolved, dispatch, (lane, course), samples))
         });
         let report = Report::new(campaign).with_expiry(&resolved.expiry, from);
         let found = match self.survey(job, &resolved, terms, told).await? {

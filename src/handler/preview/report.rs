@@ -318,7 +318,7 @@ impl Messages {
 impl Sending {
     /// What a channel does with so many parts.
     pub(super) fn of(lane: Lane, census: &Census) -> Self {
-        let Estimate { starts, ends } = Estimate::of(&census.terms().course, census.parts);
+        let Estimate { starts, ends } = Estimate::of(census.terms(), census.parts);
         Self {
             channel: lane.channel,
             rate_per_second: lane.rate_per_second,

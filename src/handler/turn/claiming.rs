@@ -90,6 +90,7 @@ impl Turn {
         let count = usize::try_from(parts / hint).unwrap_or(1).clamp(1, permits.len());
         permits.truncate(count);
         let deadline = Instant::now() + self.ctx.config.leases.claim_deadline;
+        let deadline = self.closes.map_or(deadline, |closes| deadline.min(closes));
         let (now_ms, recipients) = match self.claim_surely(count, floor).await? {
             Claimed::Lost => return Ok(Brought::Lost),
             Claimed::Stop => return Ok(Brought::Stopped),
@@ -98,7 +99,7 @@ impl Turn {
             }
             Claimed::Recipients { now_ms, recipients, .. } => (now_ms, recipients),
         };
-        let ready = self.ready(recipients, permits, deadline, pace).await;
+        let ready = self.ready(recipients, permits, (deadline, EpochMs(now_ms)), pace).await;
         Ok(Brought::Recipients { ready, now: EpochMs(now_ms) })
     }
 
@@ -159,7 +160,7 @@ impl Turn {
         &self,
         recipients: Vec<Recipient>,
         permits: Vec<OwnedSemaphorePermit>,
-        deadline: Instant,
+        (deadline, now): (Instant, EpochMs),
         pace: &mut Pace,
     ) -> Vec<Ready> {
         let mut ready = Vec::with_capacity(recipients.len());
@@ -167,6 +168,7 @@ impl Turn {
         let mut letters: Vec<Prepared> =
             recipients.iter().map(|recipient| prepare(&self.plan, &self.ctx.secret, &self.slot, recipient)).collect();
         self.pass_gate(&mut letters).await;
+        self.pass_caps(&mut letters, now).await;
         for (mut letter, permit) in letters.into_iter().zip(permits) {
             let mut at = None;
             if let Ok(made) = &letter {

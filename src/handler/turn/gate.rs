@@ -70,7 +70,7 @@ impl Turn {
 }
 
 /// Puts in the place of a letter why it does not leave.
-fn turn_away(letters: &mut [Prepared], index: usize, unsent: Unsent) {
+pub(super) fn turn_away(letters: &mut [Prepared], index: usize, unsent: Unsent) {
     if let Some(slot) = letters.get_mut(index)
         && let Ok(letter) = slot
     {

@@ -77,6 +77,9 @@ impl Rules<'_> {
             // Not tried this time; an earlier attempt may have been accepted all the same.
             Landing::Unsent(Unsent::Released) => self.judge(who, &Landing::Released, jitter),
             Landing::Unsent(Unsent::Waits(reason)) => Verdict::wait(DeliveryState::Queued, reason, UNSETTLED),
+            Landing::Unsent(Unsent::Held { until, reason }) => {
+                Verdict::wait(DeliveryState::Held, reason, self.now.until(*until))
+            }
             Landing::Unsent(Unsent::Skipped(reason) | Unsent::Failed(reason)) if who.doubt => self.unknown(reason),
             Landing::Unsent(Unsent::Skipped(reason)) => Verdict::end(DeliveryState::Skipped, reason, ""),
             Landing::Unsent(Unsent::Failed(reason)) => Verdict::end(DeliveryState::Failed, reason, ""),
@@ -222,6 +225,7 @@ pub async fn recover(turn: &Turn, in_doubt: Vec<InDoubt>) -> Result<(), StoreErr
                 .unwrap_or_default(),
             expires_at: order.as_ref().map_or(EpochMs(0), |o| o.expires_at),
             parts: 0,
+            reserved: String::new(),
         };
         records.push(record(&turn.slot.campaign, &turn.slot.run, &who, &landing, &rules, 0));
     }

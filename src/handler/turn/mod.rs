@@ -7,10 +7,12 @@
 //! is judged first: asked again under the same key where the provider is idempotent, else `unknown`.
 //!
 //! `plan` holds what a run needs compiled, `prepare` makes messages of recipients, `gate` turns away those
-//! that may not leave, `landing` decides what a provider's answer means (pure), `work` is the loop.
+//! that may not leave (`cap`: for now), `hours` says whether anything may, `landing` decides what a provider's answer means (pure), `work` is the loop.
 
+pub mod cap;
 pub mod claiming;
 pub mod gate;
+pub mod hours;
 pub mod landing;
 pub mod plan;
 pub mod prepare;
@@ -28,7 +30,7 @@ use crate::{
     store::{
         StoreError,
         leases::Lease,
-        runs::{InDoubt, SlotRef, Take},
+        runs::{InDoubt, Leaving, SlotRef, Take},
     },
 };
 
@@ -88,32 +90,41 @@ async fn turn(ctx: &Arc<Context>, slot: &SlotRef, lease: &Arc<Lease>) -> Result<
         lease: Arc::clone(lease),
         lost: hold.lost(),
         until: Instant::now() + CLAIMS_FOR,
+        closes: None,
     };
     turn.run(in_doubt).await
 }
 
 impl Turn {
     /// What a dead owner left comes first.
-    async fn run(&self, in_doubt: Vec<InDoubt>) -> Result<Outcome, StoreError> {
+    async fn run(mut self, in_doubt: Vec<InDoubt>) -> Result<Outcome, StoreError> {
         if !in_doubt.is_empty() {
             tracing::warn!(slot = %self.slot, recipients = in_doubt.len(), "a dead owner left recipients in flight");
-            recover(self, in_doubt).await?;
+            recover(&self, in_doubt).await?;
             self.lease.progressed();
         }
-        let end = self.work().await;
+        let end = match self.look_at_hours().await? {
+            Some(end) => end,
+            None => self.work().await,
+        };
         self.plan.tell_parts(&self.ctx, &self.slot.campaign, &self.slot.run).await;
         self.leave(end).await
     }
 
     /// Frees the slot and says how its entry goes on.
     async fn leave(&self, end: End) -> Result<Outcome, StoreError> {
-        let (goes_on, outcome) = match end {
+        let (leaving, outcome) = match end {
             End::Lost => return Ok(Outcome::done(serde_json::Value::Null)),
-            End::Stopped => (false, Outcome::done(serde_json::Value::Null)),
-            End::TimeUp => (true, Outcome::Again),
+            End::Stopped => (Leaving::WhenDone, Outcome::done(serde_json::Value::Null)),
+            End::TimeUp => (Leaving::GoesOn, Outcome::Again),
             End::Held { after } => {
                 let now = EpochMs(self.ctx.store.now_ms().await?);
-                (true, Outcome::Snooze { until: now.plus(after.min(LOOK_AGAIN)) })
+                (Leaving::GoesOn, Outcome::Snooze { until: now.plus(after.min(LOOK_AGAIN)) })
+            }
+            End::Closed { opens } => {
+                let (campaign, run) = (self.slot.campaign.clone(), self.slot.run.clone());
+                let next = vec![Next { campaign, run, at: Some(opens) }];
+                (Leaving::Idle, Outcome::Done { result: serde_json::Value::Null, next })
             }
             End::Exhausted { next_retry_ms } => {
                 let next = next_retry_ms.map(|at| Next {
@@ -121,12 +132,12 @@ impl Turn {
                     run: self.slot.run.clone(),
                     at: Some(EpochMs(at)),
                 });
-                (false, Outcome::Done { result: serde_json::Value::Null, next: next.into_iter().collect() })
+                (Leaving::WhenDone, Outcome::Done { result: serde_json::Value::Null, next: next.into_iter().collect() })
             }
         };
-        let left = self.ctx.store.leave_slot(&self.slot, self.fence, &self.ctx.incarnation, goes_on).await?;
+        let left = self.ctx.store.leave_slot(&self.slot, self.fence, &self.ctx.incarnation, leaving).await?;
         Ok(match left {
-            Some(true) if !goes_on => Outcome::Again,
+            Some(true) if leaving == Leaving::WhenDone => Outcome::Again,
             _ => outcome,
         })
     }

@@ -11,6 +11,7 @@ use std::{
 use crate::{
     domain::{
         campaign::Category,
+        contact_rules::Bounds,
         message::{Message, UrlPlace},
         money::Currency,
         unsubscribe::{CircleKind, Offer},
@@ -40,6 +41,10 @@ pub struct RunPlan {
     pub min_life: Duration,
     /// More parts than this are not sent (PO-13).
     pub max_parts: usize,
+    /// When its messages may leave, and how many an address gets.
+    pub bounds: Bounds,
+    /// Whether no two messages of it go to one address (BM-11).
+    pub once_per_address: bool,
     /// Parts of a message as last seen, for the next reservation.
     pub parts_hint: AtomicU32,
     /// The same as the run's hash says it.
@@ -98,6 +103,13 @@ impl RunPlan {
             tracing::error!(campaign, run, "a commercial run without unsubscribe links is not sent");
             return Ok(Loaded::Broken { code: RejectionCode::CategoryUnavailable.as_str() });
         }
+        let bounds = match Bounds::of_run(text) {
+            Ok(bounds) => bounds,
+            Err(error) => {
+                tracing::error!(campaign, run, %error, "nobody can read what binds this run: it is not sent");
+                return Ok(Loaded::Broken { code: RejectionCode::InvalidHours.as_str() });
+            }
+        };
         let hint = text("parts_hint").parse().unwrap_or(1);
         let plan = Arc::new(Self {
             channel: Arc::clone(channel),
@@ -108,6 +120,8 @@ impl RunPlan {
             currency: Currency::parse(text("currency")).ok(),
             min_life: ctx.config.orders.floor,
             max_parts: ctx.config.max_parts,
+            bounds,
+            once_per_address: text("once_per_address") == "1",
             parts_hint: AtomicU32::new(hint),
             parts_told: AtomicU32::new(hint),
         });

@@ -30,6 +30,8 @@ pub struct Who {
     pub expires_at: EpochMs,
     /// Parts of the message.
     pub parts: usize,
+    /// The digest under which its address counts towards a cap; empty where it does not.
+    pub reserved: String,
 }
 
 /// A message ready to leave.
@@ -58,6 +60,13 @@ pub enum Unsent {
     Failed(String),
     /// There was no time for it: it goes back to the queue.
     Released,
+    /// Its address has had its messages for now.
+    Held {
+        /// Until then.
+        until: EpochMs,
+        /// Why.
+        reason: String,
+    },
     /// Its order is not confirmed by the payment platform yet.
     Waits(String),
 }
@@ -80,6 +89,7 @@ pub fn prepare(
         masked: String::new(),
         expires_at: EpochMs(0),
         parts: 0,
+        reserved: String::new(),
     };
     let Ok(order) = Order::from_json(&recipient.order) else {
         let reason = if recipient.skip.is_empty() { "order_unreadable" } else { &recipient.skip };

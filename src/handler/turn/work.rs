@@ -52,6 +52,8 @@ pub struct Turn {
     pub lost: CancellationToken,
     /// Nothing is claimed after this instant.
     pub until: Instant,
+    /// Nothing leaves after this instant: the contact hours end.
+    pub closes: Option<Instant>,
 }
 
 /// Why a turn ended.
@@ -68,6 +70,11 @@ pub enum End {
     Held {
         /// For so long.
         after: Duration,
+    },
+    /// The contact hours are closed.
+    Closed {
+        /// Until then.
+        opens: EpochMs,
     },
     /// Paused, cancelled or finished.
     Stopped,
@@ -178,6 +185,7 @@ impl Turn {
             lease: Arc::clone(&self.lease),
             lost: self.lost.clone(),
             until: self.until,
+            closes: self.closes,
         }
     }
 
@@ -315,7 +323,9 @@ impl Turn {
             .map(|landed| record(campaign, run, &landed.who, &landed.landing, &rules, rand::random()))
             .collect();
         let recorded = records.iter().map(|record| (record.ordinal, record.due_in.is_some())).collect();
+        let unused = self.unused(batch.iter().map(|landed| &landed.who).zip(&records));
         self.write_surely(records).await;
+        self.give_back(&unused).await;
         recorded
     }
 }

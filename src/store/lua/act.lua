@@ -1,11 +1,14 @@
 -- Pauses, resumes or cancels a campaign or one of its runs, or fails a run that cannot go on. O(1) in the number of
 -- recipients: what is queued, held or waiting for a retry in a cancelled run reads as `skipped: cancelled`, in a
--- failed one as `skipped: failed`.
--- KEYS[1] campaign; ARGV[1] 'pause' | 'resume' | 'cancel' | 'fail' (a run only), ARGV[2] run or '' for the campaign,
+-- failed one as `skipped: failed`, in one whose
+-- time lay outside the contact hours as `skipped: not_sent`.
+-- KEYS[1] campaign; ARGV[1] 'pause' | 'resume' | 'cancel' | 'fail' | 'miss' (both a run only), ARGV[2] run or '' for the campaign,
 -- ARGV[3] who asks (a reason), ARGV[4] runs looked at most
 -- Returns {'done', outbox entry, then the runs to wake}, {'same', state} when it was so already, {'gone'}, or
 -- {'wrong', the state}.
 local action, only = ARGV[1], ARGV[2]
+local END = { cancel = { 'cancelled', 'cancelled_by' }, fail = { 'failed', 'failed_reason' },
+  miss = { 'not_sent', 'not_sent_reason' } }
 local state = redis.call('HGET', campaign_key, 'state')
 if not state then
   return { 'gone' }
@@ -23,7 +26,7 @@ local function end_run(run, new_state, reason_field)
   end
   local q, w, h = tonumber(r[2] or '0'), tonumber(r[3] or '0'), tonumber(r[4] or '0')
   redis.call('HSET', run_key, 'state', new_state, 'finished_at', int(now), reason_field, ARGV[3])
-  redis.call('HDEL', run_key, 'paused_by')
+  redis.call('HDEL', run_key, 'paused_by', 'held_until', 'held_reason')
   count(run_key, { queued = -q, retry = -w, held = -h, skipped = q + w + h })
   redis.call('HINCRBY', campaign_key, 'running_runs', -1)
   say(run_event(run, new_state, now))
@@ -34,14 +37,14 @@ if only ~= '' then
   local r = redis.call('HMGET', run_key, 'state', 'paused_by')
   if not r[1] then
     return { 'gone' }
-  elseif action == 'cancel' or action == 'fail' then
-    local new_state = action == 'cancel' and 'cancelled' or 'failed'
+  elseif END[action] then
+    local new_state, reason_field = END[action][1], END[action][2]
     if r[1] == new_state then
       return { 'same', new_state }
     elseif r[1] ~= 'running' then
       return { 'wrong', r[1] }
     end
-    end_run(only, new_state, action == 'cancel' and 'cancelled_by' or 'failed_reason')
+    end_run(only, new_state, reason_field)
     say(deliver_if_done(now))
   elseif r[1] ~= 'running' then
     return { 'wrong', r[1] }

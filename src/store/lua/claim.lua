@@ -35,7 +35,8 @@ local at = again and slot[6] or int(now)
 local cursor, last = tonumber(flags[3]), tonumber(flags[4])
 -- What is claimed: ordinals as text, their attempts, and the same in short for a repeat.
 local texts, attempts, claimed = {}, {}, {}
-local moved = { queued = 0, retry = 0, sending = 0 }
+local moved = { queued = 0, retry = 0, held = 0, sending = 0 }
+local WAITING = { q = 'queued', r = 'retry', h = 'held' }
 
 -- A recipient that was tried before: its cell says how often.
 local function claim_tried(n)
@@ -46,11 +47,11 @@ local function claim_tried(n)
   if again and letter ~= 'c' then
     return
   elseif not again then
-    if letter ~= 'q' and letter ~= 'r' then
+    local from = WAITING[letter]
+    if not from then
       redis.call('ZREM', retry_key, int(n))
       return
     end
-    local from = letter == 'q' and 'queued' or 'retry'
     moved[from], moved.sending = moved[from] - 1, moved.sending + 1
     attempt = int(attempt + 1)
     if not key_attempt or key_attempt == '0' then

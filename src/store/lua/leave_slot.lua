@@ -1,7 +1,8 @@
 -- Ends a turn: frees the slot's lease. Nothing of the turn is in flight any more.
 -- KEYS[1] campaign; ARGV[1] run, ARGV[2] slot, ARGV[3] fence, ARGV[4] our incarnation,
 -- ARGV[5] '1' when its entry goes on to the tail of the queue, '?' when the turn found nothing to do:
--- then the slot goes idle, unless there is something by now (a resume, a retry) that met a live lease
+-- then the slot goes idle, unless there is something by now (a resume, a retry) that met a live lease;
+-- '0' when it goes idle whatever there is: the contact hours are closed, and the alarm clock arms it again
 -- Returns 'on' or 'idle', or 'lost' when the slot has another owner.
 local slots_key = base .. 'run:' .. ARGV[1] .. ':slots'
 local k = ARGV[2]
@@ -17,7 +18,7 @@ for from, to, next_n in (slot[3] or ''):gmatch('(%d+)-(%d+)-(%d+);') do
   end
 end
 local on = ARGV[5] == '1'
-if not on then
+if ARGV[5] == '?' then
   local run_key = base .. 'run:' .. ARGV[1]
   local run = redis.call('HMGET', run_key, 'state', 'paused_by', 'cursor', 'end')
   local campaign_state = redis.call('HGET', campaign_key, 'state')

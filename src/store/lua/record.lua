@@ -16,7 +16,8 @@ local retry_key = run_key .. ':retry'
 local now = now_ms()
 local retries_exist = redis.call('EXISTS', retry_key) == 1
 local run_state = redis.call('HGET', run_key, 'state')
-local cancelled = run_state == 'cancelled'
+-- Nothing waits in a run that was stopped for good.
+local over = (run_state == 'cancelled' or run_state == 'failed' or run_state == 'not_sent') and run_state
 local pages = {}
 for i = 3, #ARGV, 9 do
   local n = tonumber(ARGV[i])
@@ -47,15 +48,15 @@ for page, p in pairs(pages) do
     apply = apply and not applied[n]
     if apply then
       applied[n] = true
-      if cancelled and (letter == 'q' or letter == 'r') then
-        letter, reason, due = 'k', 'cancelled', ''
+      if over and (letter == 'q' or letter == 'r' or letter == 'h') then
+        letter, reason, due = 'k', over, ''
       end
-      if letter == 'q' then
-        -- Released: certainly not sent, so the attempt does not count.
+      if letter == 'q' or letter == 'h' then
+        -- Released or held: certainly not sent, so the attempt does not count.
         local kept = attempt - 1
         local key = tonumber(key_attempt:match('^%d+')) <= kept and key_attempt or '0'
         sets[#sets + 1] = p.fields[j]
-        sets[#sets + 1] = 'q,' .. int(kept) .. ',' .. int(now) .. ',' .. reason .. ',' .. key
+        sets[#sets + 1] = letter .. ',' .. int(kept) .. ',' .. int(now) .. ',' .. reason .. ',' .. key
       elseif letter == 'r' then
         sets[#sets + 1] = p.fields[j]
         sets[#sets + 1] = 'r,' .. int(attempt) .. ',' .. int(now) .. ',' .. reason .. ',' .. key_attempt

@@ -99,7 +99,8 @@ impl RunView {
         };
         let state = text(hash, "state");
         let shown = RunState::parse(&state).map_or_else(|| state.clone(), |s| s.shown(&flags).as_str().to_owned());
-        let held = flags.held_until.map(|at| format!("contact hours open at {at}"));
+        let why = hash.get("held_reason").filter(|why| *why != "outside_hours").map(|why| format!(" ({why})"));
+        let held = flags.held_until.map(|at| format!("contact hours open at {at}{}", why.unwrap_or_default()));
         let reason = flags.auto_paused.or(flags.paused_by).or(held).or(held_by_channel);
         Self {
             campaign: campaign.to_owned(),
