@@ -47,7 +47,7 @@ fn rules(criterion: &mut Criterion) {
         b.iter(|| reference::sign(&secret, "nov-dues", "delivery@1", black_box(123_456), 0, Attempt::FIRST));
     });
     criterion.bench_function("claimed recipient read", |b| {
-        b.iter(|| Recipient::read(black_box("123456,1,1,"), "1763719200000", 7, ORDER.to_owned()));
+        b.iter(|| Recipient::read(black_box("123456,1,1,"), "1763719200000", 7, ORDER.to_owned(), String::new()));
     });
 }
 

@@ -447,6 +447,7 @@ impl Handle for Handlers {
         match task.job {
             Job::Import(job) => handler::import::run(&self.0, &task.id, *job, &task.lease).await,
             Job::Generate(job) => handler::generate::run(&self.0, &task.id, *job, &task.lease).await,
+            Job::Send(job) => handler::send::run(&self.0, &task.id, &job).await,
             Job::Control(job) => handler::control::run(&self.0, &task.id, job, &task.lease).await,
         }
     }

@@ -235,10 +235,10 @@ mod tests {
     #[test]
     fn only_queues_that_are_read_take_jobs() {
         assert_eq!(queue("generate").unwrap(), QueueName::Generate);
-        let later = sentence(queue("send"));
+        let later = sentence(queue("recurring"));
         assert_eq!(
             later,
-            "not enqueued: not_available_yet: the queue \"send\" is not available yet; available are generate, control"
+            "not enqueued: not_available_yet: the queue \"recurring\" is not available yet; available are import, generate, send, control"
         );
         assert!(sentence(queue("genrate")).contains("did you mean \"generate\"?"));
         assert!(queue("genrate").unwrap_err().is::<Usage>());

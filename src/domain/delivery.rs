@@ -110,6 +110,51 @@ pub const fn page(n: u64) -> (u64, u64) {
     (n / PAGE, n % PAGE)
 }
 
+/// Which delivery of a run: a recipient by its number, and a further contact of a case; 0 is the recipient itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeliveryId {
+    /// The recipient's number in its campaign.
+    pub n: u64,
+    /// The index of a further contact.
+    pub contact: u32,
+}
+
+impl DeliveryId {
+    /// The delivery to a recipient itself.
+    pub const fn of(n: u64) -> Self {
+        Self { n, contact: 0 }
+    }
+
+    /// Reads `<n>` or `<n>.<contact>`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let Some((n, contact)) = text.split_once('.') else { return Some(Self::of(text.parse().ok()?)) };
+        Some(Self { n: n.parse().ok()?, contact: contact.parse().ok().filter(|contact| *contact > 0)? })
+    }
+
+    /// Reads a field of a ledger page back.
+    pub fn of_field(page: u64, field: &str) -> Option<Self> {
+        let Self { n, contact } = Self::parse(field)?;
+        (n < PAGE).then_some(Self { n: page * PAGE + n, contact })
+    }
+
+    /// The page of the ledger that holds it.
+    pub const fn page(self) -> u64 {
+        page(self.n).0
+    }
+
+    /// Its field in that page.
+    pub fn field(self) -> String {
+        Self { n: page(self.n).1, ..self }.to_string()
+    }
+}
+
+impl fmt::Display for DeliveryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { n, contact } = self;
+        if *contact == 0 { write!(f, "{n}") } else { write!(f, "{n}.{contact}") }
+    }
+}
+
 /// What the ledger says of one message to one contact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
@@ -246,6 +291,22 @@ mod tests {
         assert_eq!(page(127), (0, 127));
         assert_eq!(page(128), (1, 0));
         assert_eq!(page(1_000_000), (7812, 64));
+    }
+
+    #[test]
+    fn a_delivery_is_called_by_number_and_further_contact_and_found_by_arithmetic() {
+        let own = DeliveryId::of(300);
+        assert_eq!((own.to_string().as_str(), own.page(), own.field().as_str()), ("300", 2, "44"));
+        let further = DeliveryId { n: 300, contact: 7 };
+        assert_eq!((further.to_string().as_str(), further.page(), further.field().as_str()), ("300.7", 2, "44.7"));
+        for id in [own, further] {
+            assert_eq!(DeliveryId::parse(&id.to_string()), Some(id));
+            assert_eq!(DeliveryId::of_field(id.page(), &id.field()), Some(id));
+        }
+        for bad in ["", "x", "1.", "1.0", "1.x", ".1"] {
+            assert_eq!(DeliveryId::parse(bad), None, "{bad}");
+        }
+        assert_eq!(DeliveryId::of_field(0, "128"), None);
     }
 
     #[test]

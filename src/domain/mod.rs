@@ -16,6 +16,7 @@ mod excerpt;
 mod keyed;
 mod word;
 
+pub mod audience;
 pub mod campaign;
 pub mod cap;
 pub mod case;
@@ -45,6 +46,7 @@ pub mod reply;
 pub mod retry;
 pub mod run;
 pub mod short_code;
+pub mod sift;
 pub mod signature;
 pub mod sms;
 pub mod standing;

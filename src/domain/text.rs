@@ -1,4 +1,4 @@
-//! The text of one order's message, as it is sent and as a preview shows it.
+//! The text of one message, for an order or a case, as it is sent and as a preview shows it.
 //!
 //! One place knows what a text may name besides the row's own columns, so that what a preview counts is
 //! what leaves.
@@ -6,8 +6,11 @@
 use serde_json::{Map, Value};
 
 use super::{
+    case::Case,
     clock::EpochMs,
-    message::{Message, MessageError, Vars},
+    contact::Address,
+    content::{Compiled, Content, Rendered},
+    message::{Message, MessageError, UrlPlace, Vars},
     money::{Amount, Currency},
     order::Order,
     unsubscribe::{Farewell, PLACEHOLDER},
@@ -40,50 +43,173 @@ pub struct Facts<'a> {
     pub farewell: Option<Farewell<'a>>,
 }
 
-/// The text for an order as it reads; currency and link base are the campaign's, where the order has none of its own.
-pub fn of_order(
-    message: &Message,
-    order: &Order,
-    currency: Option<Currency>,
-    link_base: &str,
-    farewell: Option<Farewell<'_>>,
-) -> Result<String, MessageError> {
-    let facts = Facts {
-        amount: order.amount,
-        currency: order.currency.or(currency),
-        key: &order.key,
-        contact: order.contact.as_ref().map_or("", |phone| phone.as_e164()),
-        concept: &order.concept,
-        reference: &order.reference,
-        short_code: order.code(),
-        expires_at: order.expires_at,
-        vars: &order.vars,
-        url: &order.link(link_base),
-        farewell,
-    };
-    render(message, &facts, |_, _| ())
+impl<'a> Facts<'a> {
+    /// What a text may say of an order as it reads; `url` is its link.
+    fn of(order: &'a Order, currency: Option<Currency>, url: &'a str, farewell: Option<Farewell<'a>>) -> Self {
+        Self {
+            amount: order.amount,
+            currency: order.currency.or(currency),
+            key: &order.key,
+            contact: order.contact.as_ref().map_or("", |phone| phone.as_e164()),
+            concept: &order.concept,
+            reference: &order.reference,
+            short_code: order.code(),
+            expires_at: order.expires_at,
+            vars: &order.vars,
+            url,
+            farewell,
+        }
+    }
+
+    /// Lends the values to `write`.
+    fn lend<T>(&self, wants: impl Fn(&str) -> bool, write: impl FnOnce(&Vars<'_>) -> T) -> T {
+        let written = Written::of(self, wants);
+        write(&Vars::new(self.vars, &self.built_in(&written)))
+    }
+
+    fn built_in<'b>(&'b self, written: &'b Written) -> [(&'static str, &'b str); 10] {
+        [
+            ("amount", written.amount.as_str()),
+            ("currency", self.currency.map_or("", |c| c.code())),
+            ("key", self.key),
+            ("SMScontact", self.contact),
+            ("concept", self.concept),
+            ("reference", self.reference),
+            ("short_code", self.short_code),
+            ("expires_at", written.expires_at.as_str()),
+            ("url", self.url),
+            (PLACEHOLDER, self.farewell.map_or("", |farewell| farewell.link)),
+        ]
+    }
 }
 
-/// Writes the text for one order and tells of each look-alike it replaced. `amount` is in major units, as people
-/// read it.
-pub fn render(message: &Message, facts: &Facts<'_>, replaced: impl FnMut(char, &str)) -> Result<String, MessageError> {
-    let amount = match facts.currency {
-        Some(currency) if message.wants("amount") => facts.amount.format(currency),
-        _ => String::new(),
+/// Values that cost something to write: only what is wanted is there. `amount` is in major units, as people read it.
+struct Written {
+    amount: String,
+    expires_at: String,
+}
+
+impl Written {
+    fn of(facts: &Facts<'_>, wants: impl Fn(&str) -> bool) -> Self {
+        Self {
+            amount: match facts.currency {
+                Some(currency) if wants("amount") => facts.amount.format(currency),
+                _ => String::new(),
+            },
+            expires_at: if wants("expires_at") { facts.expires_at.to_rfc3339() } else { String::new() },
+        }
+    }
+}
+
+/// The variables that only a payment order has.
+pub const OF_ORDER: [&str; 7] = ["url", "short_code", "amount", "currency", "concept", "reference", "expires_at"];
+
+/// What a run says.
+#[derive(Debug, Clone)]
+pub enum Words {
+    /// The text of payment orders, with its place for their link.
+    Order(Message),
+    /// A bulk message; the link is a variable of it.
+    Bulk(Compiled),
+}
+
+impl Words {
+    /// From the fields of a run's hash, empty where it has none; or the code of why they do not compile.
+    pub fn compile<'a>(field: impl Fn(&str) -> &'a str) -> Result<Self, &'static str> {
+        let transliterate = field("transliterate") == "1";
+        if field("content").is_empty() {
+            let message = Message::compile(field("text"), UrlPlace::parse(field("url_place")));
+            return message.map(|m| Self::Order(m.transliterated(transliterate))).map_err(|error| error.code());
+        }
+        let content: Content = serde_json::from_str(field("content")).map_err(|_| "template_syntax")?;
+        let compiled = Compiled::compile(&content).map_err(|error| error.code())?;
+        Ok(Self::Bulk(compiled.transliterated(transliterate)))
+    }
+
+    /// The provider's template, if it says that: its name and language.
+    pub fn provider_template(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Order(_) => None,
+            Self::Bulk(content) => content.provider_template(),
+        }
+    }
+
+    /// The message for an order as it reads; currency and link base are the campaign's, where the order has none of its
+    /// own.
+    pub fn of_order(
+        &self,
+        order: &Order,
+        currency: Option<Currency>,
+        link_base: &str,
+        farewell: Option<Farewell<'_>>,
+    ) -> Result<Rendered, MessageError> {
+        let url = order.link(link_base);
+        let facts = Facts::of(order, currency, &url, farewell);
+        match self {
+            Self::Order(message) => {
+                render(message, &facts, |_, _| ()).map(|text| Rendered { text, ..Rendered::default() })
+            }
+            Self::Bulk(content) => {
+                let written = facts.lend(|name| content.wants(name), |vars| content.render(vars));
+                Ok(with_farewell(written?, farewell))
+            }
+        }
+    }
+}
+
+/// A bulk message for a case, to this address: its variables, the other fields of its client, what is known of the client
+/// by name, and where it has an order and the message asks for one, the order's own.
+pub fn of_case(
+    content: &Compiled,
+    case: &Case,
+    to: &Address,
+    order: Option<&Order>,
+    (currency, link_base): (Option<Currency>, &str),
+    farewell: Option<Farewell<'_>>,
+) -> Result<Rendered, MessageError> {
+    let client = &case.client;
+    let names = [&client.first_name, &client.middle_name, &client.last_name];
+    let name = names.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
+    let labels = client.labels.join(", ");
+    let born = client.birth_date.map(|date| date.to_string()).unwrap_or_default();
+    let mut built_in = vec![("key", case.id.as_str()), ("name", &name), ("labels", &labels), ("birth_date", &born)];
+    built_in.extend(client.texts().into_iter().filter_map(|(name, text)| Some((name, text.as_deref()?))));
+    built_in.push(match to {
+        Address::Phone(phone) => ("SMScontact", phone.as_e164()),
+        Address::Mail(mail) => ("email", mail.as_str()),
+    });
+    let beside = [&client.other];
+    built_in.push((PLACEHOLDER, farewell.map_or("", |farewell| farewell.link)));
+    let Some(order) = order else {
+        let written = content.render(&Vars::new(&case.vars, &built_in).beside(&beside))?;
+        return Ok(with_farewell(written, farewell));
     };
-    let expires_at = if message.wants("expires_at") { facts.expires_at.to_rfc3339() } else { String::new() };
-    let built_in = [
-        ("amount", amount.as_str()),
-        ("currency", facts.currency.map_or("", |c| c.code())),
-        ("key", facts.key),
-        ("SMScontact", facts.contact),
-        ("concept", facts.concept),
-        ("reference", facts.reference),
-        ("short_code", facts.short_code),
-        ("expires_at", expires_at.as_str()),
-        (PLACEHOLDER, facts.farewell.map_or("", |farewell| farewell.link)),
-    ];
-    let mut text = message.render_telling(&Vars::new(facts.vars, &built_in), facts.url, replaced)?;
+    let url = if content.wants_url() { order.link(link_base) } else { String::new() };
+    let facts = Facts::of(order, currency, &url, farewell);
+    let written = Written::of(&facts, |name| content.wants(name));
+    let of_order = facts.built_in(&written);
+    built_in.extend(of_order.iter().filter(|(name, _)| OF_ORDER.contains(name)));
+    let written = content.render(&Vars::new(&case.vars, &built_in).beside(&[&client.other, facts.vars]))?;
+    Ok(with_farewell(written, farewell))
+}
+
+/// Whatever a template asks or filters, a commercial message has its link (BM-19); on chat channels whose provider keeps
+/// the words, only where those have a place for it.
+fn with_farewell(mut written: Rendered, farewell: Option<Farewell<'_>>) -> Rendered {
+    if let Some(farewell) = farewell {
+        if !written.text.is_empty() {
+            farewell.stand_in(&mut written.text);
+        }
+        if !written.html.is_empty() {
+            farewell.stand_in_html(&mut written.html);
+        }
+    }
+    written
+}
+
+/// Writes the text for one order and tells of each look-alike it replaced.
+pub fn render(message: &Message, facts: &Facts<'_>, replaced: impl FnMut(char, &str)) -> Result<String, MessageError> {
+    let mut text = facts.lend(|name| message.wants(name), |vars| message.render_telling(vars, facts.url, replaced))?;
     if let Some(farewell) = facts.farewell {
         farewell.stand_in(&mut text);
     }
@@ -124,6 +250,35 @@ mod tests {
         assert_eq!(filtered, "12.50 +34600123456 https://pay.example/?p=aB3dE5");
         let english = written("{{ amount }} {{ concept }}", &json!({})).unwrap();
         assert_eq!(english, "12.50 Cuota https://pay.example/?p=aB3dE5");
+    }
+
+    fn reminder(text: &str, order: Option<&Order>) -> Result<String, MessageError> {
+        let mut case = crate::domain::case::tests::case();
+        case.client.last_name = Some("Ruiz".to_owned());
+        case.client.other = json!({"plan": "gold", "city": "Lima"}).as_object().unwrap().clone();
+        case.vars = json!({"debt": 3, "plan": "silver"}).as_object().unwrap().clone();
+        let content = Content { text: text.to_owned(), ..Content::default() };
+        let to = case.contacts[0].value.clone().unwrap();
+        let content = Compiled::compile(&content).unwrap();
+        let euro = Currency::parse("EUR").ok();
+        of_case(&content, &case, &to, order, (euro, "https://pay.example/"), None).map(|rendered| rendered.text)
+    }
+
+    #[test]
+    fn a_case_brings_its_variables_then_its_clients_fields_then_what_is_known_by_name() {
+        let written = reminder("{{ name }} {{ plan }} {{ city }} {{ debt }} {{ id }} {{ movil }}", None).unwrap();
+        assert_eq!(written, "Ana Ruiz silver Lima 3 c-1 +34600123456");
+        assert_eq!(reminder("{{ first_name }}/{{ last_name }}", None).unwrap(), "Ana/Ruiz");
+        assert_eq!(reminder("{{ gender }}", None).unwrap_err().reason(), "missing_variable:gender");
+    }
+
+    #[test]
+    fn a_case_with_an_order_says_what_is_due_and_where_to_pay_it() {
+        let mut order = crate::domain::order::tests::order();
+        (order.amount, order.currency) = (Amount::from_minor(1250, u64::MAX).unwrap(), None);
+        let written = reminder("{{ importe }} {{ currency }} {{ id }}: {{ url }}", Some(&order)).unwrap();
+        assert_eq!(written, format!("12.50 EUR c-1: {}", order.link("https://pay.example/")));
+        assert_eq!(reminder("{{ url }}", None).unwrap_err().reason(), "missing_variable:url");
     }
 
     #[test]

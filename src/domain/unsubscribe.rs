@@ -135,6 +135,20 @@ impl Farewell<'_> {
     }
 }
 
+impl Farewell<'_> {
+    /// The same for HTML: a paragraph with the link at its end, unless the link stands in it.
+    pub fn stand_in_html(&self, html: &mut String) {
+        let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
+        let link = escaped(self.link);
+        if html.contains(&link) || html.contains(self.link) {
+            return;
+        }
+        let paragraph = format!("<p>{} <a href=\"{link}\">{link}</a></p>", escaped(self.label));
+        let end = html.rfind("</body>").unwrap_or(html.len());
+        html.insert_str(end, &paragraph);
+    }
+}
+
 /// The end of a link, as it came in; whose it is and whether it was signed, the circle's name tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {

@@ -14,7 +14,7 @@ use crate::{
     metrics::Metrics,
     orders::http::Platform,
     store::{
-        Store,
+        Store, StoreError,
         leases::Registry,
         outbox::Event,
         pressure::Pressure,
@@ -89,7 +89,29 @@ pub struct Context {
     pub previews: Semaphore,
 }
 
+/// What a run must know of its channel when it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunShape {
+    /// Turns side by side.
+    pub slots: u32,
+    /// Whether its provider recognises a repeat.
+    pub idempotent: bool,
+}
+
 impl Context {
+    /// How the runs of a channel are made. Where another daemon serves it, its heartbeat tells what it is like.
+    pub async fn run_shape(&self, channel: &str) -> Result<RunShape, StoreError> {
+        if let Some(served) = self.channels.get(channel) {
+            let settings = served.settings();
+            return Ok(RunShape { slots: settings.slots, idempotent: settings.idempotent });
+        }
+        let told = self.store.channel(channel).await?;
+        Ok(RunShape {
+            slots: told.get("slots").and_then(|slots| slots.parse().ok()).unwrap_or(1),
+            idempotent: told.get("idempotent").is_some_and(|flag| flag == "1"),
+        })
+    }
+
     /// Hands the events of an outbox entry to the publisher.
     pub fn publish(&self, campaign: &str, outbox_id: String, events: Vec<Event>) {
         self.publisher.publish(Parcel { campaign: campaign.to_owned(), outbox_id, events });

@@ -19,7 +19,7 @@ use crate::{
 use super::{
     Context, creating, export, forget, opt_out,
     order_event::{self, Told},
-    preview, receipt, reply, reroute, trouble, withdraw,
+    preview, receipt, reply, reroute, send, trouble, withdraw,
 };
 
 /// Ledger pages that one script returns to the queue: 40 pages are 5,120 recipients.
@@ -72,6 +72,11 @@ async fn act(ctx: &Context, id: &JobId, target: &Target, action: &str) -> Answer
         Target::Channel(channel) => return act_on_channel(ctx, id, channel, action).await,
     };
     let acted = ctx.store.act(campaign.as_str(), run, action, id.as_str()).await?;
+    if let (Acted::Gone, Some(message), "cancel") = (&acted, run, action)
+        && let Some(changed) = send::withdraw(ctx, campaign.as_str(), message).await?
+    {
+        return Ok(Ok(Outcome::done(json!({ "action": action, "changed": changed }))));
+    }
     Ok(settle(campaign, run, action, acted))
 }
 

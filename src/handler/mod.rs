@@ -24,6 +24,7 @@ pub mod preview;
 pub mod receipt;
 pub mod reply;
 pub mod reroute;
+pub mod send;
 pub mod trouble;
 pub mod turn;
 pub mod withdraw;

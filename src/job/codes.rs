@@ -165,6 +165,10 @@ codes! {
         UnknownAction = "unknown_action",
         /// There is no campaign of this name.
         UnknownCampaign = "unknown_campaign",
+        /// There is no template of this name.
+        UnknownTemplate = "unknown_template",
+        /// The campaign has a message of this name already.
+        MessageExists = "message_exists",
         /// The campaign has no run of this name.
         UnknownRun = "unknown_run",
         /// There is no such order.

@@ -36,7 +36,7 @@ pub const CASE: &str = "case";
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "delivery")]
 pub struct DeliveryEvent<'a> {
-    /// `<campaign>/<run>/<order>.<contact>/<attempt>/<state>`.
+    /// `<campaign>/<run>/<order or case>.<contact>/<attempt>/<state>`.
     pub event: &'a str,
     /// `delivery`.
     #[schemars(extend("const" = "delivery"))]
@@ -45,10 +45,22 @@ pub struct DeliveryEvent<'a> {
     pub campaign: &'a str,
     /// The run, such as `delivery@1`.
     pub run: &'a str,
-    /// The order's number in its campaign.
+    /// The order's number in its campaign; of a message to a case, that of the case's order, if it is about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
-    pub order: u64,
-    /// The row's key; empty where the order is gone.
+    pub order: Option<u64>,
+    /// The case's number in its campaign, of a message to a case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub case: Option<u64>,
+    /// The case's id, of a message to a case; empty where the case is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<&'a str>,
+    /// Of a message to a further contact of its case: its index among the case's contacts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub contact_number: Option<u32>,
+    /// The row's key of the order; empty where it is gone or there is none.
     pub key: &'a str,
     /// The order's reference.
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -302,6 +314,9 @@ struct RunEvent {
     /// Held: when the contact hours open, epoch milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<i64>,
+    /// At the end of one for cases: how many cases it was for, without those that were left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    matched: Option<u64>,
     /// When, epoch milliseconds.
     at: i64,
 }

@@ -109,6 +109,21 @@ impl Fields {
         self.parsed(name, Name::parse, NameError::code)
     }
 
+    /// One of some words.
+    pub(super) fn word<T: Copy + Display>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+        known: &[T],
+    ) -> Result<Option<T>, Rejection> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        parse(&text).map(Some).ok_or_else(|| {
+            let known: Vec<String> = known.iter().map(T::to_string).collect();
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            not_one_of(RejectionCode::InvalidValue, &self.at(name), &text, &known)
+        })
+    }
+
     /// A truth value, false when absent.
     pub(super) fn flag(&mut self, name: &str) -> Result<bool, Rejection> {
         match self.take(name) {

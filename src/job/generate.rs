@@ -152,6 +152,7 @@ impl GenerateJob {
     }
 }
 
+/// A campaign's or a message's name for people.
 pub(super) fn shown_name(fields: &mut Fields) -> Result<Option<String>, Rejection> {
     let Some(name) = fields.text("name")? else { return Ok(None) };
     let chars = name.chars().count();

@@ -13,7 +13,6 @@ mod control;
 mod envelope;
 pub mod event;
 mod fields;
-#[cfg_attr(not(test), expect(dead_code, reason = "the queue send, which reads it, is being built"))]
 mod filter;
 mod generate;
 mod import;
@@ -24,6 +23,7 @@ mod rejection;
 mod row;
 mod rows_spec;
 mod schema;
+mod send;
 mod strict;
 mod warning;
 
@@ -43,6 +43,7 @@ pub use rejection::Rejection;
 pub use row::{FORGOTTEN_COLUMN, OrderRow, RowRefusal, RowRules, VARIABLES_MAX_BYTES};
 pub use rows_spec::{FileFormat, INLINE_ROWS_MAX, RowsSpec, URL_MAX_BYTES};
 pub use schema::schema;
+pub use send::{BulkMessage, Frequency, SendJob, Words};
 pub use warning::{Warning, rows_have};
 
 use crate::domain::name::Name;
@@ -54,6 +55,8 @@ pub enum Job {
     Import(Box<ImportJob>),
     /// Generate the payment orders of a campaign.
     Generate(Box<GenerateJob>),
+    /// Send one bulk message.
+    Send(Box<SendJob>),
     /// Command something.
     Control(ControlJob),
 }
@@ -64,6 +67,7 @@ impl Job {
         match self {
             Self::Import(job) => job.campaign(),
             Self::Generate(job) => Some(&job.campaign),
+            Self::Send(job) => Some(&job.bulk.campaign),
             Self::Control(job) => job.campaign(),
         }
     }
@@ -95,6 +99,11 @@ impl RawJob {
                 let job = GenerateJob::decode(fields, envelope.at)?;
                 Ok((envelope, Job::Generate(Box::new(job))))
             }
+            QueueName::Send => {
+                let (envelope, fields) = self.open(&[send::SEND_FIELDS, send::BULK_FIELDS].concat())?;
+                let job = SendJob::decode(fields, envelope.at)?;
+                Ok((envelope, Job::Send(Box::new(job))))
+            }
             QueueName::Control => {
                 let action = self.field("action").and_then(serde_json::Value::as_str);
                 if let Some(action) = action.filter(|action| !control::ACTIONS.contains(action)) {
@@ -104,7 +113,7 @@ impl RawJob {
                 let job = ControlJob::decode(fields, envelope.at)?;
                 Ok((envelope, Job::Control(job)))
             }
-            QueueName::Send | QueueName::Recurring => Err(Rejection::new(
+            QueueName::Recurring => Err(Rejection::new(
                 RejectionCode::NotAvailableYet,
                 format!("the queue \"{queue}\" is not available yet; its entries wait"),
             )),

@@ -12,7 +12,7 @@ pub enum QueueName {
     Import,
     /// The payment orders of a campaign, and their first message.
     Generate,
-    /// One bulk message (not available yet).
+    /// One bulk message.
     Send,
     /// A permanent bulk message (not available yet).
     Recurring,
@@ -42,7 +42,7 @@ impl QueueName {
 
     /// Whether this version reads the queue.
     pub const fn is_available(self) -> bool {
-        matches!(self, Self::Import | Self::Generate | Self::Control)
+        matches!(self, Self::Import | Self::Generate | Self::Send | Self::Control)
     }
 
     /// The queues that this version reads.

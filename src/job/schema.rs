@@ -17,13 +17,16 @@ use serde_json::{Value, json};
 use self::contact_rules::{CapText, HoursText};
 use super::queue_name::QueueName;
 
+mod bulk;
+
 /// The schema of a queue's jobs, or `None` while the queue is not available.
 pub fn schema(queue: QueueName) -> Option<Value> {
     let own = match queue {
         QueueName::Generate => schema_for!(Generate),
         QueueName::Control => schema_for!(Control),
         QueueName::Import => schema_for!(import::Import),
-        QueueName::Send | QueueName::Recurring => return None,
+        QueueName::Send => bulk::with_message(schema_for!(bulk::Send)),
+        QueueName::Recurring => return None,
     };
     Some(with_envelope(queue, own))
 }
@@ -32,22 +35,24 @@ pub fn schema(queue: QueueName) -> Option<Value> {
 fn with_envelope(queue: QueueName, own: Schema) -> Value {
     let mut schema = own.to_value();
     let envelope = schema_for!(EnvelopeFields).to_value();
-    let merge = |schema: &mut Value, part: &str| {
-        if let (Some(into), Some(from)) =
-            (schema.get_mut(part).and_then(Value::as_object_mut), envelope.get(part).and_then(Value::as_object))
-        {
-            into.extend(from.clone());
-        }
-    };
-    merge(&mut schema, "properties");
+    merge(&mut schema, &envelope, "properties");
     if let Some(object) = schema.as_object_mut() {
         object.entry("$defs").or_insert_with(|| json!({}));
         object.insert("title".to_owned(), format!("Remesa job: {queue}").into());
         object.insert("$id".to_owned(), format!("https://remesa.example/jobs/{queue}/schema.json").into());
     }
-    merge(&mut schema, "$defs");
+    merge(&mut schema, &envelope, "$defs");
     schema.sort_all_objects();
     schema
+}
+
+/// Puts a part of one schema (`properties`, `$defs`) beside that of another.
+fn merge(schema: &mut Value, from: &Value, part: &str) {
+    if let (Some(into), Some(from)) =
+        (schema.get_mut(part).and_then(Value::as_object_mut), from.get(part).and_then(Value::as_object))
+    {
+        into.extend(from.clone());
+    }
 }
 
 /// The fields of every job.

@@ -238,6 +238,10 @@ fn the_fields_that_decoding_knows_are_those_of_the_schema() {
     let of_import = schema(QueueName::Import).unwrap();
     assert_eq!(names(&of_import, ""), sorted(&[envelope, import::IMPORT_FIELDS]));
     assert_eq!(names(&of_import, "/$defs/Template"), sorted(&[&import::TEMPLATE_FIELDS]));
+    let of_send = schema(QueueName::Send).unwrap();
+    assert_eq!(names(&of_send, ""), sorted(&[envelope, send::BULK_FIELDS, send::SEND_FIELDS]));
+    assert_eq!(names(&of_send, "/$defs/At"), sorted(&[&send::FREQUENCY_FIELDS]));
+    assert_eq!(names(&of_send, "/$defs/ProviderTemplate"), sorted(&[&content::PROVIDER_TEMPLATE_FIELDS]));
     assert_eq!(names(&schema(QueueName::Control).unwrap(), ""), sorted(&[envelope, control::CONTROL_FIELDS]));
 }
 
@@ -276,11 +280,17 @@ fn jobs() -> impl Strategy<Value = Value> {
         prop_oneof![Just("pause"), Just("now"), Just("2030-01-01T00:00:00Z"), Just("48h"), Just("EUR"), Just("c-1")]
             .prop_map(Value::from),
     ];
-    let all: Vec<&'static str> = [&envelope::ENVELOPE_FIELDS[..], generate::GENERATE_FIELDS, control::CONTROL_FIELDS]
-        .concat()
-        .into_iter()
-        .chain(["text", "url", "file", "format", "list"])
-        .collect();
+    let all: Vec<&'static str> = [
+        &envelope::ENVELOPE_FIELDS[..],
+        generate::GENERATE_FIELDS,
+        send::BULK_FIELDS,
+        send::SEND_FIELDS,
+        control::CONTROL_FIELDS,
+    ]
+    .concat()
+    .into_iter()
+    .chain(["text", "url", "file", "format", "list"])
+    .collect();
     let name = proptest::sample::select(all).prop_map(str::to_owned);
     leaf.prop_recursive(3, 32, 6, move |inner| {
         prop_oneof![

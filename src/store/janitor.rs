@@ -131,11 +131,16 @@ impl Store {
         let shards: Vec<String> = (0..INDEX_SHARDS).map(|shard| self.keys.index_at(campaign, shard)).collect();
         self.unlink(&shards).await?;
         for run in self.run_names(campaign).await? {
-            let pages = (0..=end / LEDGER_PAGE).map(|page| self.keys.ledger(campaign, &run, page * LEDGER_PAGE));
+            // Cases are numbered apart from orders.
+            let last = self.run_field(campaign, &run, "end").await?.and_then(|end| end.parse::<u64>().ok());
+            let last = last.unwrap_or(end).max(end);
+            let definition = self.run_field(campaign, &run, "definition").await?.unwrap_or_default();
+            let pages = (0..=last / LEDGER_PAGE).map(|page| self.keys.ledger(campaign, &run, page * LEDGER_PAGE));
             let keys: Vec<String> = pages
                 .chain([
                     self.keys.retry(campaign, &run),
                     self.keys.slots(campaign, &run),
+                    self.keys.unknown(campaign, &definition),
                     self.keys.run(campaign, &run),
                 ])
                 .collect();
@@ -147,6 +152,7 @@ impl Store {
             self.keys.creating(campaign),
             self.keys.asked(campaign),
             self.keys.doubt(campaign),
+            self.keys.promised(campaign),
             self.keys.outbox(campaign),
             self.keys.campaign(campaign),
         ])

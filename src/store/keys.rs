@@ -239,6 +239,17 @@ impl Keys {
         self.of_campaign(campaign, "runs")
     }
 
+    /// Which cases have a message of a definition of which nobody knows whether it was sent (hash: number ->
+    /// `<run>|<delivery>;` ...).
+    pub fn unknown(&self, campaign: &str, definition: &str) -> String {
+        self.of_campaign(campaign, &format!("unknown:{definition}"))
+    }
+
+    /// Messages that wait for their time (hash: name -> JSON).
+    pub fn promised(&self, campaign: &str) -> String {
+        self.of_campaign(campaign, "promised")
+    }
+
     /// One run: flags, counters, cursor (hash).
     pub fn run(&self, campaign: &str, run: &str) -> String {
         self.of_campaign(campaign, &format!("run:{run}"))

@@ -9,7 +9,6 @@ use crate::domain::delivery::DeliveryState;
 
 use super::{
     Answer, Store, StoreError,
-    keys::LEDGER_PAGE,
     outbox::Event,
     runs::{Record, Recorded, SlotRef},
     scripts,
@@ -38,17 +37,23 @@ fn array<'a>(events: impl Iterator<Item = &'a Event>) -> String {
 impl Store {
     /// Records final outcomes of our own claims, all of them or none. `None`: one of the recipients does
     /// not read as it was claimed, and nothing was written.
-    pub async fn land(&self, slot: &SlotRef, records: &[Record]) -> Result<Option<Recorded>, StoreError> {
+    pub async fn land(
+        &self,
+        slot: &SlotRef,
+        closes_cases: bool,
+        records: &[Record],
+    ) -> Result<Option<Recorded>, StoreError> {
         let mut states: BTreeMap<&str, usize> = BTreeMap::new();
         let mut pages: BTreeMap<u64, Vec<&Record>> = BTreeMap::new();
         for record in records {
             *states.entry(record.state.as_str()).or_default() += 1;
-            pages.entry(record.ordinal / LEDGER_PAGE).or_default().push(record);
+            pages.entry(record.of.page()).or_default().push(record);
         }
         let mut call = scripts::LAND
             .call(&[&self.keys.campaign(&slot.campaign)])
             .arg(&slot.run)
             .arg(array(records.iter().filter_map(|record| record.event.as_ref())))
+            .arg(u8::from(closes_cases))
             .arg(states.len());
         for (state, count) in states {
             call.push(state);
@@ -58,13 +63,13 @@ impl Store {
             call.push(page);
             call.push(records.len());
             for record in &records {
-                call.push(record.ordinal % LEDGER_PAGE);
+                call.push(record.of.field());
             }
             for record in &records {
                 call.push(&record.cell);
             }
             for record in &records {
-                call.push(record.ordinal % LEDGER_PAGE);
+                call.push(record.of.field());
                 call.push(final_cell(record));
             }
         }
@@ -92,11 +97,12 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::delivery::DeliveryId;
 
     #[test]
     fn a_cell_of_an_unknown_outcome_names_the_key_that_was_used() {
         let sent = Record {
-            ordinal: 130,
+            of: DeliveryId::of(130),
             state: DeliveryState::Sent,
             attempt: 2,
             key_attempt: 1,

@@ -9,7 +9,14 @@ use std::collections::BTreeMap;
 use futures_util::future::try_join_all;
 
 use crate::{
-    domain::{contact::Phone, delivery::DeliveryState, order::Order, receipt::Receipt},
+    domain::{
+        audience::Audience,
+        case::Case,
+        contact::{Address, Phone},
+        delivery::DeliveryState,
+        order::Order,
+        receipt::Receipt,
+    },
     job::event::{DELIVERY, DeliveryEvent},
     metrics::ReceiptResult,
 };
@@ -92,10 +99,10 @@ impl Store {
         receipts: &[&Receipt],
         publisher: &Publisher,
     ) -> Result<Vec<Received>, StoreError> {
-        let orders = self.orders(campaign, receipts.iter().map(|receipt| receipt.of.n)).await?;
+        let subjects = self.subjects(campaign, run, receipts).await?;
         let mut call = scripts::RECEIVE.call(&[&self.keys.campaign(campaign)]).arg(run).arg(channel);
         let mut letter = [0; 4];
-        for (receipt, order) in receipts.iter().zip(orders) {
+        for (receipt, subject) in receipts.iter().zip(subjects) {
             call.push(receipt.of.n);
             call.push(receipt.of.contact);
             call.push(receipt.of.attempt.get());
@@ -106,7 +113,7 @@ impl Store {
                 Some(at) => call.push(at.0),
                 None => call.push(""),
             }
-            call.push(event(receipt, order.and_then(|text| Order::from_json(&text).ok()).as_ref()));
+            call.push(event(receipt, &subject));
         }
         let mut answer = Answer::new(call.run(&self.connection).await?);
         let outbox_id = answer.some_text()?;
@@ -116,6 +123,28 @@ impl Store {
         }
         answer.rest().map(|word| read(&word)).collect()
     }
+
+    /// What the receipts of a run are about. Most runs are for orders: those come with the question.
+    async fn subjects(&self, campaign: &str, run: &str, receipts: &[&Receipt]) -> Result<Vec<Subject>, StoreError> {
+        let numbers = || receipts.iter().map(|receipt| receipt.of.n);
+        let orders: Vec<String> = numbers().map(|n| self.keys.order(campaign, n)).collect();
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("HGET").arg(self.keys.run(campaign, run)).arg("audience").cmd("MGET").arg(orders);
+        let (audience, orders): (Option<String>, Vec<Option<String>>) = self.connection.pipeline(&pipeline).await?;
+        if audience.as_deref().and_then(Audience::parse) != Some(Audience::Cases) {
+            let read = |text: Option<String>| text.and_then(|text| Order::from_json(&text).ok()).map(Box::new);
+            return Ok(orders.into_iter().map(|text| Subject::Order(read(text))).collect());
+        }
+        let cases = self.cases(campaign, numbers()).await?;
+        let read = |text: Option<String>| text.and_then(|text| Case::from_json(&text).ok()).map(Box::new);
+        Ok(cases.into_iter().map(|text| Subject::Case(read(text))).collect())
+    }
+}
+
+/// What a receipt is about, as far as it is there.
+enum Subject {
+    Order(Option<Box<Order>>),
+    Case(Option<Box<Case>>),
 }
 
 fn read(word: &str) -> Result<Received, StoreError> {
@@ -132,18 +161,32 @@ fn read(word: &str) -> Result<Received, StoreError> {
 
 /// The receipt's event without its end: the script knows the provider's id and the time, and the attempt that the
 /// ledger counts, where that is a later one.
-fn event(receipt: &Receipt, order: Option<&Order>) -> String {
+fn event(receipt: &Receipt, subject: &Subject) -> String {
     const END: &str = ",\"at\":0}";
     let Receipt { of, state, reason, .. } = receipt;
     let (campaign, run) = (of.campaign.as_str(), of.run.as_str());
     let id = format!("{campaign}/{run}/{}.{}/{}/{state}", of.n, of.contact, of.attempt);
-    let contact = order.and_then(|order| order.contact.as_ref()).map(Phone::masked).unwrap_or_default();
+    let (order, case) = match subject {
+        Subject::Order(order) => (order.as_deref(), None),
+        Subject::Case(case) => (None, Some(case.as_deref())),
+    };
+    // Which of a case's contacts was the newest when the message left is not known any more.
+    let further = usize::try_from(of.contact).ok().filter(|index| *index > 0);
+    let contact = match (order, case) {
+        (Some(order), _) => order.contact.as_ref().map(Phone::masked),
+        (None, Some(case)) => further.and_then(|index| case?.contacts.get(index)?.value.as_ref()).map(Address::masked),
+        (None, None) => None,
+    };
+    let contact = contact.unwrap_or_default();
     let event = DeliveryEvent {
         event: &id,
         r#type: DELIVERY,
         campaign,
         run,
-        order: of.n,
+        order: case.is_none().then_some(of.n),
+        case: case.map(|_| of.n),
+        id: case.map(|case| case.map_or("", |case| &case.id)),
+        contact_number: Some(of.contact).filter(|contact| *contact > 0),
         key: order.map_or("", |order| &order.key),
         reference: order.map_or("", |order| &order.reference),
         contact: &contact,

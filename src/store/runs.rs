@@ -9,7 +9,7 @@ use std::{collections::HashMap, time::Duration};
 
 use redis::cmd;
 
-use crate::domain::delivery::DeliveryState;
+use crate::domain::delivery::{DeliveryId, DeliveryState};
 
 pub use super::slots::{InDoubt, Leaving, SlotRef, Take};
 use super::{Answer, Store, StoreError, entries::millis, outbox::Event, scripts};
@@ -20,8 +20,8 @@ const BATCH: u64 = 200;
 /// A claimed recipient.
 #[derive(Debug, Clone)]
 pub struct Recipient {
-    /// The recipient's number in its campaign.
-    pub ordinal: u64,
+    /// Which delivery.
+    pub of: DeliveryId,
     /// Which attempt this is, from 1.
     pub attempt: u32,
     /// The attempt whose idempotency key is used.
@@ -32,23 +32,26 @@ pub struct Recipient {
     pub cell: String,
     /// Why it is not to be sent, or empty.
     pub skip: String,
-    /// Its order as JSON.
+    /// Its order as JSON; empty where there is none, or nobody asks for it.
     pub order: String,
+    /// Its case as JSON; empty where the run is for orders.
+    pub case: String,
 }
 
 impl Recipient {
-    /// Reads `<ordinal>,<attempt>,<attempt of its key>,<reason to skip it>` of a claim made with `fence`.
-    pub fn read(head: &str, claimed_at: &str, fence: u64, order: String) -> Option<Self> {
+    /// Reads `<delivery>,<attempt>,<attempt of its key>,<reason to skip it>` of a claim made with `fence`.
+    pub fn read(head: &str, claimed_at: &str, fence: u64, order: String, case: String) -> Option<Self> {
         let mut parts = head.splitn(4, ',');
-        let (ordinal, attempt, key, skip) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let (of, attempt, key, skip) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         Some(Self {
-            ordinal: ordinal.parse().ok()?,
+            of: DeliveryId::parse(of)?,
             attempt: attempt.parse().ok()?,
             key_attempt: key.trim_end_matches('?').parse().ok()?,
             doubt: key.ends_with('?'),
             cell: format!("c,{attempt},{claimed_at},{fence},{key}"),
             skip: skip.to_owned(),
             order,
+            case,
         })
     }
 }
@@ -68,9 +71,20 @@ pub enum Claimed {
         next_retry_ms: Option<i64>,
         /// Whether ordinals remain that were never claimed.
         more: bool,
+        /// What is to be sifted before more can be claimed.
+        sift: Option<Sift>,
         /// The recipients.
         recipients: Vec<Recipient>,
     },
+}
+
+/// What a claim says of the stretch that is not sifted yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sift {
+    /// The slot is to sift the stretch that begins here.
+    From(u64),
+    /// Another does, and there is nothing to claim before.
+    Wait,
 }
 
 /// What a turn asks for.
@@ -91,8 +105,8 @@ pub struct ClaimRequest {
 /// What became of one claimed recipient, as the ledger writes it.
 #[derive(Debug, Clone)]
 pub struct Record {
-    /// The recipient.
-    pub ordinal: u64,
+    /// Which delivery.
+    pub of: DeliveryId,
     /// Its state now.
     pub state: DeliveryState,
     /// The attempt that was claimed.
@@ -215,27 +229,40 @@ impl Store {
         let claimed_at = answer.text()?;
         let due = answer.text()?;
         let more = answer.text()? == "1";
+        let sift = match answer.text()?.as_str() {
+            "" => None,
+            "wait" => Some(Sift::Wait),
+            first => Some(Sift::From(
+                first.parse().map_err(|_| StoreError::Refused(format!("a claim answered {first:?} to sift")))?,
+            )),
+        };
         let mut recipients = Vec::with_capacity(request.count);
         while !answer.is_done() {
             let head = answer.text()?;
             recipients.push(
-                Recipient::read(&head, &claimed_at, fence, answer.text()?)
+                Recipient::read(&head, &claimed_at, fence, answer.text()?, answer.text()?)
                     .ok_or_else(|| StoreError::Refused(format!("a claim answered {head:?}")))?,
             );
         }
-        Ok(Claimed::Recipients { now_ms, next_retry_ms: due.parse().ok(), more, recipients })
+        Ok(Claimed::Recipients { now_ms, next_retry_ms: due.parse().ok(), more, sift, recipients })
     }
 
-    /// Records outcomes; `takeover` when they are about claims of a dead owner.
-    pub async fn record(&self, slot: &SlotRef, takeover: bool, records: &[Record]) -> Result<Recorded, StoreError> {
-        let mut call = scripts::RECORD.call(&[&self.keys.campaign(&slot.campaign)]).arg(&slot.run).arg(if takeover {
-            "t"
-        } else {
-            "h"
-        });
+    /// Records outcomes; `closes_cases` as the run does; `takeover` when they are about claims of a dead owner.
+    pub async fn record(
+        &self,
+        slot: &SlotRef,
+        closes_cases: bool,
+        takeover: bool,
+        records: &[Record],
+    ) -> Result<Recorded, StoreError> {
+        let mut call = scripts::RECORD
+            .call(&[&self.keys.campaign(&slot.campaign)])
+            .arg(&slot.run)
+            .arg(if takeover { "t" } else { "h" })
+            .arg(u8::from(closes_cases));
         let mut letter = [0; 4];
         for record in records {
-            call.push(record.ordinal);
+            call.push(record.of.to_string());
             call.push(&record.cell);
             call.push(&*record.state.letter().encode_utf8(&mut letter));
             call.push(record.attempt);

@@ -22,7 +22,7 @@ macro_rules! campaign {
     };
 }
 
-/// The same, for scripts that judge the cells of the ledger one by one.
+/// The same, for scripts that write outcomes into the ledger.
 macro_rules! ledger {
     ($name:ident, $flags:literal, $file:literal) => {
         pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
@@ -31,6 +31,7 @@ macro_rules! ledger {
                 &[
                     include_str!("lua/prelude.lua"),
                     include_str!("lua/states.lua"),
+                    include_str!("lua/closing.lua"),
                     include_str!(concat!("lua/", $file, ".lua")),
                 ],
             )
@@ -78,12 +79,13 @@ campaign!(NUMBER_ROWS, "", "number_rows");
 campaign!(WRITE_ORDERS, "", "write_orders");
 campaign!(CREATE_RUN, "", "create_run");
 campaign!(CLAIM, "", "claim");
+campaign!(SIFT, "", "sift");
 campaign!(ADD_WARNINGS, "allow-oom", "add_warnings");
 campaign!(END_BATCH, "allow-oom", "end_batch");
 campaign!(CLOSE_CAMPAIGN, "allow-oom", "close_campaign");
 campaign!(ARM_SLOTS, "allow-oom", "arm_slots");
 campaign!(TAKE_SLOT, "allow-oom", "take_slot");
-campaign!(LAND, "allow-oom", "land");
+ledger!(LAND, "allow-oom", "land");
 ledger!(RECORD, "allow-oom", "record");
 ledger!(RECEIVE, "allow-oom", "receive");
 campaign!(LEAVE_SLOT, "allow-oom", "leave_slot");

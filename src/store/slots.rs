@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::domain::clock::EpochMs;
+use crate::domain::delivery::DeliveryId;
 
 use super::{Answer, Store, StoreError, entries::millis, scripts};
 
@@ -45,12 +46,14 @@ impl std::fmt::Display for SlotRef {
 /// A recipient a dead owner left in flight.
 #[derive(Debug, Clone)]
 pub struct InDoubt {
-    /// The recipient.
-    pub ordinal: u64,
+    /// Which delivery.
+    pub of: DeliveryId,
     /// Its ledger cell.
     pub cell: String,
-    /// Its order as JSON, empty when it is gone.
+    /// Its order as JSON, empty when it is gone or the run is for cases.
     pub order: String,
+    /// Its case as JSON, empty when it is gone or the run is for orders.
+    pub case: String,
 }
 
 /// How a slot is left at the end of a turn.
@@ -141,7 +144,14 @@ impl Store {
                 let fence = answer.number()?;
                 let mut in_doubt = Vec::new();
                 while !answer.is_done() {
-                    in_doubt.push(InDoubt { ordinal: answer.number()?, cell: answer.text()?, order: answer.text()? });
+                    let of = answer.text()?;
+                    in_doubt.push(InDoubt {
+                        of: DeliveryId::parse(&of)
+                            .ok_or_else(|| StoreError::Refused(format!("a slot was left with {of:?} in flight")))?,
+                        cell: answer.text()?,
+                        order: answer.text()?,
+                        case: answer.text()?,
+                    });
                 }
                 Take::Taken { fence, in_doubt }
             }

@@ -15,11 +15,8 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 /// Codes that no job and file bring about: they need a server, a file that the system refuses to read, or that changes under
-/// the reader's hands, or a payment platform that refuses; those of a filter have theirs when the queue `send` is there.
-const WITHOUT_EXAMPLE: [RejectionCode; 7] = [
-    RejectionCode::UnknownColumn,
-    RejectionCode::UnknownOperator,
-    RejectionCode::InvalidFilter,
+/// the reader's hands, or a payment platform that refuses.
+const WITHOUT_EXAMPLE: [RejectionCode; 4] = [
     RejectionCode::SourceUnreadable,
     RejectionCode::SourceChanged,
     RejectionCode::UrlRefused,

@@ -8,6 +8,7 @@
     reason = "a test that meets the unexpected fails, in its support too"
 )]
 
+mod bulk;
 mod contact;
 mod contract;
 mod crash;

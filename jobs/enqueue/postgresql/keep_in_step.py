@@ -127,7 +127,9 @@ class Mirror:
                 cursor.executemany(ORDER, self.orders(campaign, sorted(numbers)))
             for campaign, run in {(event["campaign"], event["run"]) for event in events if event["type"] == "run"}:
                 cursor.executemany(RUN, self.runs(campaign, run))
-            cursor.executemany(DELIVERY, [delivery(event) for event in events if event["type"] == "delivery"])
+            # A message to a case is about no row of these tables, even where it says what is due of an order.
+            deliveries = [event for event in events if event["type"] == "delivery" and "case" not in event]
+            cursor.executemany(DELIVERY, [delivery(event) for event in deliveries])
             forgotten = [event for event in events if event["type"] == "order" and event.get("forgotten")]
             cursor.executemany(FORGET, [(event["campaign"], event["order"]) for event in forgotten])
 
@@ -157,8 +159,9 @@ class Mirror:
                     }
 
     def runs(self, campaign, run):
-        state, first, last = self.db.hmget(f"{self.prefix}:{{{campaign}}}:run:{run}", "state", "first", "end")
-        return [(campaign, run, state, int(first), int(last))] if state else []
+        key = f"{self.prefix}:{{{campaign}}}:run:{run}"
+        state, first, last, audience = self.db.hmget(key, "state", "first", "end", "audience")
+        return [(campaign, run, state, int(first), int(last))] if state and audience != "cases" else []
 
 
 def changed_orders(events):

@@ -12,6 +12,8 @@ use std::fmt::Write as _;
 pub struct Vars<'a> {
     /// The other columns of the row.
     pub row: &'a Map<String, Value>,
+    /// Further such columns, asked after those.
+    pub beside: &'a [&'a Map<String, Value>],
     /// Values that every order has, by name.
     pub built_in: &'a [(&'a str, &'a str)],
 }
@@ -19,7 +21,13 @@ pub struct Vars<'a> {
 impl<'a> Vars<'a> {
     /// The columns of a row and the built-in values.
     pub const fn new(row: &'a Map<String, Value>, built_in: &'a [(&'a str, &'a str)]) -> Self {
-        Self { row, built_in }
+        Self { row, beside: &[], built_in }
+    }
+
+    /// The same with further columns behind those of the row.
+    #[must_use]
+    pub const fn beside(self, beside: &'a [&'a Map<String, Value>]) -> Self {
+        Self { beside, ..self }
     }
 
     /// Writes the value of `name`; false when there is none or it is empty.
@@ -46,7 +54,10 @@ impl<'a> Vars<'a> {
     /// The row's own value; where there is an unsubscribe link, no column takes its place (BM-19).
     fn own(&self, name: &str) -> Option<&'a Value> {
         let reserved = name == PLACEHOLDER && self.text(name).is_some();
-        if reserved { None } else { self.row.get(name) }
+        if reserved {
+            return None;
+        }
+        self.row.get(name).or_else(|| self.beside.iter().find_map(|columns| columns.get(name)))
     }
 
     fn text(&self, name: &str) -> Option<&'a str> {

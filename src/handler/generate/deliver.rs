@@ -10,7 +10,12 @@ use crate::{
     store::{StoreError, runs::CreatedRun},
 };
 
-use super::{super::intake::Stop, Batches, Generation, resolve::Resolved, slices::Progress};
+use super::{
+    super::{context::RunShape, intake::Stop},
+    Batches, Generation,
+    resolve::Resolved,
+    slices::Progress,
+};
 
 type RunFields = Vec<(&'static str, String)>;
 
@@ -57,15 +62,7 @@ impl Generation<'_> {
 
     /// What the runs of this job share: how many slots, and their fields.
     async fn run_fields(&self, resolved: &Resolved, dispatch: &Dispatch) -> Result<(u32, RunFields), Stop> {
-        let name = dispatch.channel.as_str();
-        // Where another daemon serves the channel, its heartbeat tells what it is like.
-        let (slots, idempotent) = if let Some(served) = self.ctx.channels.get(name) {
-            (served.settings().slots, served.settings().idempotent)
-        } else {
-            let told = self.ctx.store.channel(name).await?;
-            let slots = told.get("slots").and_then(|slots| slots.parse().ok()).unwrap_or(1);
-            (slots, told.get("idempotent").is_some_and(|flag| flag == "1"))
-        };
+        let RunShape { slots, idempotent } = self.ctx.run_shape(dispatch.channel.as_str()).await?;
         let mut fields = vec![
             ("campaign", self.campaign.to_owned()),
             ("job", self.id.to_string()),
@@ -79,7 +76,9 @@ impl Generation<'_> {
         fields.extend(commercial::run_fields(&self.ctx.config, &self.ctx.store, resolved.category, orders).await??);
         let (config, store) = (&self.ctx.config, &self.ctx.store);
         fields.extend(
-            contact_rules::bounds(config, Some(store), name, resolved.category, &dispatch.rules).await?.fields(),
+            contact_rules::bounds(config, Some(store), dispatch.channel.as_str(), resolved.category, &dispatch.rules)
+                .await?
+                .fields(),
         );
         if let Some(place) = dispatch.url {
             fields.push(("url_place", place.as_str().to_owned()));

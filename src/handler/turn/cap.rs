@@ -76,7 +76,7 @@ impl Turn {
 
     /// What stands for a message among the notes of its address; nothing where it has none.
     fn note(&self, who: &Who) -> Option<Note> {
-        let delivery = format!("{}/{}/{}.0", self.slot.campaign, self.slot.run, who.ordinal);
+        let delivery = format!("{}/{}/{}.{}", self.slot.campaign, self.slot.run, who.of.n, who.of.contact);
         (!who.reserved.is_empty()).then(|| Note { address: who.reserved.clone(), delivery })
     }
 

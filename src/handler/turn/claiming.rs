@@ -13,7 +13,7 @@ use crate::{
     store::{
         StoreError,
         channels::Held,
-        runs::{ClaimRequest, Claimed, Recipient},
+        runs::{ClaimRequest, Claimed, Recipient, Sift},
     },
 };
 
@@ -31,6 +31,9 @@ const COMPANY_WITHIN: Duration = Duration::from_millis(10);
 
 /// A claim that a full rate makes wait longer ends the turn instead.
 const WAIT_IN_TURN: Duration = Duration::from_millis(500);
+
+/// Where another slot sifts, it is asked again after this: a stretch takes some ten milliseconds.
+const SIFTED_WITHIN: Duration = Duration::from_millis(10);
 
 /// A recipient with its permit, ready or not to be sent to.
 #[derive(Debug)]
@@ -54,6 +57,8 @@ pub enum Brought {
         ready: Vec<Ready>,
         /// Redis' clock at the claim.
         now: EpochMs,
+        /// The slot is to sift from here on.
+        sift: Option<u64>,
     },
     /// Nothing is due now.
     Nothing {
@@ -91,16 +96,24 @@ impl Turn {
         permits.truncate(count);
         let deadline = Instant::now() + self.ctx.config.leases.claim_deadline;
         let deadline = self.closes.map_or(deadline, |closes| deadline.min(closes));
-        let (now_ms, recipients) = match self.claim_surely(count, floor).await? {
+        let (now_ms, recipients, sift) = match self.claim_surely(count, floor).await? {
             Claimed::Lost => return Ok(Brought::Lost),
             Claimed::Stop => return Ok(Brought::Stopped),
             Claimed::Recipients { next_retry_ms, more: false, recipients, .. } if recipients.is_empty() => {
                 return Ok(Brought::Nothing { next_retry_ms });
             }
-            Claimed::Recipients { now_ms, recipients, .. } => (now_ms, recipients),
+            Claimed::Recipients { now_ms, recipients, sift, .. } => (now_ms, recipients, sift),
+        };
+        let sift = match sift {
+            Some(Sift::From(first)) => Some(first),
+            Some(Sift::Wait) => {
+                tokio::time::sleep(SIFTED_WITHIN).await;
+                None
+            }
+            None => None,
         };
         let ready = self.ready(recipients, permits, (deadline, EpochMs(now_ms)), pace).await;
-        Ok(Brought::Recipients { ready, now: EpochMs(now_ms) })
+        Ok(Brought::Recipients { ready, now: EpochMs(now_ms), sift })
     }
 
     /// Permits of the channel: one at least. Several come together, so that a script is not run for each

@@ -5,11 +5,7 @@
 //! released and come again. What passes is remembered where the channel takes replies, so that an answer finds it (BM-17);
 //! where that fails the message leaves all the same.
 
-use crate::domain::{
-    contact::Address,
-    reply::Outbound,
-    unsubscribe::{Circle, CircleKind},
-};
+use crate::domain::{contact::Address, reply::Outbound, unsubscribe::Circle};
 
 use super::{
     prepare::{Letter, Unsent, Who},
@@ -25,7 +21,7 @@ impl Turn {
         let waiting: Vec<(usize, Address)> = letters
             .iter()
             .enumerate()
-            .filter_map(|(index, letter)| Some((index, letter.as_ref().ok()?.to.clone().into())))
+            .filter_map(|(index, letter)| Some((index, letter.as_ref().ok()?.to.clone())))
             .collect();
         if waiting.is_empty() {
             return;
@@ -56,11 +52,11 @@ impl Turn {
         if !config.channel_replies.contains_key(channel) {
             return;
         }
-        let circle = Circle { kind: CircleKind::Orders, campaign: self.slot.campaign.clone() };
+        let circle = Circle { kind: self.plan.circle_kind(), campaign: self.slot.campaign.clone() };
         let messages = passed.filter_map(|(index, address)| {
             let who = &letters.get(index)?.as_ref().ok()?.who;
             let (circle, run) = (circle.clone(), self.slot.run.clone());
-            Some((Outbound { circle, run, number: who.ordinal, contact: 0, opened: false }, address))
+            Some((Outbound { circle, run, number: who.of.n, contact: who.of.contact, opened: false }, address))
         });
         let remembered = self.ctx.store.remember_outbound(&self.ctx.secret, channel, messages, config.replies.within);
         if let Err(error) = remembered.await {

@@ -11,8 +11,10 @@ use std::time::Duration;
 use crate::{
     channel::settings::{ChannelSettings, OnUnknown},
     domain::{
+        case::Case,
         clock::EpochMs,
-        delivery::{Cell, DeliveryState},
+        contact::Phone,
+        delivery::{Cell, DeliveryId, DeliveryState},
         failure::{Attempt, Failure},
         order::Order,
         retry::{Next, RetryPolicy},
@@ -26,7 +28,7 @@ use crate::{
 };
 
 use super::{
-    prepare::{Unsent, Who},
+    prepare::{About, Unsent, Who},
     work::Turn,
 };
 
@@ -128,8 +130,8 @@ impl Rules<'_> {
 
     fn again(&self, who: &Who, failure: &Failure, jitter: u64) -> Option<Verdict> {
         let attempt = Attempt::new(who.attempt)?;
-        let useful_until = who.expires_at.minus(self.min_life);
-        match self.retries().plan_next(failure, attempt, self.now, Some(useful_until), jitter) {
+        let useful_until = who.expires_at.map(|at| at.minus(self.min_life));
+        match self.retries().plan_next(failure, attempt, self.now, useful_until, jitter) {
             Next::At(at) => Some(Verdict::wait(DeliveryState::Retry, failure.code(), self.now.until(at))),
             Next::No | Next::Exhausted | Next::TooLate => None,
         }
@@ -159,15 +161,20 @@ impl Verdict {
 pub fn record(campaign: &str, run: &str, who: &Who, landing: &Landing, rules: &Rules<'_>, jitter: u64) -> Record {
     let verdict = rules.judge(who, landing, jitter);
     let event = verdict.wait.is_none().then(|| {
-        let id = format!("{campaign}/{run}/{}.0/{}/{}", who.ordinal, who.attempt, verdict.state);
+        let DeliveryId { n, contact } = who.of;
+        let id = format!("{campaign}/{run}/{n}.{contact}/{}/{}", who.attempt, verdict.state);
+        let About { case_id, order, key, reference } = &who.about;
         let event = DeliveryEvent {
             event: &id,
             r#type: DELIVERY,
             campaign,
             run,
-            order: who.ordinal,
-            key: &who.key,
-            reference: &who.reference,
+            order: if case_id.is_some() { *order } else { Some(n) },
+            case: case_id.as_ref().map(|_| n),
+            id: case_id.as_deref(),
+            contact_number: Some(contact).filter(|contact| *contact > 0),
+            key,
+            reference,
             contact: &who.masked,
             state: verdict.state.as_str(),
             reason: &verdict.reason,
@@ -186,7 +193,7 @@ pub fn record(campaign: &str, run: &str, who: &Who, landing: &Landing, rules: &R
         Landing::Sent { .. } | Landing::Released | Landing::Unsent(_) => who.doubt,
     };
     Record {
-        ordinal: who.ordinal,
+        of: who.of,
         state: verdict.state,
         attempt: who.attempt,
         key_attempt: who.key_attempt,
@@ -209,21 +216,22 @@ pub async fn recover(turn: &Turn, in_doubt: Vec<InDoubt>) -> Result<(), StoreErr
     for left in &in_doubt {
         let Ok(cell) = Cell::parse(&left.cell) else { continue };
         let order = Order::from_json(&left.order).ok();
+        let case = Case::from_json(&left.case).ok();
+        let contact = order.as_ref().and_then(|order| order.contact.as_ref());
         let who = Who {
-            ordinal: left.ordinal,
+            of: left.of,
             attempt: cell.attempt,
             // While it was sending, the cell held the attempt of its key in the provider's place.
             key_attempt: cell.provider_id.trim_end_matches('?').parse().unwrap_or(cell.attempt),
             doubt: true,
             cell: left.cell.clone(),
-            key: order.as_ref().map(|o| o.key.clone()).unwrap_or_default(),
-            reference: order.as_ref().map(|o| o.reference.clone()).unwrap_or_default(),
-            masked: order
-                .as_ref()
-                .and_then(|o| o.contact.as_ref())
-                .map(crate::domain::contact::Phone::masked)
-                .unwrap_or_default(),
-            expires_at: order.as_ref().map_or(EpochMs(0), |o| o.expires_at),
+            about: match (&case, &order) {
+                (Some(case), _) => About::case(case, None),
+                (None, Some(order)) => About::order(order),
+                (None, None) => About::default(),
+            },
+            masked: contact.map(Phone::masked).unwrap_or_default(),
+            expires_at: order.as_ref().map(|order| order.expires_at),
             parts: 0,
             reserved: String::new(),
         };

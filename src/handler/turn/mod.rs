@@ -7,7 +7,8 @@
 //! is judged first: asked again under the same key where the provider is idempotent, else `unknown`.
 //!
 //! `plan` holds what a run needs compiled, `prepare` makes messages of recipients, `gate` turns away those
-//! that may not leave (`cap`: for now), `hours` says whether anything may, `landing` decides what a provider's answer means (pure), `work` is the loop.
+//! that may not leave (`cap`: for now), `hours` says whether anything may, `sift` looks ahead at whom a message over cases
+//! is for, `landing` decides what a provider's answer means (pure), `work` is the loop.
 
 pub mod cap;
 pub mod claiming;
@@ -17,6 +18,7 @@ pub mod landing;
 pub mod plan;
 pub mod prepare;
 pub mod recording;
+pub mod sift;
 pub mod work;
 
 use std::{

@@ -10,10 +10,13 @@ use std::{
 
 use crate::{
     domain::{
+        audience::{Audience, Contacts},
         campaign::Category,
+        case::ContactKind,
         contact_rules::Bounds,
-        message::{Message, UrlPlace},
         money::Currency,
+        sift::Sieve,
+        text::Words,
         unsubscribe::{CircleKind, Offer},
     },
     job::RejectionCode,
@@ -27,8 +30,14 @@ use super::super::{Context, ServedChannel, commercial};
 pub struct RunPlan {
     /// The channel, served by this daemon.
     pub channel: Arc<ServedChannel>,
-    /// The text.
-    pub message: Message,
+    /// What it says.
+    pub words: Words,
+    /// What it asks of its cases; none where it is for orders.
+    pub sieve: Option<Arc<Sieve>>,
+    /// Whether an accepted message closes its case (BM-14).
+    pub closes_cases: bool,
+    /// The number of its last recipient.
+    pub last: u64,
     /// Which lists of addresses count (PO-24).
     pub category: Category,
     /// What each message ends with; always there where the category is commercial (BM-19).
@@ -49,6 +58,32 @@ pub struct RunPlan {
     pub parts_hint: AtomicU32,
     /// The same as the run's hash says it.
     pub parts_told: AtomicU32,
+}
+
+const fn circle_kind(sieve: Option<&Sieve>) -> CircleKind {
+    match sieve {
+        Some(_) => CircleKind::Cases,
+        None => CircleKind::Orders,
+    }
+}
+
+/// What a run of this hash asks of its cases; nothing where it is for orders.
+fn sieve<'a>(
+    run: &str,
+    channel: ContactKind,
+    field: impl Fn(&str) -> &'a str,
+) -> Result<Option<Sieve>, serde_json::Error> {
+    if Audience::parse(field("audience")) != Some(Audience::Cases) {
+        return Ok(None);
+    }
+    let filter = field("filter");
+    Ok(Some(Sieve {
+        run: run.to_owned(),
+        only_active: field("only_active") == "1",
+        contacts: Contacts::parse(field("contacts")).unwrap_or_default(),
+        filter: if filter.is_empty() { None } else { Some(serde_json::from_str(filter)?) },
+        channel,
+    }))
 }
 
 /// What became of the wish for a plan.
@@ -85,20 +120,22 @@ impl RunPlan {
         let Some(channel) = ctx.channels.get(text("channel")) else {
             return Ok(Loaded::Foreign { channel: text("channel").to_owned() });
         };
-        let place = match text("url_place") {
-            "start" => Some(UrlPlace::Start),
-            "end" => Some(UrlPlace::End),
-            _ => None,
+        let words = match Words::compile(text) {
+            Ok(words) => words,
+            Err(code) => {
+                tracing::error!(campaign, run, code, "the text of this run does not compile");
+                return Ok(Loaded::Broken { code });
+            }
         };
-        let message = match Message::compile(text("text"), place) {
-            Ok(message) => message.transliterated(text("transliterate") == "1"),
+        let sieve = match sieve(run, channel.settings().address, text) {
+            Ok(sieve) => sieve,
             Err(error) => {
-                tracing::error!(campaign, run, %error, "the text of this run does not compile");
-                return Ok(Loaded::Broken { code: error.code() });
+                tracing::error!(campaign, run, %error, "the filter of this run cannot be read");
+                return Ok(Loaded::Broken { code: RejectionCode::InvalidFilter.as_str() });
             }
         };
         let category = Category::parse(text("category")).unwrap_or_default();
-        let offer = commercial::offer(campaign, CircleKind::Orders, text);
+        let offer = commercial::offer(campaign, circle_kind(sieve.as_ref()), text);
         if category == Category::Commercial && offer.is_none() {
             tracing::error!(campaign, run, "a commercial run without unsubscribe links is not sent");
             return Ok(Loaded::Broken { code: RejectionCode::CategoryUnavailable.as_str() });
@@ -113,7 +150,10 @@ impl RunPlan {
         let hint = text("parts_hint").parse().unwrap_or(1);
         let plan = Arc::new(Self {
             channel: Arc::clone(channel),
-            message,
+            words,
+            sieve: sieve.map(Arc::new),
+            closes_cases: text("close_cases") == "1",
+            last: text("end").parse().unwrap_or(0),
             category,
             offer,
             link_base: text("link_base").to_owned(),
@@ -127,6 +167,16 @@ impl RunPlan {
         });
         ctx.plans.keep(campaign, run, &created_at, &plan);
         Ok(Loaded::Plan(plan))
+    }
+
+    /// Whose numbers its recipients have.
+    pub fn circle_kind(&self) -> CircleKind {
+        circle_kind(self.sieve.as_deref())
+    }
+
+    /// What its channel writes to.
+    pub fn channel_kind(&self) -> ContactKind {
+        self.channel.settings().address
     }
 
     /// Tells the run's hash how many parts its messages have, when that changed: the depth counts with it.

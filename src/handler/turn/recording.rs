@@ -36,7 +36,7 @@ impl Turn {
             if records.is_empty() {
                 return Ok(());
             }
-            if let Some(recorded) = self.ctx.store.land(&self.slot, records).await? {
+            if let Some(recorded) = self.ctx.store.land(&self.slot, self.plan.closes_cases, records).await? {
                 self.recorded(records, recorded);
                 return Ok(());
             }
@@ -46,7 +46,7 @@ impl Turn {
 
     /// Lets the ledger judge records one by one; `takeover` when they are about claims of a dead owner.
     pub async fn judge(&self, records: &mut [Record], takeover: bool) -> Result<(), StoreError> {
-        let recorded = self.ctx.store.record(&self.slot, takeover, records).await?;
+        let recorded = self.ctx.store.record(&self.slot, self.plan.closes_cases, takeover, records).await?;
         let late = recorded.stale.len().saturating_sub(recorded.overtaken);
         if late > 0 {
             tracing::warn!(slot = %self.slot, recipients = late, "outcomes came too late to count");

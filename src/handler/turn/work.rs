@@ -16,8 +16,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    channel::{DeliverError, Submission, governor::Pace},
-    domain::{clock::EpochMs, expiry::validity},
+    channel::{DeliverError, FilledTemplate, Submission, governor::Pace},
+    domain::{clock::EpochMs, delivery::DeliveryId, expiry::validity},
     store::{StoreError, leases::Lease, runs::SlotRef},
 };
 
@@ -92,13 +92,15 @@ struct Landed {
 }
 
 type ClaimUnderWay = BoxFuture<'static, (Result<Brought, StoreError>, Pace)>;
-type RecordUnderWay = BoxFuture<'static, Vec<(u64, bool)>>;
+type RecordUnderWay = BoxFuture<'static, Vec<(DeliveryId, bool)>>;
+type SiftUnderWay = BoxFuture<'static, ()>;
 
 /// What is under way in a turn.
 #[derive(Default)]
 struct UnderWay {
     claim: Option<ClaimUnderWay>,
     record: Option<RecordUnderWay>,
+    sift: Option<SiftUnderWay>,
     messages: FuturesUnordered<Pin<Box<dyn Future<Output = Landed> + Send>>>,
     landed: Vec<Landed>,
     landed_since: Option<Instant>,
@@ -139,7 +141,7 @@ impl Turn {
         let mut way = UnderWay { pace: Some(Pace::default()), ..UnderWay::default() };
         loop {
             me.begin(&mut way);
-            if way.claim.is_none() && way.record.is_none() && way.messages.is_empty() && way.landed.is_empty() {
+            if way.is_over() {
                 return way.end.unwrap_or(End::TimeUp);
             }
             let flush_at = way.landed_since.map(|since| since + RECORD_AFTER);
@@ -158,8 +160,8 @@ impl Turn {
                     way.record = None;
                     me.lease.progressed();
                     me.count_in_flight(-1, recorded.len());
-                    for (ordinal, again) in recorded {
-                        way.ordinals.remove(&ordinal);
+                    for (of, again) in recorded {
+                        way.unmark(of);
                         if again && matches!(way.end, Some(End::Exhausted { .. })) {
                             // Its next time must be asked for again.
                             way.end = None;
@@ -171,6 +173,7 @@ impl Turn {
                     way.pace = Some(pace);
                     me.take_in(&mut way, brought);
                 }
+                () = under_way(way.sift.as_mut()), if way.sift.is_some() => way.sift = None,
                 () = sleep_until(flush_at), if flush_at.is_some() && way.record.is_none() => {}
             }
         }
@@ -222,20 +225,23 @@ impl Turn {
     /// Takes in what a claim brought.
     fn take_in(self: &Arc<Self>, way: &mut UnderWay, brought: Result<Brought, StoreError>) {
         match brought {
-            Ok(Brought::Recipients { ready, now }) => {
+            Ok(Brought::Recipients { ready, now, sift }) => {
+                if let (Some(first), None) = (sift, &way.sift) {
+                    way.sift = Some(Box::pin(Arc::clone(self).sift(first)));
+                }
                 way.clock = Clock { redis: now, read_at: Instant::now() };
                 self.count_in_flight(1, ready.len());
                 for ready in ready {
                     let Ready { letter, at, deadline, permit } = ready;
                     match letter {
                         Ok(letter) => {
-                            way.ordinals.insert(letter.who.ordinal);
+                            way.mark(letter.who.of);
                             let me = Arc::clone(self);
                             way.messages.push(Box::pin(me.send(letter, at, deadline, permit, now)));
                         }
                         Err(unsent) => {
                             let (who, unsent) = *unsent;
-                            way.ordinals.insert(who.ordinal);
+                            way.mark(who.of);
                             way.land(Landed { who, landing: Landing::Unsent(unsent), _permit: permit });
                         }
                     }
@@ -267,7 +273,7 @@ impl Turn {
         permit: OwnedSemaphorePermit,
         now: EpochMs,
     ) -> Landed {
-        let Letter { who, to, text, unsubscribe, reference, idempotency_key } = letter;
+        let Letter { who, to, message, unsubscribe, reference, idempotency_key } = letter;
         let claimed = Instant::now();
         if let Some(at) = at {
             tokio::time::sleep_until(at.into()).await;
@@ -281,16 +287,21 @@ impl Turn {
         });
         let served = &self.plan.channel;
         let longest = served.settings().max_validity;
+        let life = who.expires_at.map(|at| validity(at, now.plus(claimed.elapsed()), longest));
         let submission = Submission {
-            to: to.as_e164(),
-            text: &text,
-            subject: "",
-            html: "",
-            template: None,
+            to: to.as_str(),
+            text: &message.text,
+            subject: &message.subject,
+            html: &message.html,
+            template: self.plan.words.provider_template().map(|(name, language)| FilledTemplate {
+                name,
+                language,
+                parameters: &message.parameters,
+            }),
             unsubscribe_url: unsubscribe.as_deref().unwrap_or_default(),
             reference: &reference,
             idempotency_key: &idempotency_key,
-            validity_seconds: Some(validity(who.expires_at, now.plus(claimed.elapsed()), longest).as_secs()),
+            validity_seconds: life.map(|life| life.as_secs()),
             parts: who.parts,
             receipt_url: receipt_url.as_deref().unwrap_or_default(),
             deadline,
@@ -314,15 +325,15 @@ impl Turn {
         Landed { who, landing, _permit: permit }
     }
 
-    /// Records a batch; then its permits are free. Returns the ordinals, and which are due again.
-    async fn record(self: Arc<Self>, batch: Vec<Landed>, now: EpochMs) -> Vec<(u64, bool)> {
+    /// Records a batch; then its permits are free. Returns which, and whether they are due again.
+    async fn record(self: Arc<Self>, batch: Vec<Landed>, now: EpochMs) -> Vec<(DeliveryId, bool)> {
         let rules = self.rules(now);
         let (campaign, run) = (self.slot.campaign.as_str(), self.slot.run.as_str());
         let records: Vec<_> = batch
             .iter()
             .map(|landed| record(campaign, run, &landed.who, &landed.landing, &rules, rand::random()))
             .collect();
-        let recorded = records.iter().map(|record| (record.ordinal, record.due_in.is_some())).collect();
+        let recorded = records.iter().map(|record| (record.of, record.due_in.is_some())).collect();
         let unused = self.unused(batch.iter().map(|landed| &landed.who).zip(&records));
         self.write_surely(records).await;
         self.give_back(&unused).await;
@@ -331,6 +342,24 @@ impl Turn {
 }
 
 impl UnderWay {
+    fn is_over(&self) -> bool {
+        let Self { claim, record, sift, messages, landed, .. } = self;
+        claim.is_none() && record.is_none() && sift.is_none() && messages.is_empty() && landed.is_empty()
+    }
+
+    /// Recipients in flight hold their batch; further contacts and retries are found by the retry set.
+    fn mark(&mut self, of: DeliveryId) {
+        if of.contact == 0 {
+            self.ordinals.insert(of.n);
+        }
+    }
+
+    fn unmark(&mut self, of: DeliveryId) {
+        if of.contact == 0 {
+            self.ordinals.remove(&of.n);
+        }
+    }
+
     fn land(&mut self, landed: Landed) {
         self.landed.push(landed);
         self.landed_since.get_or_insert_with(Instant::now);

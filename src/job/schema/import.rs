@@ -126,7 +126,7 @@ struct MessageTemplate {
 /// A template that the provider keeps and fills in.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-struct ProviderTemplate {
+pub(super) struct ProviderTemplate {
     /// Its name at the provider.
     name: String,
     /// Its language, as the provider writes it.

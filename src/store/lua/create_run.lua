@@ -14,6 +14,11 @@ end
 if state == 'cancelled' then
   return { 'cancelled', state, '' }
 end
+-- A message that waited for its time and was cancelled meanwhile: `cancelled` is the last thing its promise says.
+local promise = redis.call('HGET', base .. 'promised', ARGV[1])
+if promise and promise:sub(-18) == ',"cancelled":true}' then
+  return { 'cancelled', state, '' }
+end
 local now = now_ms()
 local first, last = tonumber(ARGV[2]), tonumber(ARGV[3])
 local total = math.max(last - first + 1, 0)

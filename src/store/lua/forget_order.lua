@@ -49,8 +49,8 @@ local waiting = { q = 'queued', h = 'held', r = 'retry' }
 local deliveries, skipped, in_flight = 0, 0, {}
 for _, run in ipairs(ARGV[9] == '1' and redis.call('ZREVRANGE', base .. 'runs', 0, ARGV[10] - 1) or {}) do
   local run_key = base .. 'run:' .. run
-  local r = redis.call('HMGET', run_key, 'state', 'first', 'end')
-  if r[1] and n >= tonumber(r[2]) and n <= tonumber(r[3]) then
+  local r = redis.call('HMGET', run_key, 'state', 'first', 'end', 'audience')
+  if r[1] and r[4] ~= 'cases' and n >= tonumber(r[2]) and n <= tonumber(r[3]) then
     local page, field = page_of(run_key, n), int(n % PAGE)
     local cell = redis.call('HGET', page, field)
     local letter, attempt, ms, reason, last = (cell or 'q,0,0,,'):match('^(%a),(%d+),(%d+),([^,]*),(.*)$')

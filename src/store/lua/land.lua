@@ -2,13 +2,13 @@
 -- it was the last. This is the way of nearly every message: where any of them has moved on meanwhile,
 -- nothing is written, and record.lua judges them one by one.
 -- KEYS[1] campaign
--- ARGV[1] run, ARGV[2] events as a JSON array or '', ARGV[3] number s of states, then s pairs: state, how
--- many of them; then for each ledger page: page, number k of recipients, k fields, k cells as claimed,
--- k pairs: field, new cell
+-- ARGV[1] run, ARGV[2] events as a JSON array or '', ARGV[3] '1' where the run closes cases, ARGV[4] number s of
+-- states, then s pairs: state, how many of them; then for each ledger page: page, number k of deliveries, k fields, k cells
+-- as claimed, k pairs: field, new cell
 -- Returns {'moved'}, or {'landed', outbox entry id or '', events the script added or ''}.
 local run = ARGV[1]
 local run_key = base .. 'run:' .. run
-local first_page = 4 + 2 * ARGV[3]
+local first_page = 5 + 2 * ARGV[4]
 local at = first_page
 while at <= #ARGV do
   local k = tonumber(ARGV[at + 1])
@@ -20,6 +20,15 @@ while at <= #ARGV do
   end
   at = at + 2 + 4 * k
 end
+local function delivery_of(page, field)
+  local f, contact = field:match('^(%d+)(.*)$')
+  return int(page * PAGE + f) .. contact
+end
+local now = now_ms()
+local closes = ARGV[3] == '1'
+if closes then
+  notes_of(run, redis.call('HGET', run_key, 'definition'))
+end
 local retry_key = run_key .. ':retry'
 local retries_exist = redis.call('EXISTS', retry_key) == 1
 at = first_page
@@ -29,26 +38,34 @@ while at <= #ARGV do
   if retries_exist then
     local done = {}
     for j = 1, k do
-      done[j] = int(ARGV[at] * PAGE + ARGV[at + 1 + j])
+      done[j] = delivery_of(ARGV[at], ARGV[at + 1 + j])
     end
     redis.call('ZREM', retry_key, unpack(done))
+  end
+  if closes then
+    for j = 1, k do
+      local field, cell = ARGV[at + 2 * k + 2 * j], ARGV[at + 1 + 2 * k + 2 * j]
+      outcome_of_case(run, delivery_of(ARGV[at], field), cell:sub(1, 1), now)
+    end
   end
   at = at + 2 + 4 * k
 end
 local deltas = { sending = 0 }
-for i = 4, first_page - 1, 2 do
+for i = 5, first_page - 1, 2 do
   deltas[ARGV[i]] = tonumber(ARGV[i + 1])
   deltas.sending = deltas.sending - ARGV[i + 1]
 end
 count(run_key, deltas)
-local events = ARGV[2]
-local done = finish_if_done(run, run_key, now_ms())
-if done then
-  done = '[' .. done .. ']'
-  events = events == '' and done or (events:sub(1, -2) .. ',' .. done:sub(2))
+local added = {}
+count_cases(run_key, added)
+added[#added + 1] = finish_if_done(run, run_key, now)
+local events, more = ARGV[2], ''
+if #added > 0 then
+  more = '[' .. table.concat(added, ',') .. ']'
+  events = events == '' and more or (events:sub(1, -2) .. ',' .. more:sub(2))
 end
 local outbox_id = ''
 if events ~= '' then
   outbox_id = redis.call('XADD', base .. 'outbox', '*', 'run', run, 'events', events)
 end
-return { 'landed', outbox_id, done or '' }
+return { 'landed', outbox_id, more }

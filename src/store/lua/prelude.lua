@@ -16,6 +16,12 @@ end
 local function page_of(run_key, n)
   return run_key .. ':ledger:' .. int(math.floor(n / PAGE))
 end
+-- A delivery is called by its recipient's number, and `.<k>` behind it to a further contact k of a case.
+local function place_of(run_key, delivery)
+  local n, contact = delivery:match('^(%d+)(.*)$')
+  n = tonumber(n)
+  return page_of(run_key, n), int(n % PAGE) .. contact
+end
 -- Counters of a run and the totals of its campaign move together.
 local function count(run_key, deltas)
   for state, delta in pairs(deltas) do
@@ -34,11 +40,19 @@ local function campaign_event(state, now)
   return string.format('{"event":"%s/%s/%d","type":"campaign","campaign":"%s","state":"%s","at":%s}',
     name, state, event_number(), name, state, int(now))
 end
--- `total` is the number of its deliveries, or nothing.
-local function run_event(run, state, now, total)
+-- `total` is the number of its deliveries, `matched` of its cases, or nothing.
+local function run_event(run, state, now, total, matched)
   local name = base:match('{(.*)}')
+  local numbers = (total and (',"total":' .. total) or '') .. (matched and (',"matched":' .. matched) or '')
   return string.format('{"event":"%s/%s/%s/%d","type":"run","campaign":"%s","run":"%s","state":"%s"%s,"at":%s}',
-    name, run, state, event_number(), name, run, state, total and (',"total":' .. total) or '', int(now))
+    name, run, state, event_number(), name, run, state, numbers, int(now))
+end
+-- How many cases a run is for, without those that were left out; nothing where it is for orders.
+local function matched_cases(run_key)
+  local r = redis.call('HMGET', run_key, 'audience', 'first', 'end', 'left_out')
+  if r[1] == 'cases' then
+    return int(math.max(r[3] - r[2] + 1, 0) - (r[4] or 0))
+  end
 end
 -- Decides whether the last run of a campaign has ended and nobody adds to it. Returns its event as JSON, or nothing.
 local function deliver_if_done(now)
@@ -62,7 +76,7 @@ local function finish_if_done(run, run_key, now)
     end
   end
   redis.call('HSET', run_key, 'state', 'finished', 'finished_at', int(now))
-  local events = run_event(run, 'finished', now, r[6] or '0')
+  local events = run_event(run, 'finished', now, r[6] or '0', matched_cases(run_key))
   if redis.call('HINCRBY', campaign_key, 'running_runs', -1) < 0 then
     redis.call('HSET', campaign_key, 'running_runs', 0)
   end

@@ -13,12 +13,16 @@
 local run = ARGV[1]
 local run_key = base .. 'run:' .. run
 local answer = { '', '' }
-local r = redis.call('HMGET', run_key, 'state', 'channel')
+local r = redis.call('HMGET', run_key, 'state', 'channel', 'audience', 'close_cases', 'definition')
 if not r[1] or (ARGV[2] ~= '' and ARGV[2] ~= r[2]) then
   for _ = 3, #ARGV, 8 do
     answer[#answer + 1] = '?'
   end
   return answer
+end
+local closes = r[4] == '1'
+if closes then
+  notes_of(run, r[5])
 end
 local stopped = r[1] == 'cancelled' or r[1] == 'failed'
 local now = now_ms()
@@ -50,13 +54,14 @@ end
 
 -- Nothing that a provider calls the message comes back once its person was forgotten.
 local function is_forgotten(n)
-  return (redis.call('GET', base .. 'order:' .. n) or ''):find('"forgotten_at":%d') ~= nil
+  return (redis.call('GET', base .. (r[3] == 'cases' and 'case:' or 'order:') .. n) or ''):find('"forgotten_at":%d') ~= nil
 end
 
 local deltas, events, done = {}, {}, {}
 for i = 3, #ARGV, 8 do
   local n, attempt, letter, id = ARGV[i], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 5]
-  local field = int(n % PAGE) .. (ARGV[i + 1] == '0' and '' or '.' .. ARGV[i + 1])
+  local contact = ARGV[i + 1] == '0' and '' or '.' .. ARGV[i + 1]
+  local field, delivery = int(n % PAGE) .. contact, n .. contact
   local p = pages[page_of(run_key, tonumber(n))]
   local old, old_attempt, old_at, why, tail = (p.cells[field] or ''):match('^(%a),(%d+),(%d+),([^,]*),(.*)$')
   if not old then
@@ -91,8 +96,12 @@ for i = 3, #ARGV, 8 do
       p.changed[field] = true
       deltas[NAMES[is]] = (deltas[NAMES[is]] or 0) - 1
       deltas[NAMES[letter]] = (deltas[NAMES[letter]] or 0) + 1
+      -- What was sent closed its case then, and may have been opened again since.
+      if closes and old ~= 's' then
+        outcome_of_case(run, delivery, letter, now)
+      end
       if retries_exist and RANK[old] < RANK.n then
-        done[#done + 1] = n
+        done[#done + 1] = delivery
       end
       events[#events + 1] = event .. (id ~= '' and ',"provider_id":' .. cjson.encode(id) or '')
         .. ',"at":' .. int(at) .. '}'
@@ -117,6 +126,7 @@ if #done > 0 then
 end
 if #events > 0 then
   count(run_key, deltas)
+  count_cases(run_key, events)
   events[#events + 1] = finish_if_done(run, run_key, now)
   answer[2] = '[' .. table.concat(events, ',') .. ']'
   answer[1] = redis.call('XADD', base .. 'outbox', '*', 'run', run, 'events', answer[2])

@@ -1,33 +1,37 @@
 -- Records outcomes of claimed recipients: ledger, counters, retry set and one outbox entry, in one
 -- step; ends the run when it was the last.
 -- KEYS[1] campaign
--- ARGV[1] run, ARGV[2] 'h' (we hold the claims) or 't' (we took over the slot of a dead owner), then
--- nines: ordinal, its cell as it was claimed, letter, attempt, attempt of the idempotency key (with '?'
+-- ARGV[1] run, ARGV[2] 'h' (we hold the claims) or 't' (we took over the slot of a dead owner), ARGV[3] '1' where the run
+-- closes cases, then nines: delivery (`<n>`, `<n>.<contact>`), its cell as it was claimed, letter, attempt, attempt of the idempotency key (with '?'
 -- when an attempt under it may have been accepted), reason, provider id, wait in ms until it is due again
 -- or '', event JSON or ''
 -- An outcome is about one claim: a cell that reads otherwise by now is of another one. So a repeat after
 -- a lost reply never lands on a later claim of the same recipient.
 -- A receipt may have overtaken its outcome: then the outcome only adds the provider's id, where the receipt had none.
--- Returns {outbox entry id or '', events the script added or '', then indexes (from 0) of outcomes
+-- Returns {outbox entry id or '', events the script added (cases it closed, the run's end) or '', then indexes (from 0) of outcomes
 -- that were not applied, because the recipient has moved on; 'r' before those that a receipt overtook}.
 local run, mode = ARGV[1], ARGV[2]
 local run_key = base .. 'run:' .. run
 local retry_key = run_key .. ':retry'
 local now = now_ms()
 local retries_exist = redis.call('EXISTS', retry_key) == 1
-local run_state = redis.call('HGET', run_key, 'state')
+local closes = ARGV[3] == '1'
+local about_run = redis.call('HMGET', run_key, 'state', 'definition')
+local run_state = about_run[1]
 -- Nothing waits in a run that was stopped for good.
 local over = (run_state == 'cancelled' or run_state == 'failed' or run_state == 'not_sent') and run_state
+if closes then
+  notes_of(run, about_run[2])
+end
 local pages = {}
-for i = 3, #ARGV, 9 do
-  local n = tonumber(ARGV[i])
-  local page = page_of(run_key, n)
+for i = 4, #ARGV, 9 do
+  local page, field = place_of(run_key, ARGV[i])
   local p = pages[page]
   if p == nil then
     p = { fields = {}, at = {} }
     pages[page] = p
   end
-  p.fields[#p.fields + 1] = int(n % PAGE)
+  p.fields[#p.fields + 1] = field
   p.at[#p.at + 1] = i
 end
 local deltas, events, answer, applied = {}, {}, { '', '' }, {}
@@ -68,6 +72,9 @@ for page, p in pairs(pages) do
         sets[#sets + 1] = p.fields[j]
         sets[#sets + 1] = letter .. ',' .. int(attempt) .. ',' .. int(now) .. ',' .. reason .. ',' .. provider_id
       end
+      if closes and letter ~= 'q' and letter ~= 'r' and letter ~= 'h' then
+        outcome_of_case(run, n, letter, now)
+      end
       if due ~= '' then
         redis.call('ZADD', retry_key, int(now + due), n)
       elseif retries_exist then
@@ -84,7 +91,7 @@ for page, p in pairs(pages) do
         sets[#sets + 1] = p.fields[j]
         sets[#sets + 1] = cells[j] .. provider_id
       end
-      answer[#answer + 1] = (overtaken and 'r' or '') .. int((i - 3) / 9)
+      answer[#answer + 1] = (overtaken and 'r' or '') .. int((i - 4) / 9)
     end
   end
   if #sets > 0 then
@@ -92,10 +99,13 @@ for page, p in pairs(pages) do
   end
 end
 count(run_key, deltas)
-local done = finish_if_done(run, run_key, now)
-if done then
-  answer[2] = '[' .. done .. ']'
-  events[#events + 1] = done
+local added = {}
+count_cases(run_key, added)
+added[#added + 1] = finish_if_done(run, run_key, now)
+if #added > 0 then
+  local text = table.concat(added, ',')
+  answer[2] = '[' .. text .. ']'
+  events[#events + 1] = text
 end
 if #events > 0 then
   answer[1] = redis.call('XADD', base .. 'outbox', '*', 'run', run, 'events', '[' .. table.concat(events, ',') .. ']')

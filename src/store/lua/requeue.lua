@@ -1,4 +1,4 @@
--- Returns failed or unknown recipients of one stretch of ledger pages to the queue: an operator's
+-- Returns failed or unknown deliveries, those to further contacts too, of one stretch of ledger pages to the queue: an operator's
 -- `retry`. Never what was sent, delivered or skipped.
 -- KEYS[1] campaign; ARGV[1] run, ARGV[2] 'failed' | 'unknown' | 'all', ARGV[3] first page, ARGV[4]
 -- last page, ARGV[5] '1' when an unknown keeps its idempotency key (an idempotent channel)
@@ -33,7 +33,8 @@ for page = tonumber(ARGV[3]), tonumber(ARGV[4]) do
       -- What was unknown may turn out to have been sent: a receipt that says so still counts (receive.lua).
       local reason = letter == 'n' and 'operator:unknown' or 'operator'
       redis.call('HSET', key, cells[i], 'q,' .. attempt .. ',' .. int(now) .. ',' .. reason .. ',' .. key_attempt)
-      redis.call('ZADD', run_key .. ':retry', int(now), int(page * PAGE + tonumber(cells[i])))
+      local field, contact = cells[i]:match('^(%d+)(.*)$')
+      redis.call('ZADD', run_key .. ':retry', int(now), int(page * PAGE + field) .. contact)
       deltas[names[letter]] = deltas[names[letter]] - 1
       deltas.queued = deltas.queued + 1
       moved = moved + 1

@@ -5,7 +5,7 @@
 --   {'stale'}: another entry stands for this slot; {'gone'}: no such run; {'ended', state}
 --   {'paused', by}: nothing is claimed while paused; resume arms the slot again
 --   {'busy', until}: a live owner holds it
---   {'taken', fence, then triples: ordinal, cell, order JSON} of recipients a dead owner left in flight
+--   {'taken', fence, then fours: delivery, cell, order JSON or '', case JSON or ''} of what a dead owner left in flight
 local run_key = base .. 'run:' .. ARGV[1]
 local slots_key = run_key .. ':slots'
 local k, me = ARGV[2], ARGV[4]
@@ -36,26 +36,29 @@ redis.call('HDEL', slots_key, k .. ':nonce', k .. ':claimed', k .. ':claimed_at'
 local answer = { 'taken', tostring(fence) }
 -- A retry may be in flight of a recipient whose batch is not yet done with: it is looked at once.
 local seen = {}
-local function look(n)
-  if seen[n] then
+local cases = redis.call('HGET', run_key, 'audience') == 'cases'
+local function look(delivery)
+  if seen[delivery] then
     return
   end
-  seen[n] = true
-  local cell = redis.call('HGET', page_of(run_key, n), int(n % PAGE))
+  seen[delivery] = true
+  local cell = redis.call('HGET', place_of(run_key, delivery))
   if cell and cell:sub(1, 2) == 'c,' then
-    answer[#answer + 1] = int(n)
+    local text = redis.call('GET', base .. (cases and 'case:' or 'order:') .. delivery:match('^%d+')) or ''
+    answer[#answer + 1] = delivery
     answer[#answer + 1] = cell
-    answer[#answer + 1] = redis.call('GET', base .. 'order:' .. int(n)) or ''
+    answer[#answer + 1] = cases and '' or text
+    answer[#answer + 1] = cases and text or ''
   end
 end
 for from, _, next_n in (slot[4] or ''):gmatch('(%d+)-(%d+)-(%d+);') do
   for n = tonumber(from), tonumber(next_n) - 1 do
-    look(n)
+    look(int(n))
   end
 end
 local held = IN_FLIGHT + tonumber(k)
-for _, n in ipairs(redis.call('ZRANGEBYSCORE', run_key .. ':retry', int(held), int(held))) do
-  look(tonumber(n))
+for _, delivery in ipairs(redis.call('ZRANGEBYSCORE', run_key .. ':retry', int(held), int(held))) do
+  look(delivery)
 end
 if #answer == 2 then
   -- Nothing is left of an earlier owner: now the flags count.

@@ -1,17 +1,17 @@
 //! One order with what was done with it, and how both look to others.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Value, json};
 
 use crate::domain::{
+    audience::Audience,
     lookup::{Filter, PersonalData},
-    message::{Message, UrlPlace},
     money::Currency,
     order::{Order, OrderState},
     sms,
     standing::Standing,
-    text,
+    text::Words,
     unsubscribe::{Farewell, LinkBase},
 };
 
@@ -56,7 +56,7 @@ pub struct RunFacts {
     pub first: u64,
     /// ... to this one.
     pub last: u64,
-    message: Option<Message>,
+    words: Option<Words>,
     link_base: String,
     currency: Option<Currency>,
     /// An unsubscribe link of the real length, and what stands before it.
@@ -64,48 +64,47 @@ pub struct RunFacts {
 }
 
 impl RunFacts {
-    pub(super) const FIELDS: [&'static str; 10] = [
+    pub(super) const FIELDS: [&'static str; 12] = [
         "first",
         "end",
+        "audience",
         "channel",
+        "link_base",
+        "currency",
+        "content",
         "text",
         "url_place",
         "transliterate",
-        "link_base",
-        "currency",
         "unsubscribe",
         "unsubscribe_label",
     ];
 
-    /// From [`RunFacts::FIELDS`]; none when there is no such run.
+    /// From [`RunFacts::FIELDS`]; none when there is no such run, or it is not for orders.
     pub(super) fn of(name: &str, fields: Vec<Option<String>>) -> Option<Self> {
-        let mut fields = fields.into_iter();
-        let mut next = || fields.next().flatten();
-        let (first, last) = (next()?.parse().ok()?, next()?.parse().ok()?);
-        let channel = next().unwrap_or_default();
-        let (text, place) = (next(), next().as_deref().and_then(UrlPlace::parse));
-        let transliterate = next().is_some_and(|flag| flag == "1");
-        let (link_base, currency) = (next().unwrap_or_default(), next());
-        let (unsubscribe, label) = (next().as_deref().and_then(LinkBase::of_run), next().unwrap_or_default());
+        let found: BTreeMap<&str, String> =
+            Self::FIELDS.into_iter().zip(fields).filter_map(|(field, text)| Some((field, text?))).collect();
+        let text = |field: &str| found.get(field).map_or("", String::as_str);
+        if Audience::parse(text("audience")) == Some(Audience::Cases) {
+            return None;
+        }
         Some(Self {
             name: name.to_owned(),
-            channel,
-            first,
-            last,
-            message: text
-                .and_then(|text| Message::compile(&text, place).ok())
-                .map(|message| message.transliterated(transliterate)),
-            link_base,
-            currency: currency.and_then(|code| Currency::parse(&code).ok()),
-            farewell: unsubscribe.map(|base| (base.sample(), label)),
+            channel: text("channel").to_owned(),
+            first: text("first").parse().ok()?,
+            last: text("end").parse().ok()?,
+            words: Words::compile(text).ok(),
+            link_base: text("link_base").to_owned(),
+            currency: Currency::parse(text("currency")).ok(),
+            farewell: LinkBase::of_run(text("unsubscribe"))
+                .map(|base| (base.sample(), text("unsubscribe_label").to_owned())),
         })
     }
 
     /// SMS parts of its message for an order, as both read now; none where the message cannot be made.
     pub fn parts(&self, order: &Order) -> Option<usize> {
         let farewell = self.farewell.as_ref().map(|(link, label)| Farewell { link, label });
-        let text = text::of_order(self.message.as_ref()?, order, self.currency, &self.link_base, farewell);
-        text.ok().map(|text| sms::parts(&text))
+        let message = self.words.as_ref()?.of_order(order, self.currency, &self.link_base, farewell);
+        message.ok().map(|message| sms::parts(&message.text))
     }
 }
 

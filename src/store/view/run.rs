@@ -39,10 +39,23 @@ pub struct RunView {
     /// When it ends at that pace (epoch ms).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimated_end_at: Option<i64>,
+    /// Whom it is for: `orders`, `cases`.
+    pub audience: String,
+    /// Cases that a filter, or being closed, left out; they are counted as skipped.
+    #[serde(skip_serializing_if = "is_none")]
+    pub left_out: u64,
+    /// Cases that its messages closed.
+    #[serde(skip_serializing_if = "is_none")]
+    pub cases_closed: u64,
     /// Its recipients: the ordinals from this one ...
     pub first: u64,
     /// ... to this one.
     pub end: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "for serde")]
+const fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl RunView {
@@ -114,6 +127,9 @@ impl RunView {
             times: times(hash, &[]),
             messages_per_second: None,
             estimated_end_at: None,
+            audience: text(hash, "audience"),
+            left_out: number(hash, "left_out"),
+            cases_closed: number(hash, "cases_closed"),
             first: number(hash, "first"),
             end: number(hash, "end"),
         }

@@ -129,7 +129,7 @@ async fn every_example_is_accepted() {
         }
         let (queue, _) = name.split_once('-').unwrap();
         let campaign = job["campaign"].as_str().map(str::to_owned);
-        if queue == "control" || name == "generate-append" {
+        if matches!(queue, "control" | "send") || name == "generate-append" {
             let campaign = campaign.unwrap_or_else(|| format!("for-{name}"));
             let mut before = generate(&campaign, 20);
             before["id"] = format!("gen-nov.{name}").into();
@@ -166,7 +166,7 @@ async fn every_example_is_accepted() {
                 job["not_after"] = (in_an_hour + 1).into();
                 "scheduled"
             }
-            "generate-scheduled" => "scheduled",
+            "generate-scheduled" | "send-scheduled" => "scheduled",
             _ => "done",
         };
         let status = run(&mut stage, queue, &job).await;

@@ -33,12 +33,20 @@ pub(crate) async fn ledger_audit(db: &mut MultiplexedConnection, campaign: &str,
     let number = |field: &str| hash[field].parse::<u64>().unwrap();
     let cancelled = hash["state"] == "cancelled";
     let mut counted = Counted::new();
-    for n in number("first")..=number("end") {
-        let cell: Option<String> = db.hget(format!("{run_key}:ledger:{}", n / 128), n % 128).await.unwrap();
-        let letter = cell.as_deref().map_or("q", |cell| &cell[..1]);
+    let mut count = |cell: Option<&str>| {
+        let letter = cell.map_or("q", |cell| &cell[..1]);
         let letter = if cancelled && ["q", "h", "r"].contains(&letter) { "k" } else { letter };
         let (_, state) = STATES.iter().find(|(known, _)| *known == letter).expect("a known letter");
         *counted.entry(*state).or_default() += 1;
+    };
+    for n in number("first")..=number("end") {
+        let cell: Option<String> = db.hget(format!("{run_key}:ledger:{}", n / 128), n % 128).await.unwrap();
+        count(cell.as_deref());
+    }
+    // Further contacts of cases stand beside: `<n mod 128>.<contact>`.
+    for page in number("first") / 128..=number("end") / 128 {
+        let cells: HashMap<String, String> = db.hgetall(format!("{run_key}:ledger:{page}")).await.unwrap();
+        cells.iter().filter(|(field, _)| field.contains('.')).for_each(|(_, cell)| count(Some(cell)));
     }
     assert_eq!(counters(&hash, ""), counted, "the counters of the run {run} and its ledger");
     assert_eq!(counted.values().sum::<u64>(), number("total"), "the total of the run {run}");

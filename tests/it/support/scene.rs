@@ -42,6 +42,13 @@ impl Scene {
         Self { redis, sandbox, settings, db }
     }
 
+    /// The store, for what no producer writes.
+    pub(crate) fn store(&self) -> remesa::store::Store {
+        let second = std::time::Duration::from_secs(1);
+        let timeouts = remesa::store::Timeouts { connect: second, response: 5 * second };
+        remesa::store::Store::new(remesa::store::Connection::new(&self.redis.url(), timeouts).unwrap(), "remesa")
+    }
+
     /// A daemon, ready.
     pub(crate) async fn daemon(&self) -> Daemon {
         Daemon::start(&self.settings).await

@@ -1,0 +1,69 @@
+-- Writes what was judged of one stretch of a run's cases: who is left out, and to which further contacts of the others it
+-- goes. Only once for each stretch: nothing is written where another has sifted it.
+-- KEYS[1] campaign
+-- ARGV[1] run, ARGV[2] first, ARGV[3] last of the stretch, ARGV[4] '1' where the same slot goes on with the next one,
+-- ARGV[5] number l of those left out, then l pairs: ordinal, reason; then further deliveries `<n>.<contact>`
+-- Returns {'sifted' | 'moved' (another did it) | 'over' (the run has ended), outbox entry, events as JSON}.
+local run, first, last = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local run_key = base .. 'run:' .. run
+local flags = redis.call('HMGET', run_key, 'state', 'sifted', 'cursor')
+if flags[1] ~= 'running' then
+  return { 'over', '', '' }
+elseif tonumber(flags[2]) ~= first - 1 then
+  return { 'moved', '', '' }
+end
+local now = now_ms()
+local pages, deltas = {}, { queued = 0, skipped = 0, total = 0 }
+local function set(delivery, cell)
+  local page, field = place_of(run_key, delivery)
+  local sets = pages[page] or {}
+  pages[page] = sets
+  sets[#sets + 1] = field
+  sets[#sets + 1] = cell
+end
+local left_out = tonumber(ARGV[5])
+local further = 6 + 2 * left_out
+local skipped = 0
+for i = 6, further - 1, 2 do
+  local page, field = place_of(run_key, ARGV[i])
+  -- One that was forgotten meanwhile has its cell.
+  if redis.call('HEXISTS', page, field) == 0 then
+    set(ARGV[i], 'k,0,' .. int(now) .. ',' .. ARGV[i + 1] .. ',')
+    skipped = skipped + 1
+  end
+end
+for page, sets in pairs(pages) do
+  redis.call('HSET', page, unpack(sets))
+end
+pages = {}
+local due = {}
+for i = further, #ARGV do
+  set(ARGV[i], 'q,0,' .. int(now) .. ',,0')
+  due[#due + 1] = int(now)
+  due[#due + 1] = ARGV[i]
+  if #due >= 1000 or i == #ARGV then
+    redis.call('ZADD', run_key .. ':retry', unpack(due))
+    due = {}
+  end
+end
+for page, sets in pairs(pages) do
+  for i = 1, #sets, 1000 do
+    redis.call('HSET', page, unpack(sets, i, math.min(i + 999, #sets)))
+  end
+end
+local more = #ARGV - further + 1
+deltas.queued, deltas.skipped, deltas.total = more - skipped, skipped, more
+count(run_key, deltas)
+redis.call('HSET', run_key, 'sifted', int(last), 'sift_until', ARGV[4] == '1' and int(now + 5000) or '0',
+  'progress_at', int(now))
+redis.call('HINCRBY', run_key, 'left_out', int(left_out))
+if left_out == last - first + 1 and tonumber(flags[3]) == first then
+  -- Nobody of the stretch is left to be claimed.
+  redis.call('HSET', run_key, 'cursor', int(last + 1))
+end
+local done = finish_if_done(run, run_key, now)
+if not done then
+  return { 'sifted', '', '' }
+end
+done = '[' .. done .. ']'
+return { 'sifted', redis.call('XADD', base .. 'outbox', '*', 'run', run, 'events', done), done }
