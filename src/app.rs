@@ -335,7 +335,8 @@ fn settings(ctx: &Context, instance: &Instance) -> Settings {
             config.queues.permits_generate
         }
     };
-    let queues = QueueName::available()
+    let queues = QueueName::ALL
+        .into_iter()
         .map(|queue| Queue::new(QueueId::Jobs(queue), permits(queue)))
         .chain(config.channels.keys().map(|c| Queue::new(QueueId::Batch(c.clone()), config.queues.permits_batch)))
         .collect();
@@ -368,6 +369,7 @@ fn limits(config: &Config) -> janitor::Limits {
         rejected_max_bytes: config.streams.rejected_max_bytes,
         dead_max_bytes: config.streams.dead_max_bytes,
         campaigns: config.campaign_retention,
+        recurring_runs: config.recurring_retention,
         forgotten: config.forgotten_retention,
     }
 }
@@ -448,6 +450,7 @@ impl Handle for Handlers {
             Job::Import(job) => handler::import::run(&self.0, &task.id, *job, &task.lease).await,
             Job::Generate(job) => handler::generate::run(&self.0, &task.id, *job, &task.lease).await,
             Job::Send(job) => handler::send::run(&self.0, &task.id, &job).await,
+            Job::Recurring(job) => handler::recurring::run(&self.0, &task.id, &job).await,
             Job::Control(job) => handler::control::run(&self.0, &task.id, job, &task.lease).await,
         }
     }
@@ -460,6 +463,8 @@ impl Handle for Handlers {
         let mut parts = member.split('|');
         if let (Some("expire"), Some(campaign), Some(batch)) = (parts.next(), parts.next(), parts.next()) {
             handler::expire::sweep(&self.0, campaign, batch).await
+        } else if let Some((campaign, name)) = member.strip_prefix("recurring|").and_then(|rest| rest.split_once('|')) {
+            handler::recurring::tick(&self.0, campaign, name).await
         } else if let Some(campaign) = member.strip_prefix("orders|") {
             handler::creating::look_again(&self.0, campaign.trim_end_matches('|')).await
         } else {

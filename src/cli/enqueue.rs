@@ -101,22 +101,14 @@ fn sends(job: &Job) -> bool {
     matches!(job, Job::Generate(_) | Job::Control(ControlJob::Retry { .. }))
 }
 
-/// The queue of that name, if this version reads it.
+/// The queue of that name.
 pub fn queue(name: &str) -> anyhow::Result<QueueName> {
-    let available = || QueueName::available().map(QueueName::as_str);
-    match QueueName::parse(name) {
-        Some(queue) if queue.is_available() => Ok(queue),
-        Some(queue) => {
-            let known = available().collect::<Vec<_>>().join(", ");
-            let rule = format!("the queue \"{queue}\" is not available yet; available are {known}");
-            Err(Refused(Rejection::new(RejectionCode::NotAvailableYet, rule)).into())
-        }
-        None => {
-            let known = available().collect::<Vec<_>>().join(", ");
-            let meant = format::nearest(name, available()).map(|near| format!(", did you mean \"{near}\"?"));
-            Err(Usage(format!("there is no queue \"{name}\"{}; there are {known}", meant.unwrap_or_default())).into())
-        }
-    }
+    let all = || QueueName::ALL.into_iter().map(QueueName::as_str);
+    QueueName::parse(name).ok_or_else(|| {
+        let known = all().collect::<Vec<_>>().join(", ");
+        let meant = format::nearest(name, all()).map(|near| format!(", did you mean \"{near}\"?"));
+        Usage(format!("there is no queue \"{name}\"{}; there are {known}", meant.unwrap_or_default())).into()
+    })
 }
 
 /// A job as a file or standard input holds it, at most `max_bytes` of it.
@@ -233,13 +225,8 @@ mod tests {
     }
 
     #[test]
-    fn only_queues_that_are_read_take_jobs() {
+    fn a_mistaken_queue_is_told_the_nearest_one() {
         assert_eq!(queue("generate").unwrap(), QueueName::Generate);
-        let later = sentence(queue("recurring"));
-        assert_eq!(
-            later,
-            "not enqueued: not_available_yet: the queue \"recurring\" is not available yet; available are import, generate, send, control"
-        );
         assert!(sentence(queue("genrate")).contains("did you mean \"generate\"?"));
         assert!(queue("genrate").unwrap_err().is::<Usage>());
     }

@@ -23,6 +23,7 @@ pub mod pace;
 pub mod preview;
 pub mod progress;
 pub mod published;
+pub mod recurring;
 pub mod run;
 pub mod sandbox;
 pub mod status;
@@ -78,6 +79,9 @@ enum Command {
     /// List, show and command campaigns.
     #[command(subcommand, after_help = campaign::EXAMPLES)]
     Campaign(campaign::Action),
+    /// List, show and command permanent messages.
+    #[command(subcommand, after_help = recurring::EXAMPLES)]
+    Recurring(recurring::Action),
     /// Write the orders of a campaign with their deliveries into a file.
     Export(export::Args),
     /// List channels, pause and resume them.
@@ -122,6 +126,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Job(args) => job::run(&globals, args).await,
         Command::Status(args) => status::run(&globals, args).await,
         Command::Campaign(action) => campaign::run(&globals, action).await,
+        Command::Recurring(action) => recurring::run(&globals, action).await,
         Command::Export(args) => export::run(&globals, args).await,
         Command::Channels(args) => channels::run(&globals, args).await,
         Command::Rejected(action) => letters::run(&globals, Letters::Rejected, action).await,
@@ -179,6 +184,10 @@ mod tests {
             "export x",
             "campaign errors x",
             "campaign pause x",
+            "recurring list",
+            "recurring show x y",
+            "recurring next x y",
+            "recurring run-now x y",
             "channels",
             "channels pause x",
             "rejected list",

@@ -53,9 +53,9 @@ pub fn schema(args: SchemaArgs) -> anyhow::Result<()> {
     let shown = if args.queue.as_deref() == Some("results") {
         job::event::event_schema()
     } else if let Some(name) = args.queue {
-        job::schema(enqueue::queue(&name)?).unwrap_or_default()
+        job::schema(enqueue::queue(&name)?)
     } else {
-        let each = QueueName::available().filter_map(|queue| Some((queue.to_string(), job::schema(queue)?)));
+        let each = QueueName::ALL.into_iter().map(|queue| (queue.to_string(), job::schema(queue)));
         Value::Object(each.collect::<Map<_, _>>())
     };
     output::json(&shown)?;

@@ -215,7 +215,6 @@ fn queue_views(depth: &Depth, before: &Counts, after: &Counts, elapsed: Duration
         let ((added_then, there_then), (added, there)) = (counts(before), counts(after));
         let added = added.saturating_sub(added_then);
         let settled = (there_then + added).saturating_sub(there);
-        let is_read = QueueName::parse(name).is_none_or(QueueName::is_available);
         QueueView {
             queue: name.clone(),
             waiting: queue.waiting,
@@ -223,19 +222,16 @@ fn queue_views(depth: &Depth, before: &Counts, after: &Counts, elapsed: Duration
             oldest_ms: u64::try_from(queue.oldest.as_millis()).unwrap_or(u64::MAX),
             added_per_second: per_second(added, elapsed),
             settled_per_second: per_second(settled, elapsed),
-            note: note(name, is_read, queue.waiting, full),
+            note: note(name, full),
         }
     });
     views.collect()
 }
 
 /// Why the entries of a queue wait.
-fn note(name: &str, is_read: bool, waiting: u64, full: bool) -> Option<&'static str> {
-    if !is_read && waiting > 0 {
-        return Some("not available in this version: entries wait");
-    }
+fn note(name: &str, full: bool) -> Option<&'static str> {
     let fills = QueueName::parse(name).is_some_and(|queue| pressure::fills(&QueueId::Jobs(queue)));
-    (is_read && fills && full).then_some("waits: Redis is full (85 % of maxmemory); it goes on below 80 %")
+    (fills && full).then_some("waits: Redis is full (85 % of maxmemory); it goes on below 80 %")
 }
 
 fn channel_rows(
@@ -301,11 +297,8 @@ fn print_queues(queues: &[QueueView]) -> std::io::Result<()> {
         Column::Number("OUT"),
         Column::Text(""),
     ]);
-    // A queue that nobody reads is worth a line only when something waits in it.
-    let is_shown =
-        |queue: &&QueueView| queue.waiting > 0 || QueueName::parse(&queue.queue).is_none_or(QueueName::is_available);
     let second = Duration::from_secs(1);
-    for queue in queues.iter().filter(is_shown) {
+    for queue in queues {
         let oldest = match queue.waiting + queue.running {
             0 => "-".to_owned(),
             _ => format::duration(Duration::from_millis(queue.oldest_ms)),
@@ -401,10 +394,8 @@ mod tests {
     }
 
     #[test]
-    fn entries_in_a_queue_that_nobody_reads_are_noted() {
+    fn a_queue_that_waits_for_room_in_redis_says_so() {
         let none = Counts::default();
-        let views = queue_views(&depth("send", 2), &none, &none, Duration::from_secs(1), false);
-        assert_eq!(views[0].note, Some("not available in this version: entries wait"));
         let views = queue_views(&depth("batch:sms-main", 2), &none, &none, Duration::from_secs(1), true);
         assert_eq!(views[0].note, None);
         let views = queue_views(&depth("generate", 0), &none, &none, Duration::from_secs(1), true);

@@ -70,6 +70,8 @@ pub struct Config {
     pub sources: SourceSettings,
     /// Longest text in SMS parts.
     pub max_parts: usize,
+    /// Shortest time between two runs of a permanent message.
+    pub recurring_min_interval: Duration,
     /// Channels by name.
     pub channels: BTreeMap<String, ChannelSettings>,
     /// How the receipts of each channel are read, by its name.
@@ -84,6 +86,8 @@ pub struct Config {
     pub campaign_retention: Duration,
     /// Exports in the spool folder are kept so long.
     pub export_retention: Duration,
+    /// Runs of permanent messages are kept so long.
+    pub recurring_retention: Duration,
     /// Notes of what was forgotten are kept so long.
     pub forgotten_retention: Duration,
     /// The digest of a source is remembered this long.

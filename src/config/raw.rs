@@ -25,6 +25,7 @@ pub(super) struct Raw {
     pub(super) payment_points: BTreeMap<String, PaymentPoint>,
     pub(super) sources: Sources,
     pub(super) messages: Messages,
+    pub(super) recurring: Recurring,
     pub(super) channels: BTreeMap<String, Channel>,
     pub(super) results: Capped,
     pub(super) rejected: Capped,
@@ -136,6 +137,12 @@ pub(super) struct Sources {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Recurring {
+    pub(super) min_interval: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Messages {
     pub(super) max_parts: u32,
 }
@@ -239,6 +246,7 @@ pub(super) struct Capped {
 pub(super) struct Retention {
     pub(super) forgotten: String,
     pub(super) campaigns: String,
+    pub(super) recurring_runs: String,
     pub(super) exports: String,
     pub(super) source_digests: String,
 }

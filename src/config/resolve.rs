@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::raw::{self, Raw};
-use super::rules::{DAY, HOUR, MINUTE, duration, name, number, one_of, show, size};
+use super::rules::{DAY, HOUR, MINUTE, SECOND, duration, name, number, one_of, show, size};
 use super::{
     Config, ConfigError, Fsync, JobSettings, LeaseSettings, LogFormat, LogSettings, OrderProvider, OrderSettings,
     PaymentPoint, QueueSettings, RedisSettings, RedisTarget, StreamSettings, resolve_channel, resolve_point,
@@ -119,6 +119,7 @@ pub(super) fn resolve(raw: Raw, around: &Surroundings) -> Result<Config, ConfigE
         payment_points,
         sources,
         max_parts: size("messages.max_parts", raw.messages.max_parts.into(), 1, 10)?,
+        recurring_min_interval: duration("recurring.min_interval", &raw.recurring.min_interval, SECOND, 31 * DAY)?,
         channels,
         receipts,
         replies: resolve_replies::replies(raw.replies)?,
@@ -128,6 +129,7 @@ pub(super) fn resolve(raw: Raw, around: &Surroundings) -> Result<Config, ConfigE
             rejected_max_bytes: stream("rejected.max_bytes", &raw.rejected)?,
             dead_max_bytes: stream("dead.max_bytes", &raw.dead)?,
         },
+        recurring_retention: duration("retention.recurring_runs", &raw.retention.recurring_runs, HOUR, 3_650 * DAY)?,
         forgotten_retention: duration("retention.forgotten", &raw.retention.forgotten, DAY, 36_500 * DAY)?,
         export_retention: duration("retention.exports", &raw.retention.exports, HOUR, 3_650 * DAY)?,
         campaign_retention: duration("retention.campaigns", &raw.retention.campaigns, HOUR, 3_650 * DAY)?,

@@ -9,6 +9,7 @@ use super::ConfigError;
 use crate::domain::clock::{format_duration, parse_duration};
 use crate::domain::name::Name;
 
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_mins(1);
 pub(super) const HOUR: Duration = Duration::from_hours(1);
 pub(super) const DAY: Duration = Duration::from_hours(24);

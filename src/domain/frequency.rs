@@ -9,7 +9,7 @@ pub mod crontab;
 pub mod interval;
 pub mod tick;
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use chrono::TimeDelta;
 
@@ -55,7 +55,7 @@ pub enum FrequencyError {
     #[error("{written} comes every {}, and the shortest interval allowed here is {} (recurring.min_interval)", format_duration(*.shortest), format_duration(*.min))]
     TooOften {
         /// The frequency.
-        written: String,
+        written: Excerpt,
         /// The shortest time between two ticks.
         shortest: Duration,
         /// The minimum.
@@ -99,11 +99,16 @@ impl Frequency {
         if shortest >= min {
             return Ok(());
         }
-        let written = match self {
-            Self::Every(interval) => Excerpt::of(&interval.to_string()),
-            Self::Cron(crontab) => Excerpt::of(&crontab.to_string()),
-        };
-        Err(FrequencyError::TooOften { written: written.to_string(), shortest, min })
+        Err(FrequencyError::TooOften { written: Excerpt::of(&self.to_string()), shortest, min })
+    }
+}
+
+impl fmt::Display for Frequency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Every(interval) => interval.fmt(f),
+            Self::Cron(crontab) => crontab.fmt(f),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
 use super::{
     Context, creating, export, forget, opt_out,
     order_event::{self, Told},
-    preview, receipt, reply, reroute, send, trouble, withdraw,
+    preview, receipt, recurring, reply, reroute, send, trouble, withdraw,
 };
 
 /// Ledger pages that one script returns to the queue: 40 pages are 5,120 recipients.
@@ -33,6 +33,9 @@ pub async fn run(ctx: &Arc<Context>, id: &JobId, job: ControlJob, lease: &Lease)
         ControlJob::Pause(target) => act(ctx, id, target, "pause").await,
         ControlJob::Resume(target) => resume(ctx, id, target).await,
         ControlJob::Cancel { target, cancel_orders } => cancel(ctx, id, target, *cancel_orders, lease).await,
+        ControlJob::RunNow { campaign, recurring } => {
+            recurring::run_now(ctx, id, campaign.as_str(), recurring.as_str()).await
+        }
         ControlJob::Retry { campaign, run, states } => retry(ctx, campaign, run.as_str(), states.as_str(), lease).await,
         ControlJob::OrderEvent { order, event, amount_minor, occurred_at } => {
             let told = Told { event: *event, amount_minor: *amount_minor, occurred_at: *occurred_at };
@@ -69,6 +72,9 @@ async fn act(ctx: &Context, id: &JobId, target: &Target, action: &str) -> Answer
     let (campaign, run) = match target {
         Target::Campaign(campaign) => (campaign, None),
         Target::Run { campaign, run } => (campaign, Some(run.as_str())),
+        Target::Recurring { campaign, recurring } => {
+            return recurring::act(ctx, id, campaign.as_str(), recurring.as_str(), action).await;
+        }
         Target::Channel(channel) => return act_on_channel(ctx, id, channel, action).await,
     };
     let acted = ctx.store.act(campaign.as_str(), run, action, id.as_str()).await?;

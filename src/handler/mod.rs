@@ -22,6 +22,7 @@ pub mod opt_out;
 pub mod order_event;
 pub mod preview;
 pub mod receipt;
+pub mod recurring;
 pub mod reply;
 pub mod reroute;
 pub mod send;

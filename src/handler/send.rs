@@ -286,7 +286,7 @@ fn exists(job: &SendJob, other: &str) -> Rejection {
     Rejection::of_field(RejectionCode::MessageExists, "message", rule)
 }
 
-fn not_in_state(campaign: &str, state: &str) -> Rejection {
+pub(super) fn not_in_state(campaign: &str, state: &str) -> Rejection {
     if state.is_empty() {
         let rule = format!("there is no campaign \"{campaign}\": import its cases or generate its orders first");
         return Rejection::of_field(RejectionCode::UnknownCampaign, "campaign", rule);

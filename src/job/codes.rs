@@ -161,6 +161,14 @@ codes! {
         UrlNotAllowed = "url_not_allowed",
         /// The server refuses us the source (404, 403 and the like).
         UrlRefused = "url_refused",
+        /// Not a time zone of the IANA database.
+        UnknownTimezone = "unknown_timezone",
+        /// Not a crontab line of five fields; the field is named.
+        InvalidCrontab = "invalid_crontab",
+        /// No date of the calendar matches the crontab line, such as 30 February.
+        CrontabNeverFires = "crontab_never_fires",
+        /// A permanent message would come more often than every `recurring.min_interval`.
+        IntervalTooShort = "interval_too_short",
         /// `action` is not an action of the control queue; the nearest one is named.
         UnknownAction = "unknown_action",
         /// There is no campaign of this name.
@@ -171,6 +179,8 @@ codes! {
         MessageExists = "message_exists",
         /// The campaign has no run of this name.
         UnknownRun = "unknown_run",
+        /// The campaign has no permanent message of this name.
+        UnknownRecurring = "unknown_recurring",
         /// There is no such order.
         UnknownOrder = "unknown_order",
         /// The reference of a receipt is not one that this installation signed, or what it names is gone.

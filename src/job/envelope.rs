@@ -23,7 +23,7 @@ pub const AFTER_MAX: usize = 100;
 pub(super) const ENVELOPE_FIELDS: [&str; 5] = ["id", "at", "not_after", "after", "v"];
 
 /// The JSON object of a job, nothing of it judged.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RawJob(Map<String, Value>);
 
 /// What a job says about itself in every queue.

@@ -58,6 +58,14 @@ impl Fields {
         }
     }
 
+    /// All of it as canonical JSON: names sorted, no blanks, nothing that is null.
+    pub(super) fn canonical(&self) -> String {
+        let fields = self.object.iter().filter(|(_, value)| !value.is_null());
+        let mut value = Value::Object(fields.map(|(name, value)| (name.clone(), value.clone())).collect());
+        value.sort_all_objects();
+        value.to_string()
+    }
+
     /// The path of a field for sentences: `message.url`.
     pub(super) fn at(&self, name: &str) -> String {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }

@@ -19,6 +19,7 @@ mod import;
 mod outcome;
 mod published;
 mod queue_name;
+mod recurring;
 mod rejection;
 mod row;
 mod rows_spec;
@@ -39,6 +40,7 @@ pub use import::{ImportJob, ImportedCases, NewTemplate, TEMPLATES_MAX};
 pub use outcome::{Next, Outcome};
 pub use published::{PublishedFile, published_files};
 pub use queue_name::QueueName;
+pub use recurring::{RecurringJob, Times};
 pub use rejection::Rejection;
 pub use row::{FORGOTTEN_COLUMN, OrderRow, RowRefusal, RowRules, VARIABLES_MAX_BYTES};
 pub use rows_spec::{FileFormat, INLINE_ROWS_MAX, RowsSpec, URL_MAX_BYTES};
@@ -57,6 +59,8 @@ pub enum Job {
     Generate(Box<GenerateJob>),
     /// Send one bulk message.
     Send(Box<SendJob>),
+    /// Send one bulk message again and again.
+    Recurring(Box<RecurringJob>),
     /// Command something.
     Control(ControlJob),
 }
@@ -68,6 +72,7 @@ impl Job {
             Self::Import(job) => job.campaign(),
             Self::Generate(job) => Some(&job.campaign),
             Self::Send(job) => Some(&job.bulk.campaign),
+            Self::Recurring(job) => Some(&job.bulk.campaign),
             Self::Control(job) => job.campaign(),
         }
     }
@@ -99,7 +104,15 @@ impl RawJob {
                 let job = GenerateJob::decode(fields, envelope.at)?;
                 Ok((envelope, Job::Generate(Box::new(job))))
             }
+            QueueName::Recurring => {
+                let (envelope, fields) = self.open(&recurring_fields())?;
+                let job = RecurringJob::decode(fields)?;
+                Ok((envelope, Job::Recurring(Box::new(job))))
+            }
             QueueName::Send => {
+                if let Some(recurring) = self.repeated() {
+                    return recurring?.decode(QueueName::Recurring);
+                }
                 let (envelope, fields) = self.open(&[send::SEND_FIELDS, send::BULK_FIELDS].concat())?;
                 let job = SendJob::decode(fields, envelope.at)?;
                 Ok((envelope, Job::Send(Box::new(job))))
@@ -113,12 +126,13 @@ impl RawJob {
                 let job = ControlJob::decode(fields, envelope.at)?;
                 Ok((envelope, Job::Control(job)))
             }
-            QueueName::Recurring => Err(Rejection::new(
-                RejectionCode::NotAvailableYet,
-                format!("the queue \"{queue}\" is not available yet; its entries wait"),
-            )),
         }
     }
+}
+
+/// The fields of the queue `recurring`.
+fn recurring_fields() -> Vec<&'static str> {
+    [&["recurring"], recurring::TIMES_FIELDS, send::BULK_FIELDS].concat()
 }
 
 #[cfg(test)]

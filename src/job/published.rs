@@ -21,7 +21,7 @@ pub struct PublishedFile {
 
 /// The generated files; `readme` is `jobs/README.md` as it stands.
 pub fn published_files(readme: &str) -> Vec<PublishedFile> {
-    let queues = QueueName::available().filter_map(|queue| Some((queue.to_string(), schema(queue)?)));
+    let queues = QueueName::ALL.into_iter().map(|queue| (queue.to_string(), schema(queue)));
     let schemas = queues.chain([("results".to_owned(), event_schema())]).filter_map(|(name, schema)| {
         let pretty = serde_json::to_string_pretty(&schema).ok()?;
         Some(PublishedFile { path: format!("{name}/schema.json"), content: format!("{pretty}\n") })

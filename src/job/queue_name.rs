@@ -1,7 +1,4 @@
-//! The queues that producers write to.
-//!
-//! All names of the contract are known, so that a job for one that is not built yet is told so instead of being called
-//! a typo. Entries in such a queue wait; nothing reads them.
+//! The queues that producers write to, by the names that stand in keys.
 
 use std::fmt;
 
@@ -14,7 +11,7 @@ pub enum QueueName {
     Generate,
     /// One bulk message.
     Send,
-    /// A permanent bulk message (not available yet).
+    /// A permanent bulk message.
     Recurring,
     /// Commands to what is under way.
     Control,
@@ -38,16 +35,6 @@ impl QueueName {
     /// The queue of that name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|queue| queue.as_str() == name)
-    }
-
-    /// Whether this version reads the queue.
-    pub const fn is_available(self) -> bool {
-        matches!(self, Self::Import | Self::Generate | Self::Send | Self::Control)
-    }
-
-    /// The queues that this version reads.
-    pub fn available() -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter().filter(|queue| queue.is_available())
     }
 }
 

@@ -19,16 +19,16 @@ use super::queue_name::QueueName;
 
 mod bulk;
 
-/// The schema of a queue's jobs, or `None` while the queue is not available.
-pub fn schema(queue: QueueName) -> Option<Value> {
+/// The schema of a queue's jobs.
+pub fn schema(queue: QueueName) -> Value {
     let own = match queue {
         QueueName::Generate => schema_for!(Generate),
         QueueName::Control => schema_for!(Control),
         QueueName::Import => schema_for!(import::Import),
         QueueName::Send => bulk::with_message(schema_for!(bulk::Send)),
-        QueueName::Recurring => return None,
+        QueueName::Recurring => bulk::with_times(schema_for!(bulk::Recurring)),
     };
-    Some(with_envelope(queue, own))
+    with_envelope(queue, own)
 }
 
 /// Puts the envelope's fields beside the queue's own, and a name over both.
@@ -255,8 +255,8 @@ enum FileFormat {
     Ndjson,
 }
 
-/// A command. Target of pause and resume: a campaign, a campaign and a run, or a channel; of cancel: a campaign, or a
-/// campaign and a run; of retry: a campaign and a run; of export: a campaign, with a run if asked.
+/// A command. Target of pause and resume: a campaign, with it a run or a permanent message, or a channel; of cancel: a
+/// campaign, or with it a run or a permanent message; of `run_now`: a campaign and a permanent message; of retry: a campaign and a run; of export: a campaign, with a run if asked.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Control {
@@ -266,6 +266,8 @@ struct Control {
     campaign: Option<NameText>,
     /// The run of the campaign.
     run: Option<RunText>,
+    /// The permanent message of the campaign.
+    recurring: Option<NameText>,
     /// The channel, alone, with pause and resume. With `reply`: the one it came by.
     channel: Option<NameText>,
     /// With cancel of a campaign: also cancel its orders that are still available.
@@ -395,8 +397,10 @@ enum Action {
     Pause,
     /// Takes a pause back.
     Resume,
-    /// Ends a campaign or a run.
+    /// Ends a campaign, a run or a permanent message.
     Cancel,
+    /// Begins a run of a permanent message now.
+    RunNow,
     /// Sends again what failed or is unknown.
     Retry,
     /// The payment platform says what happened to an order.

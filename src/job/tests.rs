@@ -208,15 +208,6 @@ fn a_command_becomes_its_domain_types() {
 }
 
 #[test]
-fn a_queue_that_is_not_built_yet_says_so() {
-    for queue in QueueName::ALL.into_iter().filter(|queue| !queue.is_available()) {
-        assert_eq!(decode(queue, b"{}").unwrap_err().code, RejectionCode::NotAvailableYet);
-        assert_eq!(schema(queue), None);
-        assert_eq!(QueueName::parse(queue.as_str()), Some(queue));
-    }
-}
-
-#[test]
 fn the_fields_that_decoding_knows_are_those_of_the_schema() {
     let names = |schema: &Value, path: &str| -> Vec<String> {
         let mut names: Vec<_> =
@@ -229,20 +220,26 @@ fn the_fields_that_decoding_knows_are_those_of_the_schema() {
         names.sort();
         names
     };
-    let of_generate = schema(QueueName::Generate).unwrap();
+    let of_generate = schema(QueueName::Generate);
     let envelope: &[&str] = &envelope::ENVELOPE_FIELDS;
     assert_eq!(names(&of_generate, ""), sorted(&[envelope, generate::GENERATE_FIELDS]));
     assert_eq!(names(&of_generate, "/$defs/MessageText"), sorted(&[&generate::MESSAGE_FIELDS]));
     assert_eq!(names(&of_generate, "/$defs/Scheduled"), sorted(&[&generate::DELIVERY_FIELDS]));
     assert_eq!(names(&of_generate, "/$defs/RowsFrom"), sorted(&[&rows_spec::ROWS_FROM_FIELDS]));
-    let of_import = schema(QueueName::Import).unwrap();
+    let of_import = schema(QueueName::Import);
     assert_eq!(names(&of_import, ""), sorted(&[envelope, import::IMPORT_FIELDS]));
     assert_eq!(names(&of_import, "/$defs/Template"), sorted(&[&import::TEMPLATE_FIELDS]));
-    let of_send = schema(QueueName::Send).unwrap();
+    let of_send = schema(QueueName::Send);
     assert_eq!(names(&of_send, ""), sorted(&[envelope, send::BULK_FIELDS, send::SEND_FIELDS]));
     assert_eq!(names(&of_send, "/$defs/At"), sorted(&[&send::FREQUENCY_FIELDS]));
     assert_eq!(names(&of_send, "/$defs/ProviderTemplate"), sorted(&[&content::PROVIDER_TEMPLATE_FIELDS]));
-    assert_eq!(names(&schema(QueueName::Control).unwrap(), ""), sorted(&[envelope, control::CONTROL_FIELDS]));
+    assert_eq!(names(&schema(QueueName::Control), ""), sorted(&[envelope, control::CONTROL_FIELDS]));
+    let of_recurring = schema(QueueName::Recurring);
+    assert_eq!(
+        names(&of_recurring, ""),
+        sorted(&[envelope, &["recurring"], recurring::TIMES_FIELDS, send::BULK_FIELDS])
+    );
+    assert_eq!(names(&of_send, "/$defs/Times"), sorted(&[recurring::TIMES_FIELDS]));
 }
 
 #[test]
@@ -311,7 +308,7 @@ proptest! {
 
     #[test]
     fn no_object_makes_decoding_panic_and_every_refusal_has_a_sentence(job in jobs()) {
-        for queue in QueueName::available() {
+        for queue in QueueName::ALL {
             if let Err(rejection) = decode(queue, job.to_string().as_bytes()) {
                 prop_assert!(!rejection.sentence.is_empty() && rejection.sentence.len() < 1000);
             }

@@ -1,7 +1,7 @@
 //! The reconciler: every ten seconds, what a crash left half done is done.
 //!
 //! For each run in progress: slots without a live lease and without an entry in the queue are armed
-//! again; a retry without an alarm gets one; outbox entries that a dead daemon left are published;
+//! again; a retry without an alarm gets one, and (every five minutes) so does a permanent message; outbox entries that a dead daemon left are published;
 //! what is over leaves the list. Bounded: so many members a round, in turns, and each channel's queue
 //! is read once, whose length is the number of slots. A member that cannot be repaired holds up no other.
 
@@ -22,6 +22,9 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// Members looked at in one round, those not looked at for longest first.
 const RUNS: usize = 1000;
 
+/// Rounds between two looks at the alarms of permanent messages: they are many, and lost only with a Redis that fails.
+const ALARMS_EVERY: u32 = 30;
+
 /// An outbox entry older than this was left behind: publishing takes milliseconds.
 const LEFT_BEHIND_MS: i64 = 5_000;
 
@@ -37,6 +40,7 @@ impl Reconciler {
     pub async fn run(self, drain: CancellationToken) {
         let mut tick = tokio::time::interval(INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut round = 0_u32;
         loop {
             tokio::select! {
                 () = drain.cancelled() => return,
@@ -45,6 +49,14 @@ impl Reconciler {
             if let Err(error) = self.reconcile().await {
                 tracing::warn!(%error, "reconciling failed");
             }
+            if round.is_multiple_of(ALARMS_EVERY) {
+                match self.store.rearm_definitions().await {
+                    Ok(0) => {}
+                    Ok(armed) => tracing::warn!(armed, "alarms of permanent messages were lost, and are set again"),
+                    Err(error) => tracing::warn!(%error, "alarms of permanent messages were not looked at"),
+                }
+            }
+            round = round.wrapping_add(1);
         }
     }
 

@@ -23,6 +23,9 @@ const CAMPAIGNS_EVERY: u32 = 60;
 /// Campaigns removed by one look, and read at a time.
 const CAMPAIGNS: usize = 100;
 
+/// Runs of permanent messages removed by one look.
+const TICKS: u64 = 1000;
+
 /// Keys removed by one command.
 const STEP: u64 = 500;
 
@@ -37,6 +40,8 @@ pub struct Limits {
     pub dead_max_bytes: u64,
     /// Campaigns are kept so long after their creation.
     pub campaigns: Duration,
+    /// Runs of permanent messages are kept so long after they were made.
+    pub recurring_runs: Duration,
     /// Notes of what was forgotten are kept so long.
     pub forgotten: Duration,
 }
@@ -55,6 +60,7 @@ pub async fn run(store: Store, limits: Limits, stop: CancellationToken) {
             store.trim_streams(&limits).await?;
             if round.is_multiple_of(CAMPAIGNS_EVERY) {
                 store.remove_old_campaigns(limits.campaigns, &stop).await?;
+                store.remove_old_ticks(limits.recurring_runs, &stop).await?;
                 store.trim_forgotten(limits.forgotten).await?;
             }
             Ok::<(), StoreError>(())
@@ -96,7 +102,9 @@ impl Store {
                     return Ok(removed);
                 }
                 let state = self.campaign_fields(&campaign, &["state"]).await?.into_iter().next().flatten();
-                if matches!(state.as_deref(), Some("running" | "paused" | "scheduled")) {
+                let is_under_way = matches!(state.as_deref(), Some("running" | "paused" | "scheduled"));
+                // Permanent messages do not move their campaign's state, and go on until they are stopped.
+                if is_under_way || self.definitions(&campaign).await?.iter().any(|(_, it)| it.state != "stopped") {
                     kept += 1;
                     continue;
                 }
@@ -133,21 +141,17 @@ impl Store {
         for run in self.run_names(campaign).await? {
             // Cases are numbered apart from orders.
             let last = self.run_field(campaign, &run, "end").await?.and_then(|end| end.parse::<u64>().ok());
-            let last = last.unwrap_or(end).max(end);
             let definition = self.run_field(campaign, &run, "definition").await?.unwrap_or_default();
-            let pages = (0..=last / LEDGER_PAGE).map(|page| self.keys.ledger(campaign, &run, page * LEDGER_PAGE));
-            let keys: Vec<String> = pages
-                .chain([
-                    self.keys.retry(campaign, &run),
-                    self.keys.slots(campaign, &run),
-                    self.keys.unknown(campaign, &definition),
-                    self.keys.run(campaign, &run),
-                ])
-                .collect();
-            self.unlink(&keys).await?;
+            self.unlink(&[self.keys.unknown(campaign, &definition)]).await?;
+            self.remove_run(campaign, &run, last.unwrap_or(end).max(end)).await?;
         }
+        let names: Vec<String> =
+            self.connection.query(cmd("ZRANGE").arg(self.keys.definitions(campaign)).arg(0).arg(-1)).await?;
+        let definitions: Vec<String> = names.iter().map(|name| self.keys.recurring(campaign, name)).collect();
+        self.unlink(&definitions).await?;
         self.unlink(&[
             self.keys.runs(campaign),
+            self.keys.definitions(campaign),
             self.keys.errors(campaign),
             self.keys.creating(campaign),
             self.keys.asked(campaign),
@@ -158,6 +162,50 @@ impl Store {
         ])
         .await?;
         self.connection.query(cmd("ZREM").arg(self.keys.campaigns()).arg(campaign)).await
+    }
+
+    /// A run with its ledger, which has no recipient above `end`.
+    async fn remove_run(&self, campaign: &str, run: &str, end: u64) -> Result<(), StoreError> {
+        let pages = (0..=end / LEDGER_PAGE).map(|page| self.keys.ledger(campaign, run, page * LEDGER_PAGE));
+        let others = [self.keys.retry(campaign, run), self.keys.slots(campaign, run), self.keys.run(campaign, run)];
+        let keys: Vec<String> = pages.chain(others).collect();
+        self.unlink(&keys).await
+    }
+
+    /// Removes runs of permanent messages that were made more than `keep` ago and have ended, so many at a look: a
+    /// campaign whose messages go on for ever must not grow for ever. Its totals count them still.
+    pub async fn remove_old_ticks(&self, keep: Duration, stop: &CancellationToken) -> Result<u64, StoreError> {
+        let before = self.now_ms().await? - i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
+        let (mut removed, mut offset) = (0, 0);
+        loop {
+            let names = self.campaign_names(offset, CAMPAIGNS).await?;
+            offset += names.len();
+            if names.is_empty() {
+                return Ok(removed);
+            }
+            for campaign in self.with_definitions(&names).await? {
+                let mut range = cmd("ZRANGEBYSCORE");
+                range.arg(self.keys.runs(&campaign)).arg("-inf").arg(before);
+                let old: Vec<String> = self.connection.query(&range).await?;
+                for run in old {
+                    if stop.is_cancelled() || removed == TICKS {
+                        return Ok(removed);
+                    }
+                    let mut look = cmd("HMGET");
+                    look.arg(self.keys.run(&campaign, &run)).arg(&["state", "recurring", "end"]);
+                    let found: Vec<Option<String>> = self.connection.query(&look).await?;
+                    let [Some(state), Some(_), Some(end)] = found.as_slice() else { continue };
+                    if state == "running" {
+                        continue;
+                    }
+                    self.remove_run(&campaign, &run, end.parse().unwrap_or(0)).await?;
+                    let mut forget = cmd("ZREM");
+                    forget.arg(self.keys.runs(&campaign)).arg(&run);
+                    self.connection.query::<()>(&forget).await?;
+                    removed += 1;
+                }
+            }
+        }
     }
 
     /// The links of these orders that lead to this campaign. Two platforms may have given the same short code, which

@@ -11,6 +11,7 @@
 //! | `scheduled` | zset | the alarm clock | until fired |
 //! | `active` | zset | runs in progress, campaigns with unpublished events | until done |
 //! | `rejected`, `dead`, `results` | streams | settling, publisher | capped by bytes |
+//! | `{C}:recurring:<name>`, `{C}:definitions` | hash, zset | recurring | with the campaign |
 //! | `{C}:*` | see below | handlers | with the campaign |
 //! | `{C}:import:<job>` | string | import: how far it is | a week behind its last slice, 1 h behind its end |
 //! | `source:<digest>` | string | generate: the first job that had this source | `retention.source_digests` |
@@ -288,6 +289,16 @@ impl Keys {
     /// Orders of which nobody knows whether the platform has them (zset by the time of the next look).
     pub fn doubt(&self, campaign: &str) -> String {
         self.of_campaign(campaign, "doubt")
+    }
+
+    /// A permanent message (hash).
+    pub fn recurring(&self, campaign: &str, name: &str) -> String {
+        self.of_campaign(campaign, &format!("recurring:{name}"))
+    }
+
+    /// The permanent messages of a campaign by creation (zset).
+    pub fn definitions(&self, campaign: &str) -> String {
+        self.of_campaign(campaign, "definitions")
     }
 
     /// Refused rows, the first 10,000 (list of JSON).

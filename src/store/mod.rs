@@ -30,6 +30,7 @@ pub mod pressure;
 pub mod publisher;
 pub mod receipts;
 pub mod records;
+pub mod recurring;
 pub mod replies;
 pub mod runs;
 pub mod script;

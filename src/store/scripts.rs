@@ -39,6 +39,22 @@ macro_rules! ledger {
     };
 }
 
+/// The same, for scripts that know of permanent messages.
+macro_rules! recurring {
+    ($name:ident, $flags:literal, $file:literal) => {
+        pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
+            Script::new(
+                $flags,
+                &[
+                    include_str!("lua/prelude.lua"),
+                    include_str!("lua/recurring.lua"),
+                    include_str!(concat!("lua/", $file, ".lua")),
+                ],
+            )
+        });
+    };
+}
+
 plain!(SETTLE, "allow-oom", "settle");
 plain!(RENEW, "allow-oom", "renew");
 plain!(ADOPT, "allow-oom", "adopt");
@@ -91,7 +107,13 @@ ledger!(RECEIVE, "allow-oom", "receive");
 campaign!(LEAVE_SLOT, "allow-oom", "leave_slot");
 campaign!(HOLD_RUN, "allow-oom", "hold_run");
 campaign!(RENEW_SLOT, "allow-oom", "renew_slot");
-campaign!(ACT, "allow-oom", "act");
+recurring!(ACT, "allow-oom", "act");
+recurring!(DEFINE, "", "define");
+recurring!(TICK, "", "tick");
+recurring!(TICK_QUEUED, "", "tick_queued");
+recurring!(DROP_DECIDED, "allow-oom", "drop_decided");
+recurring!(RUN_NOW, "", "run_now");
+recurring!(ACT_DEFINITION, "allow-oom", "act_definition");
 campaign!(REQUEUE, "allow-oom", "requeue");
 campaign!(CHANGE_ORDERS, "allow-oom", "change_orders");
 campaign!(ATTACH_REPLY, "allow-oom", "attach_reply");

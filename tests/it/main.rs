@@ -25,6 +25,7 @@ mod privacy;
 mod producers;
 mod queue;
 mod receipts;
+mod recurring;
 mod rules;
 mod sending;
 mod support;

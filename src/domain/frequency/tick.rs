@@ -74,6 +74,8 @@ pub struct Plan {
     pub missed_count: u64,
     /// The next due time; without one the definition is at its end.
     pub next: Option<EpochMs>,
+    /// A due time so soon after the hold of the run before ended is absorbed by that run (BM-1).
+    pub half_interval: Duration,
 }
 
 /// Decides; `None` when nothing is due yet.
@@ -91,6 +93,7 @@ pub fn plan(schedule: &Schedule, next: EpochMs, now: EpochMs, misfire: Misfire, 
         missed: (missed_count > 0).then_some(due.first),
         missed_count,
         next: schedule.after(now),
+        half_interval: schedule.frequency.shortest() / 2,
     })
 }
 

@@ -35,6 +35,7 @@ pub(super) const CONTROL_FIELDS: &[&str] = &[
     "action",
     "campaign",
     "run",
+    "recurring",
     "channel",
     "cancel_orders",
     "states",
@@ -68,6 +69,7 @@ pub(super) const ACTIONS: &[&str] = &[
     "resume",
     "cancel",
     "retry",
+    "run_now",
     "order_event",
     "reroute",
     "resolve_orders",
@@ -80,7 +82,7 @@ pub(super) const ACTIONS: &[&str] = &[
     "reply",
 ];
 /// Actions of the contract that come later.
-const LATER_ACTIONS: &[&str] = &["run_now", "close_case", "reopen_case"];
+const LATER_ACTIONS: &[&str] = &["close_case", "reopen_case"];
 
 /// A decoded job of the queue `control`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,12 +91,19 @@ pub enum ControlJob {
     Pause(Target),
     /// Takes a pause back.
     Resume(Target),
-    /// Ends a campaign or a run; what was not sent is skipped.
+    /// Ends a campaign, a run or a permanent message; what was not sent is skipped.
     Cancel {
-        /// A campaign or a run, never a channel.
+        /// Anything but a channel.
         target: Target,
         /// Also cancels the campaign's orders that are still available (PO-20).
         cancel_orders: bool,
+    },
+    /// Begins a run of a permanent message now.
+    RunNow {
+        /// The campaign.
+        campaign: Name,
+        /// The permanent message.
+        recurring: Name,
     },
     /// Sends again what failed or is unknown.
     Retry {
@@ -169,10 +178,14 @@ impl ControlJob {
     pub fn campaign(&self) -> Option<&Name> {
         match self {
             Self::Pause(target) | Self::Resume(target) | Self::Cancel { target, .. } => match target {
-                Target::Campaign(campaign) | Target::Run { campaign, .. } => Some(campaign),
+                Target::Campaign(campaign) | Target::Run { campaign, .. } | Target::Recurring { campaign, .. } => {
+                    Some(campaign)
+                }
                 Target::Channel(_) => None,
             },
-            Self::Retry { campaign, .. } | Self::ResolveOrders { campaign } => Some(campaign),
+            Self::Retry { campaign, .. } | Self::RunNow { campaign, .. } | Self::ResolveOrders { campaign } => {
+                Some(campaign)
+            }
             Self::Export(export) => Some(&export.campaign),
             Self::OrderEvent { order, .. }
             | Self::Reroute { order, .. }
@@ -200,6 +213,7 @@ impl ControlJob {
             Self::Pause(_)
             | Self::Resume(_)
             | Self::Cancel { .. }
+            | Self::RunNow { .. }
             | Self::OrderEvent { .. }
             | Self::Reroute { .. }
             | Self::ResolveOrders { .. }
@@ -220,6 +234,7 @@ impl ControlJob {
             "resume" => Self::Resume(target(&mut fields)?),
             "cancel" => cancel(&mut fields)?,
             "retry" => retry(&mut fields)?,
+            "run_now" => run_now(&mut fields)?,
             "order_event" => order_event::decode(&mut fields)?,
             "reroute" => reroute::decode(&mut fields)?,
             "resolve_orders" => resolve_orders::decode(&mut fields)?,
@@ -251,15 +266,24 @@ fn cancel(fields: &mut Fields) -> Result<ControlJob, Rejection> {
     let cancel_orders = fields.flag("cancel_orders")?;
     match target {
         Target::Channel(_) => {
-            let rule = "a channel cannot be cancelled, only paused; cancel takes a campaign or a run";
+            let rule =
+                "a channel cannot be cancelled, only paused; cancel takes a campaign, a run or a permanent message";
             Err(fields.refuse(RejectionCode::ConflictingFields, "channel", rule))
         }
-        Target::Run { .. } if cancel_orders => {
+        Target::Run { .. } | Target::Recurring { .. } if cancel_orders => {
             let rule = "orders belong to the campaign; cancel the campaign to cancel them";
             Err(fields.refuse(RejectionCode::ConflictingFields, "cancel_orders", rule))
         }
-        Target::Campaign(_) | Target::Run { .. } => Ok(ControlJob::Cancel { target, cancel_orders }),
+        Target::Campaign(_) | Target::Run { .. } | Target::Recurring { .. } => {
+            Ok(ControlJob::Cancel { target, cancel_orders })
+        }
     }
+}
+
+fn run_now(fields: &mut Fields) -> Result<ControlJob, Rejection> {
+    let (campaign, recurring) = (fields.name("campaign")?, fields.name("recurring")?);
+    let campaign = fields.required("campaign", campaign)?;
+    Ok(ControlJob::RunNow { campaign, recurring: fields.required("recurring", recurring)? })
 }
 
 fn retry(fields: &mut Fields) -> Result<ControlJob, Rejection> {

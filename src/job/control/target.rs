@@ -21,6 +21,13 @@ pub enum Target {
         /// Its name.
         run: RunName,
     },
+    /// A permanent message.
+    Recurring {
+        /// Its campaign.
+        campaign: Name,
+        /// Its name.
+        recurring: Name,
+    },
     /// A channel, for all campaigns.
     Channel(Name),
 }
@@ -63,20 +70,27 @@ pub(super) fn run_name(fields: &mut Fields) -> Result<Option<RunName>, Rejection
 pub(super) fn target(fields: &mut Fields) -> Result<Target, Rejection> {
     let campaign = fields.name("campaign")?;
     let run = run_name(fields)?;
+    let recurring = fields.name("recurring")?;
     let channel = fields.name("channel")?;
-    match (campaign, run, channel) {
-        (Some(campaign), None, None) => Ok(Target::Campaign(campaign)),
-        (Some(campaign), Some(run), None) => Ok(Target::Run { campaign, run }),
-        (None, None, Some(channel)) => Ok(Target::Channel(channel)),
-        (None, Some(_), None) => {
-            Err(fields.refuse(RejectionCode::MissingField, "campaign", "a run is named together with its campaign"))
+    match (campaign, run, recurring, channel) {
+        (Some(campaign), None, None, None) => Ok(Target::Campaign(campaign)),
+        (Some(campaign), Some(run), None, None) => Ok(Target::Run { campaign, run }),
+        (Some(campaign), None, Some(recurring), None) => Ok(Target::Recurring { campaign, recurring }),
+        (None, None, None, Some(channel)) => Ok(Target::Channel(channel)),
+        (_, Some(_), Some(_), _) => {
+            let rule = "a run and a permanent message are two targets; only one may be given";
+            Err(fields.refuse(RejectionCode::ConflictingFields, "recurring", rule))
         }
-        (None, None, None) => {
-            let rule = "the target is required: a campaign, a campaign and a run, or a channel";
+        (None, Some(_), None, None) | (None, None, Some(_), None) => {
+            let rule = "a run or a permanent message is named together with its campaign";
             Err(fields.refuse(RejectionCode::MissingField, "campaign", rule))
         }
-        (Some(_), _, Some(_)) | (None, Some(_), Some(_)) => {
-            let rule = "a channel is named alone, without a campaign or a run";
+        (None, None, None, None) => {
+            let rule = "the target is required: a campaign, or with it a run or a permanent message, or a channel";
+            Err(fields.refuse(RejectionCode::MissingField, "campaign", rule))
+        }
+        (_, _, _, Some(_)) => {
+            let rule = "a channel is named alone, without a campaign or a part of one";
             Err(fields.refuse(RejectionCode::ConflictingFields, "channel", rule))
         }
     }

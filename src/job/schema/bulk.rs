@@ -23,6 +23,8 @@ enum Frequency {
     Word(FrequencyWord),
     /// At a time.
     At(At),
+    /// Again and again: the same as a job of the queue `recurring` of this name.
+    Repeated(Times),
 }
 
 #[derive(JsonSchema)]
@@ -38,6 +40,59 @@ enum FrequencyWord {
 struct At {
     /// When. Not together with the job's own `at`.
     at: Instant,
+}
+
+/// Send one bulk message again and again: a permanent message.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Recurring {
+    /// Its name in the campaign. Given again, it is changed, from its next due time on.
+    recurring: NameText,
+}
+
+/// When a permanent message is due. Exactly one of `every` and `cron`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Times {
+    /// `24h`, `90m`: time that passes. `1d`, `2w`: days on the calendar, by the wall clock of the zone.
+    #[schemars(length(min = 2, max = 40))]
+    every: Option<String>,
+    /// A crontab line of five fields, as POSIX reads it: `0 9 * * 1-5`.
+    #[schemars(length(min = 9, max = 200))]
+    cron: Option<String>,
+    /// IANA zone of the wall clock: `Europe/Madrid`; default `UTC`.
+    timezone: Option<String>,
+    /// Nothing is due before it; an interval is counted from it. Default now.
+    starts_at: Option<Instant>,
+    /// Nothing is due after it.
+    until: Option<Instant>,
+    /// Stopped after so many runs.
+    #[schemars(range(min = 1))]
+    max_runs: Option<u64>,
+    /// What becomes of due times that nobody saw, because no daemon ran; default `run_once`.
+    misfire: Option<Misfire>,
+    /// What becomes of a due time while the run before is under way; default `skip`.
+    overlap: Option<Overlap>,
+    /// How late a run may be; default the smaller of half the interval and 24 h.
+    grace: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Misfire {
+    /// They become one run, inside the grace.
+    RunOnce,
+    /// They are passed over.
+    Skip,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Overlap {
+    /// It is passed over.
+    Skip,
+    /// It begins when the run before has ended; of several, the latest.
+    Queue,
 }
 
 /// What is sent to whom. Exactly one of `template` and the words themselves (`text`, `subject`, `html`,
@@ -137,15 +192,24 @@ enum Contacts {
 
 /// Puts the fields of a bulk message beside those that say when it is sent.
 pub(super) fn with_message(own: Schema) -> Schema {
-    let mut schema = own.to_value();
-    let message = schema_for!(Message).to_value();
+    beside(own, schema_for!(Message))
+}
+
+/// The same for a permanent message.
+pub(super) fn with_times(own: Schema) -> Schema {
+    beside(with_message(own), schema_for!(Times))
+}
+
+/// Puts the fields of `more` beside those of `own`.
+fn beside(own: Schema, more: Schema) -> Schema {
+    let (mut schema, more) = (own.to_value(), more.to_value());
     if let Some(object) = schema.as_object_mut() {
         object.entry("$defs").or_insert_with(|| json!({}));
     }
-    merge(&mut schema, &message, "properties");
-    merge(&mut schema, &message, "$defs");
+    merge(&mut schema, &more, "properties");
+    merge(&mut schema, &more, "$defs");
     if let (Some(into), Some(from)) =
-        (schema.get_mut("required").and_then(Value::as_array_mut), message.get("required").and_then(Value::as_array))
+        (schema.get_mut("required").and_then(Value::as_array_mut), more.get("required").and_then(Value::as_array))
     {
         into.extend(from.iter().cloned());
     }

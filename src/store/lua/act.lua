@@ -20,7 +20,7 @@ local function say(event)
 end
 local function end_run(run, new_state, reason_field)
   local run_key = base .. 'run:' .. run
-  local r = redis.call('HMGET', run_key, 'state', 'queued', 'retry', 'held')
+  local r = redis.call('HMGET', run_key, 'state', 'queued', 'retry', 'held', 'recurring')
   if r[1] ~= 'running' then
     return
   end
@@ -28,7 +28,9 @@ local function end_run(run, new_state, reason_field)
   redis.call('HSET', run_key, 'state', new_state, 'finished_at', int(now), reason_field, ARGV[3])
   redis.call('HDEL', run_key, 'paused_by', 'held_until', 'held_reason')
   count(run_key, { queued = -q, retry = -w, held = -h, skipped = q + w + h })
-  redis.call('HINCRBY', campaign_key, 'running_runs', -1)
+  if not r[5] then
+    redis.call('HINCRBY', campaign_key, 'running_runs', -1)
+  end
   say(run_event(run, new_state, now))
 end
 local answer = { 'done', '' }
@@ -73,12 +75,23 @@ else
     for _, run in ipairs(runs) do
       end_run(run, 'cancelled', 'cancelled_by')
     end
+    for _, name in ipairs(redis.call('ZRANGE', base .. 'definitions', 0, -1)) do
+      local key = definition_key(name)
+      if redis.call('HGET', key, 'state') ~= 'stopped' then
+        redis.call('HDEL', key, 'pending')
+        redis.call('HSET', key, 'stopped_by', ARGV[3])
+        stop_definition(name, ARGV[3], now, events)
+      end
+    end
     say(campaign_event('cancelled', now))
   elseif action == 'pause' then
     if state == 'paused' then
       return { 'same', state }
     elseif state ~= 'running' and state ~= 'scheduled' then
-      return { 'wrong', state }
+      -- A campaign at rest may have permanent messages, whose ticks a pause holds back.
+      if (state ~= 'generated' and state ~= 'delivered') or redis.call('EXISTS', base .. 'definitions') == 0 then
+        return { 'wrong', state }
+      end
     end
     redis.call('HSET', campaign_key, 'state', 'paused', 'paused_from', state, 'paused_by', ARGV[3])
     say(campaign_event('paused', now))

@@ -8,10 +8,23 @@ if not state then
 end
 local run_key = base .. 'run:' .. ARGV[1]
 local known = redis.call('HMGET', run_key, 'state', 'job')
+local definition
+for i = 5, #ARGV - 1, 2 do
+  if ARGV[i] == 'recurring' then
+    definition = base .. 'recurring:' .. ARGV[i + 1]
+  end
+end
+-- The run of a permanent message is made only while its decision stands (recurring.lua), and settles it.
+local decided = definition and redis.call('HGET', definition, 'pending') == ARGV[1]
+if decided then
+  redis.call('HDEL', definition, 'pending')
+end
 if known[1] then
   return { 'exists', known[1], known[2] or '' }
 end
 if state == 'cancelled' then
+  return { 'cancelled', state, '' }
+elseif definition and not decided then
   return { 'cancelled', state, '' }
 end
 -- A message that waited for its time and was cancelled meanwhile: `cancelled` is the last thing its promise says.
@@ -30,13 +43,15 @@ redis.call('HSET', run_key, 'run', ARGV[1], 'state', 'running', 'created_at', in
   'first', ARGV[2], 'cursor', ARGV[2], 'end', ARGV[3], 'slots', ARGV[4], 'fence', 0,
   'total', int(total), 'queued', int(total), unpack(fields))
 redis.call('ZADD', base .. 'runs', int(now), ARGV[1])
-redis.call('HINCRBY', campaign_key, 'running_runs', 1)
+if not definition then
+  redis.call('HINCRBY', campaign_key, 'running_runs', 1)
+end
 if total > 0 then
   redis.call('HINCRBY', campaign_key, 'deliveries:queued', int(total))
   redis.call('HINCRBY', campaign_key, 'deliveries:total', int(total))
 end
 local events = run_event(ARGV[1], 'running', now, int(total))
-if state == 'generated' or state == 'delivered' then
+if not definition and (state == 'generated' or state == 'delivered') then
   redis.call('HSET', campaign_key, 'state', 'running')
   events = campaign_event('running', now) .. ',' .. events
 end

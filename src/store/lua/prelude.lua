@@ -66,7 +66,7 @@ local function deliver_if_done(now)
 end
 -- Decides whether a run has just ended. Returns its event as JSON, and the campaign's, or nothing.
 local function finish_if_done(run, run_key, now)
-  local r = redis.call('HMGET', run_key, 'state', 'queued', 'sending', 'retry', 'held', 'total')
+  local r = redis.call('HMGET', run_key, 'state', 'queued', 'sending', 'retry', 'held', 'total', 'recurring')
   if r[1] ~= 'running' then
     return
   end
@@ -77,6 +77,10 @@ local function finish_if_done(run, run_key, now)
   end
   redis.call('HSET', run_key, 'state', 'finished', 'finished_at', int(now))
   local events = run_event(run, 'finished', now, r[6] or '0', matched_cases(run_key))
+  if r[7] then
+    -- Permanent messages go on for ever: a campaign is delivered without them.
+    return events
+  end
   if redis.call('HINCRBY', campaign_key, 'running_runs', -1) < 0 then
     redis.call('HSET', campaign_key, 'running_runs', 0)
   end

@@ -47,9 +47,12 @@ if moved > 0 then
   if state == 'finished' then
     redis.call('HSET', run_key, 'state', 'running')
     redis.call('HDEL', run_key, 'finished_at')
-    redis.call('HINCRBY', campaign_key, 'running_runs', 1)
+    local permanent = redis.call('HEXISTS', run_key, 'recurring') == 1
+    if not permanent then
+      redis.call('HINCRBY', campaign_key, 'running_runs', 1)
+    end
     local events = run_event(ARGV[1], 'running', now, redis.call('HGET', run_key, 'total') or '0')
-    if campaign_state == 'delivered' then
+    if campaign_state == 'delivered' and not permanent then
       redis.call('HSET', campaign_key, 'state', 'running')
       events = campaign_event('running', now) .. ',' .. events
     end

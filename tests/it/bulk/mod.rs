@@ -15,7 +15,7 @@ use crate::support::scene::{Scene, phone};
 use crate::support::wait;
 
 /// A case of row `n`: one client, one mobile.
-fn person(n: usize) -> Value {
+pub(crate) fn person(n: usize) -> Value {
     json!({"id": format!("c-{n}"), "client": {"first_name": format!("Ana {n}")}, "contacts": [mobile(n, 1)]})
 }
 
@@ -24,11 +24,11 @@ fn mobile(n: usize, updated_at: i64) -> Value {
 }
 
 /// Writes cases where an import would put them, numbered from 1.
-async fn put_cases(scene: &mut Scene, campaign: &str, cases: &[Value]) {
+pub(crate) async fn put_cases(scene: &mut Scene, campaign: &str, cases: &[Value]) {
     let now = scene.now_ms().await;
     let mut pipeline = redis::pipe();
     let key = format!("remesa:{{{campaign}}}:campaign");
-    pipeline.hset(&key, "state", "generated").hset(&key, "job", "import-1").hset(&key, "created_at", 1);
+    pipeline.hset(&key, "state", "generated").hset(&key, "job", "import-1").hset(&key, "created_at", now);
     pipeline.cmd("HSETNX").arg(&key).arg("next").arg(1).cmd("HSETNX").arg(&key).arg("orders").arg(0);
     pipeline.hset(&key, "running_runs", 0).hset(&key, "cases", cases.len()).zadd("remesa:campaigns", campaign, now);
     for (i, case) in cases.iter().enumerate() {

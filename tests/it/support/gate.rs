@@ -95,13 +95,16 @@ impl Gate {
     }
 }
 
-/// What a script may look like to Redis: with or without the prelude, the table of states and the flag.
+/// What a script may look like to Redis: with or without the prelude, what else scripts share, and the flag.
 fn sources(name: &str) -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/lua");
     let body = std::fs::read_to_string(folder.join(format!("{name}.lua"))).expect("the script is there");
-    let prelude = std::fs::read_to_string(folder.join("prelude.lua")).unwrap();
-    let states = std::fs::read_to_string(folder.join("states.lua")).unwrap();
-    let before = [String::new(), prelude.clone(), prelude + &states];
+    let part = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let prelude = part("prelude.lua");
+    let shared =
+        ["", "states.lua", "recurring.lua"].map(|name| if name.is_empty() { String::new() } else { part(name) });
+    let before: Vec<String> =
+        std::iter::once(String::new()).chain(shared.iter().map(|shared| prelude.clone() + shared)).collect();
     ["#!lua\n", "#!lua flags=allow-oom\n", "#!lua flags=no-writes\n"]
         .iter()
         .flat_map(|first| before.iter().map(move |before| format!("{first}{before}")))

@@ -1,0 +1,53 @@
+//! A tick: the alarm clock rings for a definition.
+//!
+//! What rings may be early, late or a repetition: the definition says what is due, Redis' clock says whether. Each round
+//! reads it anew, does one thing, and goes on until nothing is left to do; any number of daemons may do so at once.
+
+use std::time::Duration;
+
+use crate::{
+    domain::{clock::EpochMs, frequency::tick::plan},
+    store::StoreError,
+};
+
+use super::{Context, LOOKS, decoded, finish, rings_at};
+
+/// A run that stands in line is looked at so often: the run before it ends in some turn of some daemon.
+pub(super) const LINE: Duration = Duration::from_millis(500);
+
+/// Does what is due. Returns when the alarm is to ring again (epoch ms), if ever.
+pub async fn tick(ctx: &Context, campaign: &str, name: &str) -> Result<Option<i64>, StoreError> {
+    for _ in 0..LOOKS {
+        let Some(definition) = ctx.store.definition(campaign, name).await? else { return Ok(None) };
+        if definition.pending.is_some() {
+            finish(ctx, campaign, name, &definition).await?;
+            if ctx.store.definition(campaign, name).await?.is_some_and(|after| after.pending == definition.pending) {
+                // The campaign was cancelled, or the definition cannot be read: it will not be made.
+                return Ok(None);
+            }
+            continue;
+        }
+        let now = EpochMs(ctx.store.now_ms().await?);
+        if let (Some(next_at), "active") = (definition.next_at, definition.state.as_str())
+            && next_at <= now
+        {
+            let Some(job) = decoded(campaign, name, &definition) else { return Ok(None) };
+            let schedule = job.times.schedule(definition.first);
+            if let Some(plan) = plan(&schedule, next_at, now, job.times.misfire, job.times.grace()) {
+                if plan.missed_count > 0 {
+                    tracing::warn!(campaign, recurring = name, missed = plan.missed_count, "due times were missed");
+                }
+                ctx.store.tick(campaign, name, &definition, &plan).await?;
+                continue;
+            }
+        }
+        if let (Some(queued), "active") = (definition.queued, definition.state.as_str())
+            && ctx.store.tick_queued(campaign, name, queued).await?
+        {
+            continue;
+        }
+        return Ok(rings_at(&definition, now).map(|at| at.0));
+    }
+    // It changes faster than it can be read: let others breathe.
+    Ok(Some(EpochMs(ctx.store.now_ms().await?).plus(LINE).0))
+}
