@@ -4,6 +4,8 @@
 //! of a real daemon against the schema made from these types. The same event twice has the same `event` id, two
 //! different ones never do.
 
+mod recurring;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -340,45 +342,6 @@ struct CampaignEvent {
     at: i64,
 }
 
-/// Something about a permanent message: it was written, paused, stopped, or a due time of it got no run.
-#[derive(JsonSchema)]
-#[schemars(rename = "recurring")]
-#[expect(dead_code, reason = "the type exists for its schema; scripts write the event")]
-struct RecurringEvent {
-    /// `<campaign>/<permanent message>/<what>/<number>`.
-    event: String,
-    /// `recurring`.
-    #[schemars(extend("const" = "recurring"))]
-    r#type: String,
-    /// The campaign.
-    campaign: String,
-    /// The permanent message.
-    recurring: String,
-    /// What happened.
-    #[schemars(schema_with = "recurring_what")]
-    what: String,
-    /// Its state now.
-    #[schemars(schema_with = "recurring_state")]
-    state: String,
-    /// With `defined`: its version, from 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<u64>,
-    /// With `defined` and `resumed`: its next due time, epoch milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<i64>,
-    /// With `missed` and `overlapped`: the due time, of several the first, epoch milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    due: Option<i64>,
-    /// With `missed` and `overlapped`: how many due times; 10,000 stands for as many or more.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    count: Option<u64>,
-    /// `late`, `campaign_paused`, `under_way`, `replaced`, `absorbed`, or the code of what prevented the run; with `stopped`, `max_runs`, `until` or the job that stopped it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    /// When, epoch milliseconds.
-    at: i64,
-}
-
 /// A job ended.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "job")]
@@ -449,14 +412,6 @@ fn campaign_state(_: &mut SchemaGenerator) -> Schema {
     one_of(CampaignState::ALL.iter().map(|state| state.as_str()))
 }
 
-fn recurring_what(_: &mut SchemaGenerator) -> Schema {
-    one_of(["defined", "paused", "resumed", "stopped", "missed", "overlapped"])
-}
-
-fn recurring_state(_: &mut SchemaGenerator) -> Schema {
-    one_of(["active", "paused", "stopped"])
-}
-
 fn job_state(_: &mut SchemaGenerator) -> Schema {
     one_of(["done", "dead", "rejected"])
 }
@@ -476,7 +431,7 @@ pub fn event_schema() -> Value {
         schema_of::<ReplyEvent<'static>>(),
         schema_of::<RunEvent>(),
         schema_of::<CampaignEvent>(),
-        schema_of::<RecurringEvent>(),
+        schema_of::<recurring::RecurringEvent>(),
         schema_of::<JobEvent<'static>>(),
     ];
     let kinds = kinds.map(|mut kind: Schema| {
