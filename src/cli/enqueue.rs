@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::{
     domain::name::JobId,
-    job::{ControlJob, JOB_MAX_BYTES, Job, QueueName, Rejection, RejectionCode, decode},
+    job::{ControlJob, JOB_MAX_BYTES, Job, QueueName, Rejection, decode},
     store::{StoreError, view::RunView},
 };
 
