@@ -197,13 +197,11 @@ async fn words(store: &Store, words: &Words) -> Result<Result<Content, Rejection
         Words::Written(content) => return Ok(Ok(content.clone())),
         Words::Template(name) => name,
     };
-    Ok(match store.template(name.as_str()).await? {
-        Some(template) => Ok(template.content),
-        None => {
-            let rule = format!("there is no template \"{name}\": import it first");
-            Err(Rejection::of_field(RejectionCode::UnknownTemplate, "template", rule))
-        }
-    })
+    let Some(template) = store.template(name.as_str()).await? else {
+        let rule = format!("there is no template \"{name}\": import it first");
+        return Ok(Err(Rejection::of_field(RejectionCode::UnknownTemplate, "template", rule)));
+    };
+    Ok(Ok(template.content))
 }
 
 /// Makes the run of a message, or finds it.

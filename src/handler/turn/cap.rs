@@ -31,7 +31,7 @@ impl Turn {
         let (mut asked, mut notes) = (Vec::new(), Vec::new());
         for (index, letter) in letters.iter_mut().enumerate() {
             if let Ok(letter) = letter {
-                let address = Address::from(letter.to.clone());
+                let address = letter.to.clone();
                 letter.who.reserved = cap::address_digest(&self.ctx.secret, &address.identity());
                 notes.extend(self.note(&letter.who));
                 asked.push(index);
