@@ -5,7 +5,7 @@
 //! may have left keeps it.
 
 use crate::{
-    domain::{cap, clock::EpochMs, contact::Address, delivery::DeliveryState, hours::Otherwise},
+    domain::{cap, clock::EpochMs, delivery::DeliveryState, hours::Otherwise},
     store::{
         caps::{Note, Room},
         runs::Record,
