@@ -9,7 +9,9 @@ const FORM: &str = "application/x-www-form-urlencoded";
 pub(in crate::http) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Value, String> {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
-    if kind.eq_ignore_ascii_case(FORM) {
+    // What begins like JSON is JSON: `curl -d` calls everything a form.
+    let is_json = body.trim_ascii_start().first().is_some_and(|first| b"{[".contains(first));
+    if kind.eq_ignore_ascii_case(FORM) && !is_json {
         let fields = form_urlencoded::parse(body).map(|(name, value)| (name.into_owned(), value.into_owned().into()));
         return Ok(Value::Object(fields.collect::<Map<_, _>>()));
     }
@@ -38,6 +40,7 @@ mod tests {
     #[test]
     fn anything_else_is_json_whatever_it_calls_itself() {
         assert_eq!(read("text/plain", "[1]"), Ok(json!([1])));
+        assert_eq!(read(FORM, " {\"a\":1}"), Ok(json!({"a": 1})));
         assert_eq!(parse(&HeaderMap::new(), b"{}"), Ok(json!({})));
         let error = read("application/json", "{\"to\":\"+34600123456\"").unwrap_err();
         assert!(error.starts_with("the body is not JSON (line 1, column ") && !error.contains("346"), "{error}");

@@ -1,5 +1,6 @@
 //! Who may not be written to: the block list, opt-outs, the page that unsubscribes, replies.
 
+mod cases;
 mod commands;
 mod commercial;
 mod gate;
