@@ -32,6 +32,19 @@ pub(super) fn write_csv(path: &Path, rows: u64) -> std::io::Result<()> {
     file.flush()
 }
 
+/// Writes a CSV file of so many cases; every tenth has the label `label`.
+pub(super) fn write_cases(path: &Path, rows: u64, label: &str) -> std::io::Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    writeln!(file, "id,first_name,last_name,mobile,email,labels,plan,debt")?;
+    for row in 0..rows {
+        let name = NAMES.get(usize::try_from(row % 8).unwrap_or(0)).unwrap_or(&"Ana");
+        let (debt, mobile) = (1000 + row % 5000, FIRST_MOBILE + row % 99_999_999);
+        let label = if row % 10 == 0 { label } else { "new" };
+        writeln!(file, "c-{row},{name},Ruiz {row},+34{mobile},client{row}@example.com,north;{label},gold,{debt}")?;
+    }
+    file.flush()
+}
+
 /// The job that generates the orders of such a file and, with `deliver`, sends them.
 pub(super) fn job(id: &str, campaign: &str, file: &str, channel: Option<&str>) -> Value {
     let mut job = json!({

@@ -5,7 +5,7 @@
 //! what we aim at on two cores that also run Redis and the provider. Nothing outside the temporary
 //! folder is touched. Nothing is timed in a test: a slow machine is not a failure.
 //!
-//! Reading order: `stage` and `process`, `figures`, then the measurements `queue`, `generate`, `export`, `send`
+//! Reading order: `stage` and `process`, `figures`, then the measurements `queue`, `generate`, `import`, `export`, `send`
 //! (with `bare`, its yardstick, and `pace`, the accuracy of the rate), `receipts`.
 
 mod bare;
@@ -13,6 +13,7 @@ mod campaign;
 mod export;
 mod figures;
 mod generate;
+mod import;
 mod meter;
 mod pace;
 mod process;
@@ -43,6 +44,8 @@ enum What {
     Queue(Common),
     /// Payment orders a second from a CSV file, memory
     Generate(Common),
+    /// Cases a second from a CSV file, new and again, memory
+    Import(Common),
     /// Messages a second against a bare client, CPU time, Redis load, accuracy of the rate
     Send(Common),
     /// Orders a second into a file, memory
@@ -56,6 +59,7 @@ impl What {
         match self {
             Self::Queue(common)
             | Self::Generate(common)
+            | Self::Import(common)
             | Self::Send(common)
             | Self::Export(common)
             | Self::Receipts(common) => common,
@@ -132,6 +136,7 @@ async fn measure(what: &What) -> anyhow::Result<Report> {
         report.add(match what {
             What::Queue(_) => queue::run(common).await?,
             What::Generate(_) => generate::run(common).await?,
+            What::Import(_) => import::run(common).await?,
             What::Send(_) => send::run(common).await?,
             What::Export(_) => export::run(common).await?,
             What::Receipts(_) => receipts::run(common).await?,
@@ -159,6 +164,9 @@ fn notes(common: &Common, what: &What) -> Vec<String> {
             "Orders of one campaign with a finished run, filters none; the command also starts.".to_owned()
         }
         What::Generate(_) => "Orders from a CSV file in the spool folder, without delivery.".to_owned(),
+        What::Import(_) => "Cases with two contacts, two labels and two variables from a CSV file in the spool folder; again: the same \
+                            file with another label in every tenth row."
+            .to_owned(),
         What::Receipts(_) => format!(
             "{} requests at once, each answered when its receipts are written; the client shares the cores.",
             common.in_flight

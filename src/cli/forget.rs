@@ -26,8 +26,9 @@ Examples:
   remesa forget --contact - < number.txt               the number is in no list of processes
   remesa forget --campaign nov-dues --order 17         the person of this order, everywhere
   remesa forget --campaign nov-dues --key A-17
+  remesa forget --campaign nov-dues --case 7           the person of this case, everywhere
 
-Erased: what orders, refused rows, waiting and ended jobs, events, error files and exports hold of the person; nothing
+Erased: what orders, cases, refused rows, waiting and ended jobs, events, error files and exports hold of the person; nothing
 is sent to them any more. Counts and sums stay. Files of producers are named, not changed. The note of what was done
 is kept in remesa:forgotten, without the number.";
 
@@ -51,6 +52,12 @@ pub struct Args {
     /// The order, by its row key.
     #[arg(long, requires = "campaign")]
     key: Option<String>,
+    /// The case that is the person's, by its number.
+    #[arg(long, value_name = "N", requires = "campaign", conflicts_with_all = ["order", "key"])]
+    case: Option<u64>,
+    /// The case, by its id.
+    #[arg(long, value_name = "ID", requires = "campaign", conflicts_with_all = ["order", "key", "case"])]
+    case_id: Option<String>,
     #[command(flatten)]
     format: output::Format,
 }
@@ -101,11 +108,20 @@ fn command(args: Args, id: String, read: impl FnOnce() -> io::Result<String>) ->
         Some(dash) if dash == "-" => Some(read().context("cannot read standard input")?),
         contact => contact,
     };
-    let texts = [("contact", contact), ("country", args.country), ("campaign", args.campaign), ("key", args.key)];
+    let texts = [
+        ("contact", contact),
+        ("country", args.country),
+        ("campaign", args.campaign),
+        ("key", args.key),
+        ("case_id", args.case_id),
+    ];
     for (name, text) in texts {
         if let Some(text) = text {
             job.insert(name.to_owned(), text.into());
         }
+    }
+    if let Some(case) = args.case {
+        job.insert("case".to_owned(), case.into());
     }
     if let Some(order) = args.order {
         job.insert("order".to_owned(), order.into());

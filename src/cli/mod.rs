@@ -27,6 +27,7 @@ pub mod recurring;
 pub mod run;
 pub mod sandbox;
 pub mod status;
+pub mod template;
 pub mod watch;
 
 use std::process::ExitCode;
@@ -87,6 +88,9 @@ enum Command {
     /// List channels, pause and resume them.
     #[command(args_conflicts_with_subcommands = true, after_help = channels::EXAMPLES)]
     Channels(channels::Args),
+    /// Templates of messages: list, show.
+    #[command(subcommand, after_help = template::EXAMPLES)]
+    Template(template::Action),
     /// Jobs that were refused: list, show, replay.
     #[command(subcommand, after_help = letters::REJECTED_EXAMPLES)]
     Rejected(letters::Action),
@@ -129,6 +133,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Recurring(action) => recurring::run(&globals, action).await,
         Command::Export(args) => export::run(&globals, args).await,
         Command::Channels(args) => channels::run(&globals, args).await,
+        Command::Template(action) => template::run(&globals, action).await,
         Command::Rejected(action) => letters::run(&globals, Letters::Rejected, action).await,
         Command::Dead(action) => letters::run(&globals, Letters::Dead, action).await,
         Command::Forget(args) => forget::run(&globals, args).await,
@@ -183,6 +188,10 @@ mod tests {
             "campaign retry x",
             "export x",
             "campaign errors x",
+            "campaign cases x",
+            "campaign case x 1",
+            "template list",
+            "template show x",
             "campaign pause x",
             "recurring list",
             "recurring show x y",

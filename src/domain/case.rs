@@ -3,7 +3,8 @@
 //! A case is one JSON string in Redis. It begins with what scripts ask of it, in this order and by position: `state`, then,
 //! each only where it is known, `closed_by` (the run that closed it), `order` (the number of its payment order) and
 //! `reply_to` (the message whose reply opened it). What is absent is left out. [`client`] says who it is about, [`contact`]
-//! where messages go and which of several addresses is taken, [`brought`] what an import makes of it.
+//! where messages go and which of several addresses is taken, [`brought`] what an import makes of it, [`mod@forget`] what is left
+//! when its person is forgotten.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -14,6 +15,7 @@ use super::word::{WrongState, words};
 pub mod brought;
 pub mod client;
 pub mod contact;
+pub mod forget;
 
 pub use brought::{Brought, BroughtContact, CaseError};
 pub use client::Client;

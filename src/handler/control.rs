@@ -17,7 +17,7 @@ use crate::{
 };
 
 use super::{
-    Context, creating, export, forget, opt_out,
+    Context, case, creating, export, forget, opt_out,
     order_event::{self, Told},
     preview, receipt, recurring, reply, reroute, send, trouble, withdraw,
 };
@@ -45,6 +45,7 @@ pub async fn run(ctx: &Arc<Context>, id: &JobId, job: ControlJob, lease: &Lease)
         ControlJob::Reroute { order, payment_point } => return reroute::run(ctx, id, order, payment_point).await,
         ControlJob::Export(job) => return export::run(ctx, id, job, lease).await,
         ControlJob::Preview(asked) => return preview::run(ctx, asked).await,
+        ControlJob::Case(job) => return case::run(ctx, job).await,
         ControlJob::Receipt(job) => return receipt::run(ctx, job.clone()).await,
         ControlJob::OptOut(job) => return opt_out::run(ctx, job).await,
         ControlJob::Reply(job) => return reply::run(ctx, job).await,

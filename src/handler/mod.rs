@@ -7,6 +7,7 @@
 //! the clock decided. Nothing here acknowledges or enqueues: the queue settles what is returned.
 
 mod blocking;
+pub mod case;
 pub mod commercial;
 pub mod contact_rules;
 pub mod context;

@@ -1,10 +1,11 @@
-//! The look-up: campaigns and orders as JSON, for programs on this machine. `docs/lookup.md` is its page.
+//! The look-up: campaigns, orders and cases as JSON, for programs on this machine. `docs/lookup.md` is its page.
 //!
 //! The shapes are those of the commands with `--json`. It only reads, and never more than a page: a filter that finds
 //! little answers with what it found so far and where to go on. Whoever reaches the listener may ask, so contacts are
 //! masked and variables left out unless the configuration says otherwise (DA-9); who may see what comes with rights.
 
 mod answer;
+mod cases;
 mod question;
 
 use axum::{
@@ -45,6 +46,14 @@ pub(super) fn routes() -> Router<HttpState> {
         .route(
             "/campaigns/{campaign}/orders/{number}",
             get(async |State(state), Path((name, number))| respond(order(&state, name, number).await)),
+        )
+        .route(
+            "/campaigns/{campaign}/cases",
+            get(async |State(state), Path(name), question| respond(cases::page(&state, name, question).await)),
+        )
+        .route(
+            "/campaigns/{campaign}/cases/{number}",
+            get(async |State(state), Path((name, number))| respond(cases::one(&state, name, number).await)),
         )
         .route("/orders/{short_code}", get(async |State(state), Path(code)| respond(order_of_code(&state, code).await)))
 }

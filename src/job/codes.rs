@@ -85,8 +85,6 @@ codes! {
         ConflictingTimes = "conflicting_times",
         /// Two fields exclude each other, or a field does not go with the action.
         ConflictingFields = "conflicting_fields",
-        /// Known to the contract, but not available in this version of Remesa.
-        NotAvailableYet = "not_available_yet",
         /// No daemon seen in the last 10 minutes serves this channel.
         UnknownChannel = "unknown_channel",
         /// The payment point is not configured.
@@ -183,6 +181,8 @@ codes! {
         UnknownRecurring = "unknown_recurring",
         /// There is no such order.
         UnknownOrder = "unknown_order",
+        /// There is no such case.
+        UnknownCase = "unknown_case",
         /// The reference of a receipt is not one that this installation signed, or what it names is gone.
         UnknownReference = "unknown_reference",
         /// The present state does not allow this; the state and what it allows are named.

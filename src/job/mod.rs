@@ -31,8 +31,8 @@ mod warning;
 pub use case_row::CaseRow;
 pub use codes::{DeadCode, RejectionCode, RowCode, WarningCode};
 pub use control::{
-    ControlJob, ExportJob, OPT_OUTS_MAX, OptOutJob, OrderRef, Person, PreviewJob, ReceiptJob, ReplyJob, RetryStates,
-    Target, Whom,
+    CaseJob, CaseRef, ControlJob, ExportJob, OPT_OUTS_MAX, OptOutJob, OrderRef, Person, PreviewJob, ReceiptJob,
+    ReplyJob, RetryStates, Target, Whom,
 };
 pub use envelope::{AFTER_MAX, CONTRACT_VERSION, Envelope, JOB_MAX_BYTES, RawJob};
 pub use generate::{Delivery, Dispatch, GenerateJob, MESSAGE_MAX_CHARS, SHOWN_NAME_MAX_CHARS};

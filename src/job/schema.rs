@@ -327,6 +327,14 @@ struct Control {
     queue: Option<PreviewedQueue>,
     /// With `preview`: the job as it would be enqueued.
     job: Option<BTreeMap<String, Value>>,
+    /// With `close_case`, `reopen_case` and `forget`: the case's number in its campaign.
+    #[schemars(range(min = 1))]
+    case: Option<u64>,
+    /// With `close_case`, `reopen_case` and `forget`: the id the case was imported with.
+    case_id: Option<String>,
+    /// With `close_case`: how it ended (typification).
+    #[schemars(length(min = 1, max = 200))]
+    outcome: Option<String>,
     /// With `preview`: how many messages are shown, beside the longest; default 3.
     #[schemars(range(max = 20))]
     samples: Option<u64>,
@@ -423,6 +431,10 @@ enum Action {
     OptIn,
     /// What somebody answered.
     Reply,
+    /// Closes a case.
+    CloseCase,
+    /// Opens a closed case again.
+    ReopenCase,
 }
 
 #[derive(JsonSchema)]

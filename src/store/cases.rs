@@ -53,6 +53,19 @@ impl Store {
         Ok(found.into_iter().next().flatten().and_then(|count| count.parse().ok()).unwrap_or(0))
     }
 
+    /// Removes the cases of a campaign, so many at once; the index goes by itself.
+    pub(super) async fn drop_cases(&self, campaign: &str, step: u64) -> Result<(), StoreError> {
+        let last = self.case_count(campaign).await?;
+        let mut from = 1;
+        while from <= last {
+            let upto = last.min(from + step - 1);
+            let keys: Vec<String> = (from..=upto).map(|n| self.keys.case(campaign, n)).collect();
+            self.connection.query::<()>(cmd("UNLINK").arg(keys)).await?;
+            from = upto + 1;
+        }
+        Ok(())
+    }
+
     /// Changes cases. Returns the numbers of those that read otherwise by now and were left alone.
     pub async fn change_cases(&self, campaign: &str, changes: &[CaseChange]) -> Result<Vec<u64>, StoreError> {
         if changes.is_empty() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use redis::{cmd, streams::StreamRangeReply};
 
-use super::{Answer, Store, StoreError, entries::millis, keys::index_shard, scripts};
+use super::{Answer, Store, StoreError, cases::case_field, entries::millis, keys::index_shard, scripts};
 
 /// Runs of a campaign that one script looks at.
 const RUNS: u32 = 1000;
@@ -46,7 +46,22 @@ pub struct ForgetOrder<'a> {
     pub own: bool,
 }
 
-/// What forgetting an order did.
+/// A case that is to be forgotten.
+#[derive(Debug, Clone)]
+pub struct ForgetCase<'a> {
+    /// Its number.
+    pub number: u64,
+    /// Its JSON as it was read, and as it is to be.
+    pub texts: (&'a str, &'a str),
+    /// Its id as it was, and as it is to be.
+    pub ids: (&'a str, &'a str),
+    /// How many contacts it has.
+    pub contacts: usize,
+    /// Whether it is the person's own.
+    pub own: bool,
+}
+
+/// What forgetting an order or a case did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ForgottenOrder {
     /// It reads otherwise by now.
@@ -107,6 +122,31 @@ impl Store {
         // Scores are epoch ms: exact, and written without a fraction.
         let found = found.into_iter().filter_map(|(name, score)| Some((format!("{score:.0}").parse().ok()?, name)));
         Ok(found.into_iter().find(|(score, name): &(i64, String)| at.is_none_or(|at| (*score, name.as_str()) < at)))
+    }
+
+    /// Forgets the person of one case, with its index entry and what providers call its messages.
+    pub async fn forget_case(&self, campaign: &str, case: &ForgetCase<'_>) -> Result<ForgottenOrder, StoreError> {
+        self.announce(campaign).await?;
+        let (old, new) = (case_field(case.ids.0), case_field(case.ids.1));
+        let mut call = scripts::FORGET_CASE
+            .call(&[&self.keys.campaign(campaign)])
+            .arg(case.number)
+            .arg(case.texts.0)
+            .arg(case.texts.1);
+        if old == new {
+            call = call.arg("").arg("").arg("").arg("");
+        } else {
+            call = call.arg(index_shard(&old)).arg(&old).arg(index_shard(&new)).arg(&new);
+        }
+        // A text: there is nothing to refuse.
+        let id = serde_json::to_string(case.ids.1).unwrap_or_default();
+        let call = call.arg(id).arg(u8::from(case.own)).arg(RUNS).arg(case.contacts);
+        let mut answer = Answer::new(call.run(&self.connection).await?);
+        if answer.text()? == "moved" {
+            return Ok(ForgottenOrder::Moved);
+        }
+        self.publish_soon(campaign, &answer.text()?).await;
+        Ok(ForgottenOrder::Done { deliveries: answer.number()?, skipped: 0, in_flight: answer.rest().collect() })
     }
 
     /// Forgets the person of one order, with its index entry and its deliveries.

@@ -118,7 +118,7 @@ impl Store {
         }
     }
 
-    /// Removes a campaign: links and orders, index, runs with their ledgers, then itself.
+    /// Removes a campaign: links and orders, cases, index, runs with their ledgers, then itself.
     pub async fn remove_campaign(&self, campaign: &str) -> Result<(), StoreError> {
         let next = self.campaign_fields(campaign, &["next"]).await?.into_iter().next().flatten();
         let end: u64 = next.and_then(|n| n.parse().ok()).unwrap_or(1);
@@ -135,6 +135,7 @@ impl Store {
             self.connection.pipeline::<()>(&pipeline).await?;
             from = upto;
         }
+        self.drop_cases(campaign, STEP).await?;
         self.drop_circles(campaign).await?;
         let shards: Vec<String> = (0..INDEX_SHARDS).map(|shard| self.keys.index_at(campaign, shard)).collect();
         self.unlink(&shards).await?;

@@ -7,6 +7,7 @@
 pub mod active;
 pub mod campaigns;
 pub mod caps;
+pub mod case_view;
 pub mod cases;
 pub mod channels;
 pub mod circles;

@@ -117,6 +117,7 @@ recurring!(ACT_DEFINITION, "allow-oom", "act_definition");
 campaign!(REQUEUE, "allow-oom", "requeue");
 campaign!(CHANGE_ORDERS, "allow-oom", "change_orders");
 campaign!(ATTACH_REPLY, "allow-oom", "attach_reply");
+campaign!(FORGET_CASE, "allow-oom", "forget_case");
 campaign!(CHANGE_CASES, "allow-oom", "change_cases");
 campaign!(CLAIM_ORDERS, "", "claim_orders");
 campaign!(SETTLE_ORDERS, "allow-oom", "settle_orders");

@@ -1,8 +1,10 @@
-//! `remesa campaign`: list and show, orders and refused rows, one order; pause, resume, cancel, retry.
+//! `remesa campaign`: list and show, orders, cases and refused rows, one of each; pause, resume, cancel, retry.
 //!
 //! One file a look. What they read is read in `store::view` and `store::records`, which the look-up over HTTP uses too,
 //! so that its JSON is the same. Commands are control jobs, as any program writes them.
 
+mod case;
+mod cases;
 mod errors;
 mod list;
 mod order;
@@ -33,6 +35,7 @@ Examples:
   remesa campaign show nov-dues --watch
   remesa campaign orders nov-dues --delivery failed
   remesa campaign order nov-dues 17
+  remesa campaign cases nov-dues --active
   remesa campaign errors nov-dues
   remesa campaign pause nov-dues
   remesa campaign retry nov-dues --states failed";
@@ -67,6 +70,10 @@ pub enum Action {
     Orders(orders::Args),
     /// One order with its link and its deliveries.
     Order(order::Args),
+    /// The cases, filtered and in pages.
+    Cases(cases::Args),
+    /// One case with its contacts and what was sent to it.
+    Case(case::Args),
     /// The refused rows.
     Errors(errors::Args),
     /// Claim nothing further of a campaign or a run.
@@ -141,6 +148,8 @@ pub async fn run(globals: &Globals, action: Action) -> anyhow::Result<()> {
         Action::Show(args) => show::run(&globals.open().await?, args).await,
         Action::Orders(args) => orders::run(&globals.open().await?, args).await,
         Action::Order(args) => order::run(&globals.open().await?, args).await,
+        Action::Cases(args) => cases::run(&globals.open().await?, args).await,
+        Action::Case(args) => case::run(&globals.open().await?, args).await,
         Action::Errors(args) => errors::run(&globals.open().await?, args).await,
         Action::Pause(target) => act(globals, "pause", "is paused", &target, false).await,
         Action::Resume(target) => act(globals, "resume", "goes on", &target, false).await,

@@ -120,6 +120,7 @@ fn page(detail: &CampaignDetail, now: EpochMs) -> Page {
     };
     page.pairs([
         ("orders", totals(view.orders, format::summary(&view.orders_by_state))),
+        ("cases", totals(view.cases, format::summary(&view.cases_by_state))),
         ("deliveries", totals(view.deliveries, format::summary(&view.deliveries_by_state))),
         ("refused rows", totals(view.refused, format::summary(&view.refused_by_code))),
         ("error file", view.error_file.clone().unwrap_or_default()),

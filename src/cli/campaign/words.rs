@@ -2,7 +2,7 @@
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use crate::domain::{campaign::CampaignState, delivery::DeliveryState, order::OrderState};
+use crate::domain::{campaign::CampaignState, case::CaseState, delivery::DeliveryState, order::OrderState};
 
 /// A parser of the words that `parse` reads.
 macro_rules! words {
@@ -17,4 +17,5 @@ macro_rules! words {
 
 words!(campaign_state, CampaignState, "States of a campaign.");
 words!(order_state, OrderState, "States of an order.");
+words!(case_state, CaseState, "States of a case.");
 words!(delivery_state, DeliveryState, "States of a delivery.");

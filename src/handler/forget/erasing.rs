@@ -3,12 +3,12 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    domain::{clock::EpochMs, contact::sought::Sought, forget, order::Order},
+    domain::{case::Case, clock::EpochMs, contact::sought::Sought, forget, order::Order},
     job::FORGOTTEN_COLUMN,
     source::erase as files,
     store::{
         StoreError,
-        forget::{ForgetOrder, ForgottenOrder},
+        forget::{ForgetCase, ForgetOrder, ForgottenOrder},
     },
 };
 
@@ -28,6 +28,7 @@ impl Walk<'_> {
         let store = &self.ctx.store;
         match hit {
             Hit::Order(campaign, number) => return self.erase_order(campaign, *number, false).await,
+            Hit::Case(campaign, number) => return self.erase_case(campaign, *number, false).await,
             Hit::Row(campaign, index) => {
                 self.erase_row(&store.keys.errors(campaign), *index).await?;
                 self.progress.count("refused_rows", 1);
@@ -97,6 +98,38 @@ impl Walk<'_> {
             }
         }
         Err(StoreError::Unavailable("the order changes too fast".to_owned()))
+    }
+
+    /// The case with its messages; `landed` when only what was in flight is looked at again.
+    pub(super) async fn erase_case(&mut self, campaign: &str, number: u64, landed: bool) -> Result<(), StoreError> {
+        let named = self.progress.named_case.as_ref().is_some_and(|(c, n)| c == campaign && *n == number);
+        for _ in 0..TRIES {
+            let text = self.ctx.store.cases(campaign, std::iter::once(number)).await?.into_iter().next().flatten();
+            let Some((text, case)) = text.and_then(|t| Case::from_json(&t).ok().map(|case| (t, case))) else {
+                return Ok(());
+            };
+            let now = EpochMs(self.ctx.store.now_ms().await?);
+            let planned = case.forget(self.sought.as_ref(), named, now);
+            // Forgotten already: its messages are looked at all the same.
+            let own = planned.as_ref().map_or(case.forgotten_at.is_some(), |planned| planned.own);
+            let json = planned.as_ref().map_or_else(|| text.clone(), |planned| planned.case.to_json());
+            let id = planned.as_ref().map_or(case.id.as_str(), |planned| planned.case.id.as_str());
+            let (texts, ids) = ((text.as_str(), json.as_str()), (case.id.as_str(), id));
+            let change = ForgetCase { number, texts, ids, contacts: case.contacts.len(), own };
+            if let ForgottenOrder::Done { deliveries, in_flight, .. } =
+                self.ctx.store.forget_case(campaign, &change).await?
+            {
+                if !in_flight.is_empty() {
+                    self.progress.cases_in_flight.push((campaign.to_owned(), number));
+                }
+                if !landed {
+                    self.progress.count(if own { "cases" } else { "mentions" }, 1);
+                    self.progress.count("deliveries", deliveries);
+                }
+                return Ok(());
+            }
+        }
+        Err(StoreError::Unavailable("the case changes too fast".to_owned()))
     }
 
     /// A refused row keeps its place, its code and no content.

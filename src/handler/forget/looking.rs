@@ -47,6 +47,7 @@ impl Walk<'_> {
         match self.progress.place.clone() {
             Place::Campaigns(at) => self.next_campaign(at).await,
             Place::Orders(campaign, from) => self.orders(campaign, from).await,
+            Place::Cases(campaign, from) => self.cases(campaign, from).await,
             Place::Rows(campaign, from) => self.rows(campaign, from).await,
             Place::Outbox(campaign, after) => self.outbox(campaign, &after).await,
             Place::Fields(campaign) => self.fields(campaign).await,
@@ -69,7 +70,8 @@ impl Walk<'_> {
                 let next = after_page(&page, ENTRIES, Place::Results, Place::Waiting(START.into()));
                 Ok((self.hits(page, Hit::Event), next))
             }
-            Place::Waiting(after) => self.waiting(&after).await,
+            Place::Waiting(after) => self.waiting(QueueName::Generate, &after).await,
+            Place::WaitingImports(after) => self.waiting(QueueName::Import, &after).await,
             Place::OwnFiles(after) => self.own_file(after).await,
             Place::Sources(after) => self.source(after).await,
             Place::InFlight => Ok((Vec::new(), Place::InFlight)),
@@ -92,13 +94,25 @@ impl Walk<'_> {
         let next = self.ctx.store.campaign_fields(&campaign.1, &["next"]).await?.into_iter().next().flatten();
         let end: u64 = next.and_then(|text| text.parse().ok()).unwrap_or(1);
         if from >= end {
-            return Ok((Vec::new(), Place::Rows(campaign, 0)));
+            return Ok((Vec::new(), Place::Cases(campaign, 1)));
         }
         let upto = end.min(from + ORDERS);
         let texts = self.ctx.store.orders(&campaign.1, from..upto).await?;
         let found = (from..upto).zip(texts).filter(|(_, text)| text.as_deref().is_some_and(|text| self.is_in(text)));
         let hits = found.map(|(number, _)| Hit::Order(campaign.1.clone(), number)).collect();
         Ok((hits, Place::Orders(campaign, upto)))
+    }
+
+    async fn cases(&self, campaign: Campaign, from: u64) -> Result<Look, StoreError> {
+        let last = self.ctx.store.case_count(&campaign.1).await?;
+        if from > last {
+            return Ok((Vec::new(), Place::Rows(campaign, 0)));
+        }
+        let upto = last.min(from + ORDERS - 1);
+        let texts = self.ctx.store.cases(&campaign.1, from..=upto).await?;
+        let found = (from..=upto).zip(texts).filter(|(_, text)| text.as_deref().is_some_and(|text| self.is_in(text)));
+        let hits = found.map(|(number, _)| Hit::Case(campaign.1.clone(), number)).collect();
+        Ok((hits, Place::Cases(campaign, upto + 1)))
     }
 
     async fn rows(&self, campaign: Campaign, from: u64) -> Result<Look, StoreError> {
@@ -148,12 +162,16 @@ impl Walk<'_> {
     }
 
     /// Jobs that nobody has begun, or that are under way: what they bring comes after this walk.
-    async fn waiting(&mut self, after: &str) -> Result<Look, StoreError> {
-        let key = self.ctx.store.keys.jobs(QueueName::Generate.as_str());
+    async fn waiting(&mut self, queue: QueueName, after: &str) -> Result<Look, StoreError> {
+        let key = self.ctx.store.keys.jobs(queue.as_str());
         let page = self.page(&key, after, JOBS).await?;
         let found = page.iter().filter(|entry| entry.fields.iter().any(|(_, value)| self.is_in(value))).count();
         self.progress.left.jobs_waiting += found as u64;
-        let next = after_page(&page, JOBS, Place::Waiting, Place::OwnFiles(String::new()));
+        let next = if queue == QueueName::Import {
+            after_page(&page, JOBS, Place::WaitingImports, Place::OwnFiles(String::new()))
+        } else {
+            after_page(&page, JOBS, Place::Waiting, Place::WaitingImports(START.into()))
+        };
         Ok((Vec::new(), next))
     }
 

@@ -17,11 +17,11 @@ use crate::{
         contact::{Phone, sought::Sought},
         name::JobId,
     },
-    job::{Outcome, Person, Rejection},
+    job::{CaseRef, Outcome, Person, Rejection},
     store::{StoreError, leases::Lease},
 };
 
-use super::{Context, order_event, trouble};
+use super::{Context, case, order_event, trouble};
 use progress::{Hit, Place, Progress};
 
 /// After so long at work the permit goes back, and the job comes again at the tail of its queue.
@@ -81,7 +81,9 @@ impl<'a> Walk<'a> {
         };
         let phone = match person {
             Person::Contact(phone) => Some(phone.clone()),
-            Person::OfOrder(_) => progress.contact.as_deref().and_then(|text| Phone::parse(text, None).ok()),
+            Person::OfOrder(_) | Person::OfCase(_) => {
+                progress.contact.as_deref().and_then(|text| Phone::parse(text, None).ok())
+            }
         };
         let mut walk = Self { ctx, id, lease, sought: phone.map(Sought::new), progress, began: Instant::now() };
         walk.progress.person = walk.sought.as_ref().map(|sought| sought.person(&ctx.secret));
@@ -91,7 +93,11 @@ impl<'a> Walk<'a> {
     /// The beginning: an order that is named is the first thing to be erased, and says the number to look for.
     async fn first(ctx: &Context, person: &Person) -> Result<Result<Progress, Rejection>, StoreError> {
         let mut progress = Progress::new(ctx.store.now_ms().await?);
-        let Person::OfOrder(order) = person else { return Ok(Ok(progress)) };
+        let order = match person {
+            Person::Contact(_) => return Ok(Ok(progress)),
+            Person::OfCase(case) => return Self::first_case(ctx, case, progress).await,
+            Person::OfOrder(order) => order,
+        };
         let found = match order_event::find(ctx, order).await? {
             Ok(found) => found,
             Err(rejection) => return Ok(Err(rejection)),
@@ -102,6 +108,27 @@ impl<'a> Walk<'a> {
         progress.named = Some((campaign, number));
         if progress.contact.is_none() {
             // There is nothing to look for: only the order itself.
+            progress.place = Place::InFlight;
+        }
+        Ok(Ok(progress))
+    }
+
+    /// The same of a case that is named.
+    async fn first_case(
+        ctx: &Context,
+        named: &CaseRef,
+        mut progress: Progress,
+    ) -> Result<Result<Progress, Rejection>, StoreError> {
+        let found = match case::find(ctx, named).await? {
+            Ok(found) => found,
+            Err(rejection) => return Ok(Err(rejection)),
+        };
+        let (campaign, number) = (found.campaign, found.case.number);
+        progress.contact = found.case.newest_phone().map(|phone| phone.as_e164().to_owned());
+        progress.pending.push(Hit::Case(campaign.clone(), number));
+        progress.named_case = Some((campaign, number));
+        if progress.contact.is_none() {
+            // There is nothing to look for: only the case itself.
             progress.place = Place::InFlight;
         }
         Ok(Ok(progress))
@@ -166,7 +193,10 @@ impl<'a> Walk<'a> {
         for (campaign, number) in std::mem::take(&mut self.progress.in_flight) {
             self.erase_order(&campaign, number, true).await?;
         }
-        if self.progress.in_flight.is_empty() {
+        for (campaign, number) in std::mem::take(&mut self.progress.cases_in_flight) {
+            self.erase_case(&campaign, number, true).await?;
+        }
+        if self.progress.in_flight.is_empty() && self.progress.cases_in_flight.is_empty() {
             return Ok(false);
         }
         let since = *self.progress.waits_since.get_or_insert(now);
@@ -179,7 +209,8 @@ impl<'a> Walk<'a> {
             let channels = self.ctx.config.channel_replies.keys().map(String::as_str);
             self.ctx.store.forget_outbound(&self.ctx.secret, channels, &sought.phone().clone().into()).await?;
         }
-        self.progress.left.in_flight = self.progress.in_flight.len() as u64;
+        let in_flight = self.progress.in_flight.len() + self.progress.cases_in_flight.len();
+        self.progress.left.in_flight = in_flight as u64;
         // What was looked for is not needed any more.
         self.progress.contact = None;
         let note = self.progress.note(self.id.as_str(), &self.ctx.incarnation, now).to_string();

@@ -19,6 +19,8 @@ pub enum Place {
     Campaigns(Option<(i64, String)>),
     /// Orders of a campaign, from this number on.
     Orders(Campaign, u64),
+    /// Its cases, from this number on.
+    Cases(Campaign, u64),
     /// Its refused rows, from this index on.
     Rows(Campaign, u64),
     /// Its events that are not published yet, behind this entry.
@@ -35,6 +37,8 @@ pub enum Place {
     Results(String),
     /// Jobs that nobody has begun: told, not changed.
     Waiting(String),
+    /// The same of imports.
+    WaitingImports(String),
     /// Files that Remesa wrote, behind this one.
     OwnFiles(String),
     /// Files of producers, behind this one: told, not changed.
@@ -51,6 +55,8 @@ pub type Campaign = (i64, String);
 pub enum Hit {
     /// An order of a campaign.
     Order(String, u64),
+    /// A case of a campaign.
+    Case(String, u64),
     /// A refused row of a campaign.
     Row(String, u64),
     /// An entry of a campaign's outbox.
@@ -121,6 +127,9 @@ pub struct Progress {
     pub contact: Option<String>,
     /// The order that the job names.
     pub named: Option<(String, u64)>,
+    /// The case that the job names.
+    #[serde(default)]
+    pub named_case: Option<(String, u64)>,
     /// Where the walk is.
     pub place: Place,
     /// Found, written down here, and perhaps not erased yet.
@@ -129,6 +138,9 @@ pub struct Progress {
     pub erased: BTreeMap<String, u64>,
     /// Deliveries in flight: campaign, order.
     pub in_flight: Vec<(String, u64)>,
+    /// The same of cases: campaign, case.
+    #[serde(default)]
+    pub cases_in_flight: Vec<(String, u64)>,
     /// Since when those are waited for.
     pub waits_since: Option<i64>,
     /// What is left.
@@ -145,10 +157,12 @@ impl Progress {
             person: None,
             contact: None,
             named: None,
+            named_case: None,
             place: Place::Campaigns(None),
             pending: Vec::new(),
             erased: BTreeMap::new(),
             in_flight: Vec::new(),
+            cases_in_flight: Vec::new(),
             waits_since: None,
             left: Left::default(),
             note: None,
@@ -168,6 +182,7 @@ impl Progress {
             "job": job,
             "person": self.person,
             "order": self.named.as_ref().map(|(campaign, number)| format!("{campaign}/{number}")),
+            "case": self.named_case.as_ref().map(|(campaign, number)| format!("{campaign}/{number}")),
             "started_at": self.started_at,
             "finished_at": finished_at,
             "spool_of": instance,

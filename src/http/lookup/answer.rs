@@ -41,6 +41,11 @@ impl Fault {
         Self { status: StatusCode::NOT_FOUND, code: "unknown_order", message }
     }
 
+    /// No such case.
+    pub(super) fn unknown_case(message: String) -> Self {
+        Self { status: StatusCode::NOT_FOUND, code: "unknown_case", message }
+    }
+
     /// A name that is not ours.
     pub(in crate::http) fn not_this_host() -> Self {
         let message = "ask by an address, as localhost, or by the host of http.public_url".to_owned();

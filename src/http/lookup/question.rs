@@ -14,13 +14,14 @@ use super::answer::{Fault, respond};
 use crate::{
     domain::{
         campaign::CampaignState,
+        case::CaseState,
         clock::EpochMs,
-        contact::Phone,
+        contact::{Address, Phone},
         delivery::DeliveryState,
         lookup::{Filter, NamePattern},
         order::OrderState,
     },
-    store::view::CampaignQuery,
+    store::{case_view::CaseFilter, view::CampaignQuery},
 };
 
 /// Records on a page unless asked otherwise, and at most.
@@ -38,6 +39,19 @@ pub(super) struct WantedOrders {
     pub(super) key: Option<String>,
     /// What they must be like.
     pub(super) filter: Filter,
+    /// Numbered above this.
+    pub(super) after: u64,
+    /// At most so many.
+    pub(super) limit: usize,
+}
+
+/// Which cases are wanted.
+#[derive(Debug)]
+pub(super) struct WantedCases {
+    /// The one with this id.
+    pub(super) id: Option<String>,
+    /// What they must be like.
+    pub(super) filter: CaseFilter,
     /// Numbered above this.
     pub(super) after: u64,
     /// At most so many.
@@ -96,6 +110,25 @@ impl Question {
         Ok(wanted)
     }
 
+    /// The question for cases of a campaign.
+    pub(super) fn cases(&mut self) -> Result<WantedCases, Fault> {
+        let wanted = WantedCases {
+            id: self.0.remove("id"),
+            filter: CaseFilter {
+                state: self.word("state", CaseState::parse)?,
+                active: self.parsed("active", flag)?.unwrap_or(false),
+                label: self.0.remove("label"),
+                contact: self
+                    .parsed("contact", |text| Address::parse(text, None).map_err(|error| error.to_string()))?,
+                order: self.parsed("order", whole)?,
+            },
+            after: self.parsed("after", whole)?.unwrap_or(0),
+            limit: self.limit()?,
+        };
+        self.nothing_else("state, active, label, contact, order, id, after, limit")?;
+        Ok(wanted)
+    }
+
     fn limit(&mut self) -> Result<usize, Fault> {
         match self.parsed("limit", whole)? {
             None => Ok(LIMIT),
@@ -119,6 +152,10 @@ impl Question {
             Some(name) => Err(Fault::bad("unknown_field", format!("\"{name}\" is not known: there are {known}"))),
         }
     }
+}
+
+fn flag(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| "true or false".to_owned())
 }
 
 fn whole<T: std::str::FromStr>(text: &str) -> Result<T, String> {

@@ -1,5 +1,6 @@
 //! `forget`: whose data is erased.
 
+use super::case::{CaseRef, case_ref, names_case};
 use super::target::{OrderRef, order_ref};
 use crate::domain::contact::{ContactError, Country, Phone};
 use crate::job::codes::RejectionCode;
@@ -13,6 +14,8 @@ pub enum Person {
     Contact(Phone),
     /// Whoever this order is for: the order, and its number in all campaigns.
     OfOrder(OrderRef),
+    /// Whoever this case is about: the case, and its newest number in all campaigns.
+    OfCase(CaseRef),
 }
 
 pub(super) fn person(fields: &mut Fields) -> Result<Person, Rejection> {
@@ -23,8 +26,11 @@ pub(super) fn person(fields: &mut Fields) -> Result<Person, Rejection> {
             let rule = "a country says how to read a contact, and there is none";
             return Err(fields.refuse(RejectionCode::ConflictingFields, "country", rule));
         }
+        if names_case(fields) {
+            return case_ref(fields).map(Person::OfCase);
+        }
         if !["campaign", "order", "key", "short_code"].iter().any(|field| fields.has(field)) {
-            let rule = "the person is required: a contact, or an order by its campaign with order or key";
+            let rule = "the person is required: a contact, or an order or a case by its campaign with order, key, case or case_id";
             return Err(fields.refuse(RejectionCode::MissingField, "contact", rule));
         }
         return order_ref(fields).map(Person::OfOrder);

@@ -4,6 +4,7 @@
 //! with a mistaken target must not cancel something larger. Whether the target exists and its state allows the action
 //! is the handler's question.
 
+mod case;
 mod export;
 mod forget;
 mod opt_out;
@@ -18,10 +19,12 @@ mod target;
 use super::codes::RejectionCode;
 use super::fields::{Fields, not_one_of};
 use super::rejection::Rejection;
+use crate::domain::case::CaseAction;
 use crate::domain::clock::EpochMs;
 use crate::domain::name::{Name, RunName};
 use crate::domain::order::OrderEvent;
 
+pub use case::{CaseJob, CaseRef};
 pub use export::ExportJob;
 pub use forget::Person;
 pub use opt_out::{OPT_OUTS_MAX, OptOutJob, Whom};
@@ -62,6 +65,9 @@ pub(super) const CONTROL_FIELDS: &[&str] = &[
     "job",
     "samples",
     "queue",
+    "case",
+    "case_id",
+    "outcome",
 ];
 /// Actions of this version.
 pub(super) const ACTIONS: &[&str] = &[
@@ -80,9 +86,9 @@ pub(super) const ACTIONS: &[&str] = &[
     "opt_out",
     "opt_in",
     "reply",
+    "close_case",
+    "reopen_case",
 ];
-/// Actions of the contract that come later.
-const LATER_ACTIONS: &[&str] = &["close_case", "reopen_case"];
 
 /// A decoded job of the queue `control`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,6 +144,8 @@ pub enum ControlJob {
     Export(Box<ExportJob>),
     /// Puts addresses on a list that is not written to, or takes them off it.
     OptOut(OptOutJob),
+    /// Closes a case, or opens it again.
+    Case(CaseJob),
     /// What somebody answered.
     Reply(Box<ReplyJob>),
     /// Erases a person's data.
@@ -187,6 +195,7 @@ impl ControlJob {
                 Some(campaign)
             }
             Self::Export(export) => Some(&export.campaign),
+            Self::Case(CaseJob { case, .. }) | Self::Forget(Person::OfCase(case)) => Some(case.campaign()),
             Self::OrderEvent { order, .. }
             | Self::Reroute { order, .. }
             | Self::Forget(Person::OfOrder(order))
@@ -219,6 +228,7 @@ impl ControlJob {
             | Self::ResolveOrders { .. }
             | Self::Receipt(_)
             | Self::OptOut(_)
+            | Self::Case(_)
             | Self::Reply(_)
             | Self::Forget(_)
             | Self::Preview(_) => None,
@@ -244,6 +254,8 @@ impl ControlJob {
             "opt_out" => Self::OptOut(opt_out::decode(&mut fields, true)?),
             "opt_in" => Self::OptOut(opt_out::decode(&mut fields, false)?),
             "reply" => Self::Reply(Box::new(ReplyJob::decode(&mut fields, at)?)),
+            "close_case" => case::decode(&mut fields, CaseAction::Close)?,
+            "reopen_case" => case::decode(&mut fields, CaseAction::Reopen)?,
             "preview" => Self::Preview(PreviewJob::decode(&mut fields)?),
             other => return Err(refused_action(other)),
         };
@@ -252,12 +264,8 @@ impl ControlJob {
     }
 }
 
-/// Tells an action that comes later from one that nobody knows; asked before anything else of the job.
+/// The refusal of an action that nobody knows; asked before anything else of the job.
 pub(super) fn refused_action(action: &str) -> Rejection {
-    if LATER_ACTIONS.contains(&action) {
-        let rule = format!("\"{action}\" is not available yet; available are {}", ACTIONS.join(", "));
-        return Rejection::of_field(RejectionCode::NotAvailableYet, "action", rule);
-    }
     not_one_of(RejectionCode::UnknownAction, "action", action, ACTIONS)
 }
 

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
-use crate::domain::{campaign::CampaignState, delivery::DeliveryState, order::OrderState};
+use crate::domain::{campaign::CampaignState, case::CaseState, delivery::DeliveryState, order::OrderState};
 
 use super::{Store, StoreError};
 
@@ -42,6 +42,10 @@ pub struct CampaignView {
     pub orders: u64,
     /// Orders by state.
     pub orders_by_state: BTreeMap<String, u64>,
+    /// Cases imported, or opened by replies.
+    pub cases: u64,
+    /// Cases by state.
+    pub cases_by_state: BTreeMap<String, u64>,
     /// Deliveries of all runs.
     pub deliveries: u64,
     /// Deliveries by state.
@@ -119,6 +123,12 @@ impl CampaignView {
                 .map(|state| (state.as_str().to_owned(), number(hash, &format!("orders:{state}"))))
                 .filter(|(_, count)| *count > 0)
                 .collect(),
+            cases: number(hash, "cases"),
+            cases_by_state: CaseState::ALL
+                .iter()
+                .map(|state| (state.as_str().to_owned(), number(hash, &format!("cases:{state}"))))
+                .filter(|(_, count)| *count > 0)
+                .collect(),
             deliveries: number(hash, "deliveries:total"),
             deliveries_by_state: by_state(|state| number(hash, &format!("deliveries:{state}"))),
             refused: number(hash, "refused"),
@@ -190,6 +200,8 @@ mod tests {
                 ("orders", "10"),
                 ("orders:available", "7"),
                 ("orders:paid", "3"),
+                ("cases", "4"),
+                ("cases:new", "4"),
                 ("deliveries:total", "10"),
                 ("deliveries:sent", "9"),
                 ("deliveries:failed", "1"),
@@ -201,6 +213,7 @@ mod tests {
         );
         assert_eq!((view.orders, view.refused, view.deliveries), (10, 2, 10));
         assert_eq!((view.orders_by_state["available"], view.orders_by_state["paid"]), (7, 3));
+        assert_eq!((view.cases, view.cases_by_state["new"]), (4, 4));
         assert_eq!((view.deliveries_by_state["sent"], view.deliveries_by_state["failed"]), (9, 1));
         assert_eq!(view.refused_by_code["missing_amount"], 2);
         assert_eq!((view.settings["currency"].as_str(), view.times["created_at"]), ("EUR", 1_763_719_200_000));

@@ -1,6 +1,7 @@
 //! import: cases and templates, from every source, again and again.
 
 mod cases;
+mod commands;
 mod deaths;
 mod sources;
 mod templates;

@@ -114,6 +114,7 @@ async fn every_example_is_accepted() {
     fs::create_dir_all(stage.settings.spool_dir().join("november")).unwrap();
     let header = "amount,SMScontact,name,concept\n";
     stage.settings.spool("november/dues.csv", format!("{header}1250,+34600123456,Ana,Cuota\n"));
+    stage.settings.spool("clients.csv", "id;nombre;movil\nc-1;Ana;600123456\n");
     stage.settings.spool("dues.txt", "{\"amount\":1250}\n");
     let files = Receiver::start([Act::Write(answer("text/csv", b"importe;movil\n1250;600123456\n"))]);
     stage.settings = files_from(stage.settings, &files);
@@ -144,6 +145,11 @@ async fn every_example_is_accepted() {
                 let order: String = stage.connection.get(format!("remesa:{{{campaign}}}:order:1")).await.unwrap();
                 job["short_code"] = serde_json::from_str::<Value>(&order).unwrap()["short_code"].clone();
             }
+        }
+        if name.ends_with("-case") {
+            let rows: Vec<Value> = (1..=7).map(|n| json!({"id": format!("c-{n}"), "mobile": "+34600123456"})).collect();
+            let cases = json!({"id": format!("import.{name}"), "campaign": job["campaign"], "rows": rows});
+            run(&mut stage, "import", &cases).await;
         }
         if let Some(list) = job["rows_from"]["list"].as_str() {
             let _: u64 = stage.connection.rpush(list, r#"{"amount":1250}"#).await.unwrap();
