@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::codes::RejectionCode;
 use super::envelope::RawJob;
-use super::fields::{Fields, not_one_of};
+use super::fields::Fields;
 use super::rejection::Rejection;
 use super::send::BulkMessage;
 use crate::domain::Excerpt;
@@ -100,8 +100,8 @@ impl Times {
             starts_at,
             until,
             max_runs: fields.count("max_runs")?,
-            misfire: word(fields, "misfire", Misfire::parse, Misfire::WORDS)?,
-            overlap: word(fields, "overlap", Overlap::parse, Overlap::WORDS)?,
+            misfire: fields.word("misfire", Misfire::parse, Misfire::ALL)?.unwrap_or_default(),
+            overlap: fields.word("overlap", Overlap::parse, Overlap::ALL)?.unwrap_or_default(),
             grace: fields.parsed("grace", parse_duration, ClockError::code)?,
         })
     }
@@ -125,16 +125,6 @@ impl RecurringJob {
             Ok(_) | Err(_) => Err(Rejection::new(RejectionCode::NotJson, "the definition is not a JSON object")),
         }
     }
-}
-
-fn word<T: Default>(
-    fields: &mut Fields,
-    name: &str,
-    parse: impl FnOnce(&str) -> Option<T>,
-    words: &[&str],
-) -> Result<T, Rejection> {
-    let Some(text) = fields.text(name)? else { return Ok(T::default()) };
-    parse(&text).ok_or_else(|| not_one_of(RejectionCode::InvalidValue, &fields.at(name), &text, words))
 }
 
 impl RawJob {

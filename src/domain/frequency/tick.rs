@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::domain::clock::EpochMs;
+use crate::domain::{clock::EpochMs, word::words};
 
 use super::Schedule;
 
@@ -16,47 +16,29 @@ const PUNCTUAL: Duration = Duration::from_mins(1);
 /// Longest grace that is not asked for.
 const GRACE_MAX: Duration = Duration::from_hours(24);
 
-/// What becomes of due times that nobody saw in time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Misfire {
-    /// They become one run, inside the grace.
-    #[default]
-    RunOnce,
-    /// Nothing: the next one is waited for.
-    Skip,
+words! {
+    /// What becomes of due times that nobody saw in time.
+    #[derive(Default)]
+    pub enum Misfire {
+        /// They become one run, inside the grace.
+        #[default]
+        RunOnce = "run_once",
+        /// Nothing: the next one is waited for.
+        Skip = "skip",
+    }
 }
 
-/// What becomes of a due time while the run before is under way: a definition never overlaps itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Overlap {
-    /// It is passed over.
-    #[default]
-    Skip,
-    /// It begins when the run before has ended; of several, the latest.
-    Queue,
+words! {
+    /// What becomes of a due time while the run before is under way: a definition never overlaps itself.
+    #[derive(Default)]
+    pub enum Overlap {
+        /// It is passed over.
+        #[default]
+        Skip = "skip",
+        /// It begins when the run before has ended; of several, the latest.
+        Queue = "queue",
+    }
 }
-
-macro_rules! words {
-    ($name:ident { $($variant:ident = $word:literal),+ }) => {
-        impl $name {
-            /// The words of the contract.
-            pub const WORDS: &'static [&'static str] = &[$($word),+];
-
-            /// The word of the contract.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-
-            /// The variant of that word.
-            pub fn parse(word: &str) -> Option<Self> {
-                match word { $($word => Some(Self::$variant),)+ _ => None }
-            }
-        }
-    };
-}
-
-words!(Misfire { RunOnce = "run_once", Skip = "skip" });
-words!(Overlap { Skip = "skip", Queue = "queue" });
 
 /// The grace of a definition that names none: the smaller of half its interval and 24 h.
 pub fn default_grace(shortest: Duration) -> Duration {
@@ -150,16 +132,5 @@ mod tests {
     fn bm_7_the_grace_is_half_the_interval_and_a_day_at_most() {
         assert_eq!(default_grace(Duration::from_hours(1)), Duration::from_mins(30));
         assert_eq!(default_grace(Duration::from_hours(24 * 7)), Duration::from_hours(24));
-    }
-
-    #[test]
-    fn the_words_are_read_and_written_the_same_way() {
-        for word in Misfire::WORDS {
-            assert_eq!(Misfire::parse(word).unwrap().as_str(), *word);
-        }
-        for word in Overlap::WORDS {
-            assert_eq!(Overlap::parse(word).unwrap().as_str(), *word);
-        }
-        assert_eq!((Misfire::parse("run"), Overlap::parse("")), (None, None));
     }
 }

@@ -44,7 +44,10 @@ async fn bm_7_exactly_one_run_a_tick_with_three_daemons_killed_at_random() {
     scene.done("gen-c").await;
     let first = scene.now_ms().await + 500;
     let last = first + (DUE - 1) * 1000;
+    // Not at one instant: whoever dies then would hide all their alarms at once.
+    let shift = |name: &str| 200 * i64::from(name.as_bytes()[1] - b'1');
     for name in MESSAGES {
+        let (first, last) = (first + shift(name), last + shift(name));
         // Nothing is ever too late here, so that each due time is accounted for.
         let mut job =
             job(&json!({"every": "1s", "starts_at": first, "until": last, "grace": "1h", "overlap": "queue"}));
@@ -89,6 +92,7 @@ async fn bm_7_exactly_one_run_a_tick_with_three_daemons_killed_at_random() {
         let names: Vec<String> = scene.db.zrange("remesa:{c}:runs", 0, -1).await.unwrap();
         let runs: Vec<&String> = names.iter().filter(|run| run.starts_with(&format!("{name}@"))).collect();
         let due: BTreeSet<i64> = runs.iter().map(|run| run.rsplit_once('@').unwrap().1.parse().unwrap()).collect();
+        let (first, last) = (first + shift(name), last + shift(name));
         assert!(due.iter().all(|at| (first..=last).contains(at) && (at - first) % 1000 == 0), "{name}: {due:?}");
         assert_eq!((runs.len(), due.len()), (count("runs"), count("runs")), "{name}: a run for each that was decided");
         let all = count("runs") + count("missed") + count("overlapped");
@@ -104,7 +108,7 @@ async fn bm_7_exactly_one_run_a_tick_with_three_daemons_killed_at_random() {
     }
     // No message of a run twice; a death between sending and recording leaves at most that one unknown.
     assert!(scene.sandbox.stats().counts.accepted <= ORDERS * made);
-    assert!(deaths >= 4 && made > MESSAGES.len() as u64, "{deaths} deaths, {made} runs");
+    assert!(deaths >= 3 && made > MESSAGES.len() as u64, "{deaths} deaths, {made} runs");
 }
 
 #[tokio::test]
