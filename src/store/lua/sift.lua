@@ -13,32 +13,50 @@ elseif tonumber(flags[2]) ~= first - 1 then
   return { 'moved', '', '' }
 end
 local now = now_ms()
-local pages, deltas = {}, { queued = 0, skipped = 0, total = 0 }
-local function set(delivery, cell)
-  local page, field = place_of(run_key, delivery)
+-- Who is left out, page by page: they ascend. One that was forgotten meanwhile has its cell.
+local skipped, cells = 0, {}
+local function skip(page, fields, reasons)
+  local known = redis.call('HMGET', page, unpack(fields))
+  local sets = {}
+  for i, field in ipairs(fields) do
+    if not known[i] then
+      local reason = reasons[i]
+      cells[reason] = cells[reason] or ('k,0,' .. int(now) .. ',' .. reason .. ',')
+      sets[#sets + 1] = field
+      sets[#sets + 1] = cells[reason]
+      skipped = skipped + 1
+    end
+  end
+  if #sets > 0 then
+    redis.call('HSET', page, unpack(sets))
+  end
+end
+local left_out = tonumber(ARGV[5])
+local further = 6 + 2 * left_out
+local number, fields, reasons
+for i = 6, further - 1, 2 do
+  local n = tonumber(ARGV[i])
+  local f = n % PAGE
+  if number ~= n - f then
+    if number then
+      skip(page_of(run_key, number), fields, reasons)
+    end
+    number, fields, reasons = n - f, {}, {}
+  end
+  fields[#fields + 1] = int(f)
+  reasons[#reasons + 1] = ARGV[i + 1]
+end
+if number then
+  skip(page_of(run_key, number), fields, reasons)
+end
+-- Further contacts wait at once for their message.
+local pages, due, cell = {}, {}, 'q,0,' .. int(now) .. ',,0'
+for i = further, #ARGV do
+  local page, field = place_of(run_key, ARGV[i])
   local sets = pages[page] or {}
   pages[page] = sets
   sets[#sets + 1] = field
   sets[#sets + 1] = cell
-end
-local left_out = tonumber(ARGV[5])
-local further = 6 + 2 * left_out
-local skipped = 0
-for i = 6, further - 1, 2 do
-  local page, field = place_of(run_key, ARGV[i])
-  -- One that was forgotten meanwhile has its cell.
-  if redis.call('HEXISTS', page, field) == 0 then
-    set(ARGV[i], 'k,0,' .. int(now) .. ',' .. ARGV[i + 1] .. ',')
-    skipped = skipped + 1
-  end
-end
-for page, sets in pairs(pages) do
-  redis.call('HSET', page, unpack(sets))
-end
-pages = {}
-local due = {}
-for i = further, #ARGV do
-  set(ARGV[i], 'q,0,' .. int(now) .. ',,0')
   due[#due + 1] = int(now)
   due[#due + 1] = ARGV[i]
   if #due >= 1000 or i == #ARGV then
@@ -52,8 +70,7 @@ for page, sets in pairs(pages) do
   end
 end
 local more = #ARGV - further + 1
-deltas.queued, deltas.skipped, deltas.total = more - skipped, skipped, more
-count(run_key, deltas)
+count(run_key, { queued = more - skipped, skipped = skipped, total = more })
 redis.call('HSET', run_key, 'sifted', int(last), 'sift_until', ARGV[4] == '1' and int(now + 5000) or '0',
   'progress_at', int(now))
 redis.call('HINCRBY', run_key, 'left_out', int(left_out))

@@ -6,6 +6,7 @@ mod deaths;
 mod dunning;
 mod runs;
 mod sifting;
+mod templates;
 
 use redis::AsyncCommands as _;
 use remesa::domain::case::Case;

@@ -101,8 +101,7 @@ fn sources(name: &str) -> Vec<String> {
     let body = std::fs::read_to_string(folder.join(format!("{name}.lua"))).expect("the script is there");
     let part = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
     let prelude = part("prelude.lua");
-    let shared =
-        ["", "states.lua", "recurring.lua"].map(|name| if name.is_empty() { String::new() } else { part(name) });
+    let shared = [String::new(), part("states.lua") + &part("closing.lua"), part("recurring.lua")];
     let before: Vec<String> =
         std::iter::once(String::new()).chain(shared.iter().map(|shared| prelude.clone() + shared)).collect();
     ["#!lua\n", "#!lua flags=allow-oom\n", "#!lua flags=no-writes\n"]
