@@ -1,3 +1,5 @@
+//! The hours of weekdays, dates, zones and presets, case by case.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::time::Duration;
