@@ -6,6 +6,7 @@
 //! `raw` is the shape of the file, `resolve` judges it. Nothing else in the crate reads the environment.
 
 mod error;
+mod known_receipts;
 mod layers;
 mod raw;
 mod resolve;

@@ -233,6 +233,7 @@ pub(super) struct Receipts {
     pub(super) signature: String,
     pub(super) signature_header: String,
     pub(super) tolerance: String,
+    pub(super) verify_token: String,
 }
 
 #[derive(Debug, Deserialize)]

@@ -12,9 +12,10 @@ use super::raw::{self, Raw};
 use super::rules::{DAY, HOUR, MINUTE, SECOND, duration, name, number, one_of, show, size};
 use super::{
     Config, ConfigError, Fsync, JobSettings, LeaseSettings, LogFormat, LogSettings, OrderProvider, OrderSettings,
-    PaymentPoint, QueueSettings, RedisSettings, RedisTarget, StreamSettings, resolve_channel, resolve_point,
-    resolve_receipts, resolve_replies, resolve_sources, resolve_unsubscribe,
+    PaymentPoint, QueueSettings, RedisSettings, RedisTarget, StreamSettings, known_receipts, resolve_channel,
+    resolve_point, resolve_receipts, resolve_replies, resolve_sources, resolve_unsubscribe,
 };
+use crate::channel::settings::ChannelKind;
 use crate::domain::clock::format_duration;
 use crate::domain::lookup::PersonalData;
 use crate::domain::money::Currency;
@@ -92,13 +93,16 @@ pub(super) fn resolve(raw: Raw, around: &Surroundings) -> Result<Config, ConfigE
         resolve_receipts::needs_public_url(&channel, &settings, public_url.as_deref())?;
         let table = format!("channels.{channel}");
         let of_receipts = std::mem::take(&mut settings.receipts);
-        let of_receipts = resolve_receipts::receipts(&table, of_receipts, around)?;
         let of_replies = std::mem::take(&mut settings.replies);
+        let settings = resolve_channel::channel(&channel, settings, around)?;
+        let mut of_receipts = resolve_receipts::receipts(&table, of_receipts, around)?;
+        if let ChannelKind::Known(provider) = settings.kind {
+            of_receipts = known_receipts::known(provider, of_receipts, &settings, public_url.as_deref());
+        }
         if let Some(map) = resolve_replies::of_channel(&table, of_replies, &of_receipts)? {
             channel_replies.insert(channel.clone(), map);
         }
         receipts.insert(channel.clone(), of_receipts);
-        let settings = resolve_channel::channel(&channel, settings, around)?;
         if settings.timeout > drain {
             return Err(contradiction(format!("channels.{channel}.timeout"), settings.timeout));
         }

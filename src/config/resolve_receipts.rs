@@ -22,6 +22,8 @@ pub struct ReceiptSettings {
     pub signature: SignatureSettings,
     /// Secrets that may sign; none: signatures are not looked at.
     pub secrets: Vec<Secret>,
+    /// What a provider names when it asks whether this address is ours (`GET`, WhatsApp); none: nobody may ask.
+    pub verify_token: Option<Secret>,
 }
 
 /// How receipts are signed.
@@ -31,6 +33,11 @@ pub enum SignatureSettings {
     Standard {
         /// A receipt that was signed longer ago is not believed.
         tolerance: Duration,
+    },
+    /// The way of Twilio, which signs the address that it calls.
+    Twilio {
+        /// What stands before the path in that address.
+        public_url: String,
     },
     /// HMAC-SHA256 of the body in a header.
     Plain {
@@ -72,6 +79,7 @@ pub(super) fn receipts(table: &str, raw: raw::Receipts, around: &Surroundings) -
         id: pointer(&key("id_pointer"), raw.id_pointer)?,
         time: pointer(&key("time_pointer"), raw.time_pointer)?,
         states,
+        shared: false,
     };
     let forms =
         [("standard", Form::Standard), ("hex", Form::Plain(Digits::Hex)), ("base64", Form::Plain(Digits::Base64))];
@@ -91,7 +99,11 @@ pub(super) fn receipts(table: &str, raw: raw::Receipts, around: &Surroundings) -
         }
         secrets.push(Secret::new(secret));
     }
-    Ok(ReceiptSettings { map, signature, secrets })
+    let verify_token = match raw.verify_token.as_str() {
+        "" => None,
+        text => Some(Secret::new(credential_text(&key("verify_token"), text, around)?)),
+    };
+    Ok(ReceiptSettings { map, signature, secrets, verify_token })
 }
 
 fn header(key: &str, text: &str) -> Result<String, ConfigError> {

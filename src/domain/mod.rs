@@ -14,6 +14,7 @@
 
 mod excerpt;
 mod keyed;
+mod listed;
 mod word;
 
 pub mod audience;

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::clock::EpochMs;
 use super::delivery::DeliveryState;
 use super::excerpt::Excerpt;
+use super::listed::listed;
 use super::reference::{self, Parts};
 
 /// Longest id of a provider that is kept, as in its answers.
@@ -104,6 +105,8 @@ pub struct ReceiptMap {
     pub time: String,
     /// Its words in lower case, before the usual ones are asked.
     pub states: BTreeMap<String, Meaning>,
+    /// Reports on messages of others come by the same way: one without a reference is none of ours.
+    pub shared: bool,
 }
 
 /// What one report says.
@@ -160,18 +163,16 @@ impl Unreadable {
 
 impl ReceiptMap {
     /// The reports of a body.
-    pub fn reports<'a>(&self, body: &'a Value) -> Result<&'a [Value], Unreadable> {
-        let at = body.pointer(&self.list).ok_or_else(|| Unreadable::NoList { pointer: self.list.clone() })?;
-        match at.as_array() {
-            Some(reports) => Ok(reports),
-            None if self.list.is_empty() => Ok(std::slice::from_ref(at)),
-            None => Err(Unreadable::NoList { pointer: self.list.clone() }),
-        }
+    pub fn reports<'a>(&self, body: &'a Value) -> Result<Vec<&'a Value>, Unreadable> {
+        listed(body, &self.list).ok_or_else(|| Unreadable::NoList { pointer: self.list.clone() })
     }
 
     /// Reads one report. `reference` is the one of the address, where the provider calls one address a message.
     pub fn read(&self, secret: &[u8], report: &Value, reference: Option<&str>) -> Result<Told, Unreadable> {
         let text = |pointer: &str| if pointer.is_empty() { None } else { report.pointer(pointer).and_then(scalar) };
+        if self.shared && reference.is_none() && text(&self.reference).is_none() {
+            return Ok(Told::Foreign);
+        }
         let word = text(&self.state).ok_or_else(|| Unreadable::NoState { pointer: self.state.clone() })?;
         let lower = word.trim().to_lowercase();
         let meaning = self.states.get(&lower).copied().or_else(|| Meaning::usual(&lower));
@@ -197,7 +198,7 @@ impl ReceiptMap {
 /// A provider's code as the ledger keeps it: `receipt:<code>`, or nothing where it says that there is none.
 pub fn clean_reason(code: &str) -> String {
     let code = code.trim();
-    if matches!(code, "" | "0" | "000") || code.eq_ignore_ascii_case("ok") {
+    if matches!(code, "" | "0" | "000" | "NO_ERROR") || code.eq_ignore_ascii_case("ok") {
         return String::new();
     }
     let plain = |c: char| if c.is_ascii_alphanumeric() || "._:-".contains(c) { c } else { '_' };
@@ -324,7 +325,7 @@ mod tests {
         let body = json!({"results": [{"callbackData": ours(), "messageId": "m-1", "doneAt": "2026-11-21T10:00:00.500+0100",
             "status": {"groupName": "UNDELIVERABLE"}, "error": {"id": 27}}]});
         let reports = nested.reports(&body).unwrap();
-        let Told::News(receipt) = nested.read(SECRET, &reports[0], None).unwrap() else { panic!() };
+        let Told::News(receipt) = nested.read(SECRET, reports[0], None).unwrap() else { panic!() };
         assert_eq!((receipt.of.campaign.as_str(), receipt.of.n), ("nov-dues", 42));
         assert_eq!(receipt.state, DeliveryState::Undelivered);
         assert_eq!((receipt.reason.as_str(), receipt.provider_id.as_str()), ("receipt:27", "m-1"));

@@ -10,6 +10,7 @@ use super::case::{Case, CaseState, Reply};
 use super::clock::EpochMs;
 use super::contact::Address;
 use super::keyed;
+use super::listed::listed;
 use super::receipt::{clean_id, scalar, time};
 use super::reference::{self, Parts};
 use super::unsubscribe::{Circle, CircleKind};
@@ -96,13 +97,8 @@ impl Unreadable {
 
 impl ReplyMap {
     /// The replies of a body.
-    pub fn replies<'a>(&self, body: &'a Value) -> Result<&'a [Value], Unreadable> {
-        let at = body.pointer(&self.list).ok_or_else(|| Unreadable::NoList { pointer: self.list.clone() })?;
-        match at.as_array() {
-            Some(replies) => Ok(replies),
-            None if self.list.is_empty() => Ok(std::slice::from_ref(at)),
-            None => Err(Unreadable::NoList { pointer: self.list.clone() }),
-        }
+    pub fn replies<'a>(&self, body: &'a Value) -> Result<Vec<&'a Value>, Unreadable> {
+        listed(body, &self.list).ok_or_else(|| Unreadable::NoList { pointer: self.list.clone() })
     }
 
     /// Reads one reply that came by a channel.
@@ -337,7 +333,7 @@ mod tests {
         let body = json!({"results": [{"from": "34600123456", "to": "48600", "text": "BAJA", "messageId": "m-1",
             "receivedAt": "2026-11-21T10:00:00.000+0100"}], "messageCount": 1});
         let replies = infobip.replies(&body).unwrap();
-        let read = infobip.read(SECRET, "sms", &replies[0]).unwrap();
+        let read = infobip.read(SECRET, "sms", replies[0]).unwrap();
         assert_eq!((read.from.as_str(), read.at.unwrap().0), ("+34600123456", 1_795_251_600_000));
         assert_eq!(sender("Ana <Ana@Example.com>").unwrap().identity(), "ana@example.com");
         for nobody in ["", "48600", "BANK", "whatsapp:", "@", "<>"] {

@@ -3,16 +3,18 @@
 //! A plain signature is the digest of the body in a header, in hexadecimal or base64, with or without `sha256=` before
 //! it. A standard one follows Standard Webhooks: it covers id, time and body, so that an old report cannot be played
 //! again for ever; several signatures stand beside each other while a secret is changed. Several secrets of ours may
-//! hold for the same reason. Digests are compared in constant time.
+//! hold for the same reason. Twilio signs the address and the fields in its own way. Digests are compared in constant time.
 
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256};
 
 use super::clock::EpochMs;
+use super::keyed;
 
 /// What stands before a base64 secret of Standard Webhooks.
 const SECRET_PREFIX: &str = "whsec_";
@@ -71,6 +73,32 @@ pub fn check_plain(keys: &[Vec<u8>], digits: Digits, written: &str, body: &[u8])
     if keys.iter().any(|key| fits(key, &[body], &claimed)) { Ok(()) } else { Err(SignatureError::Wrong) }
 }
 
+/// Looks at a signature of Twilio: HMAC-SHA1 over the address that was called and the fields of the form, sorted by name
+/// (<https://www.twilio.com/docs/usage/security>). What is not a form is signed by its digest in the address.
+pub fn check_twilio(keys: &[Vec<u8>], written: &str, url: &str, body: &[u8], form: bool) -> Result<(), SignatureError> {
+    let claimed = BASE64_STANDARD.decode(written.trim()).map_err(|_| SignatureError::Wrong)?;
+    let mut signed = url.to_owned();
+    if form {
+        let mut fields: Vec<_> = form_urlencoded::parse(body).collect();
+        fields.sort();
+        for (name, value) in fields {
+            signed.push_str(&name);
+            signed.push_str(&value);
+        }
+    } else {
+        let digest = Sha256::digest(body);
+        let (_, told) = url.rsplit_once("bodySHA256=").ok_or(SignatureError::Wrong)?;
+        if unhex(told).as_deref() != Some(&digest[..]) {
+            return Err(SignatureError::Wrong);
+        }
+    }
+    let fits = |key: &Vec<u8>| {
+        let mac = Hmac::<Sha1>::new_from_slice(key).ok();
+        mac.is_some_and(|mac| mac.chain_update(signed.as_bytes()).verify_slice(&claimed).is_ok())
+    };
+    if keys.iter().any(fits) { Ok(()) } else { Err(SignatureError::Wrong) }
+}
+
 /// The three headers of Standard Webhooks.
 #[derive(Debug, Clone, Copy)]
 pub struct Standard<'a> {
@@ -106,6 +134,11 @@ impl Standard<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether two texts are the same, without telling by the time it takes where they differ.
+pub fn equal(one: &str, other: &str) -> bool {
+    keyed::equal(one, other)
 }
 
 /// The signature `v1,<base64>` that a provider puts into `webhook-signature`.
@@ -158,6 +191,26 @@ mod tests {
     fn standard(signatures: &str, at_ms: i64) -> Result<(), SignatureError> {
         let headers = Standard { id: ID, timestamp: TIMESTAMP, signatures };
         headers.check(&keys(&["other", SECRET]), BODY, EpochMs(at_ms), Duration::from_mins(5))
+    }
+
+    #[test]
+    fn the_signature_of_twilio_covers_the_address_and_the_sorted_fields() {
+        // The example of Twilio's documentation: https://www.twilio.com/docs/usage/security
+        let url = "https://mycompany.com/myapp.php?foo=1&bar=2";
+        let body = b"To=%2B18005551212&CallSid=CA1234567890ABCDE&From=%2B14158675310&Digits=1234&Caller=%2B14158675310";
+        let keys = [b"wrong".to_vec(), b"12345".to_vec()];
+        let written = "RSOYDt4T1cUTdK1PDd93/VVr8B8=";
+        let documented =
+            b"To=%2B18005551212&CallSid=CA1234567890ABCDE&From=%2B14158675309&Digits=1234&Caller=%2B14158675309";
+        assert_eq!(check_twilio(&keys, written, url, documented, true), Ok(()));
+        assert_eq!(check_twilio(&keys, written, url, body, true), Err(SignatureError::Wrong));
+        assert_eq!(check_twilio(&keys[..1], written, url, documented, true), Err(SignatureError::Wrong));
+        assert_eq!(
+            check_twilio(&keys, written, "https://mycompany.com/", documented, true),
+            Err(SignatureError::Wrong)
+        );
+        assert_eq!(check_twilio(&keys, "%%", url, documented, true), Err(SignatureError::Wrong));
+        assert_eq!(check_twilio(&keys, written, url, b"{}", false), Err(SignatureError::Wrong));
     }
 
     #[test]

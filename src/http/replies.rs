@@ -71,7 +71,7 @@ impl Mailbox {
         let count = |result| self.metrics.replied(channel, result);
         let (head, incoming) = request.into_parts();
         let bytes = webhook::read(&self.reading, incoming).await?;
-        webhook::believe(signature, &head.headers, &bytes).map_err(|error| {
+        webhook::believe(signature, &head, &bytes).map_err(|error| {
             count(ReplyResult::Unsigned);
             Refused::Signature(error)
         })?;

@@ -1,4 +1,4 @@
-//! `POST /receipts/<channel>`: what providers say later of the messages they took.
+//! `POST /receipts/<channel>`: what providers say later of the messages they took; `GET`: whether the address is ours.
 //!
 //! A report is believed (its signature, where the channel has secrets), read (as the channel's configuration says),
 //! found (our reference is signed and names its cell of the ledger) and written, many at once; only then it is
@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Path, Request, State},
+    extract::{Path, Query, Request, State},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::post,
@@ -30,12 +30,18 @@ use serde_json::json;
 
 use super::webhook::{self, Refused};
 use crate::{
-    domain::receipt::Told,
+    domain::{
+        receipt::Told,
+        signature::{SignatureError, equal},
+    },
     metrics::ReceiptResult,
     store::receipts::{Arrived, Received},
 };
 
 pub use desk::{Committer, Desk};
+
+/// Longest challenge; WhatsApp sends ten digits.
+const CHALLENGE_BYTES: usize = 128;
 
 /// Most reports of one body.
 const MOST_REPORTS: usize = 1000;
@@ -43,9 +49,32 @@ const MOST_REPORTS: usize = 1000;
 /// The routes.
 pub(super) fn router(desk: Arc<Desk>) -> Router {
     Router::new()
-        .route("/receipts/{channel}", post(by_body))
+        .route("/receipts/{channel}", post(by_body).get(verify))
         .route("/receipts/{channel}/{*reference}", post(by_address))
         .with_state(desk)
+}
+
+/// What a provider asks before it posts to an address: is it yours? The names are WhatsApp's.
+#[derive(Debug, serde::Deserialize)]
+struct Asked {
+    #[serde(rename = "hub.mode", default)]
+    mode: String,
+    #[serde(rename = "hub.verify_token", default)]
+    token: String,
+    #[serde(rename = "hub.challenge", default)]
+    challenge: String,
+}
+
+/// Gives the challenge back to whom names our word.
+async fn verify(State(desk): State<Arc<Desk>>, Path(channel): Path<String>, Query(asked): Query<Asked>) -> Response {
+    let Some(settings) = desk.settings.get(&channel) else { return Refused::UnknownChannel.into_response() };
+    let Some(token) = &settings.verify_token else { return StatusCode::METHOD_NOT_ALLOWED.into_response() };
+    let ours = equal(token.expose(), &asked.token);
+    let plain = asked.challenge.len() <= CHALLENGE_BYTES && asked.challenge.bytes().all(|b| b.is_ascii_alphanumeric());
+    if ours && asked.mode == "subscribe" && plain {
+        return asked.challenge.into_response();
+    }
+    Refused::Signature(SignatureError::Wrong).into_response()
 }
 
 async fn by_body(State(desk): State<Arc<Desk>>, Path(channel): Path<String>, request: Request) -> Response {
@@ -89,7 +118,7 @@ async fn receive(desk: &Desk, channel: &str, reference: Option<&str>, request: R
             count(ReceiptResult::Busy, 1);
         }
     })?;
-    webhook::believe(settings, &head.headers, &bytes).map_err(|error| {
+    webhook::believe(settings, &head, &bytes).map_err(|error| {
         count(ReceiptResult::Unsigned, 1);
         Refused::Signature(error)
     })?;

@@ -7,16 +7,19 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The body as JSON; the error is a sentence without anything of the body.
 pub(in crate::http) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Value, String> {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    // What begins like JSON is JSON: `curl -d` calls everything a form.
-    let is_json = body.trim_ascii_start().first().is_some_and(|first| b"{[".contains(first));
-    if kind.eq_ignore_ascii_case(FORM) && !is_json {
+    if is_form(headers, body) {
         let fields = form_urlencoded::parse(body).map(|(name, value)| (name.into_owned(), value.into_owned().into()));
         return Ok(Value::Object(fields.collect::<Map<_, _>>()));
     }
     serde_json::from_slice(body)
         .map_err(|error| format!("the body is not JSON (line {}, column {})", error.line(), error.column()))
+}
+
+/// Whether the body is a form: it calls itself one, and does not begin as JSON does (`curl -d` calls everything a form).
+pub(super) fn is_form(headers: &HeaderMap, body: &[u8]) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let called = kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(FORM);
+    called && !body.trim_ascii_start().first().is_some_and(|first| b"{[".contains(first))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::{
     Json,
     body::{Body, Bytes},
-    http::{HeaderMap, HeaderValue, StatusCode, header::RETRY_AFTER},
+    http::{HeaderValue, StatusCode, header::RETRY_AFTER, request::Parts},
     response::{IntoResponse, Response},
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -64,7 +64,8 @@ pub(super) async fn read(reading: &Semaphore, incoming: Body) -> Result<Bytes, R
 }
 
 /// Looks at the signature, where the channel has secrets.
-pub(super) fn believe(settings: &ReceiptSettings, headers: &HeaderMap, body: &[u8]) -> Result<(), SignatureError> {
+pub(super) fn believe(settings: &ReceiptSettings, head: &Parts, body: &[u8]) -> Result<(), SignatureError> {
+    let headers = &head.headers;
     let keys: Vec<_> = settings.secrets.iter().filter_map(|secret| signature::key(secret.expose())).collect();
     if settings.secrets.is_empty() {
         return Ok(());
@@ -73,6 +74,11 @@ pub(super) fn believe(settings: &ReceiptSettings, headers: &HeaderMap, body: &[u
     match &settings.signature {
         SignatureSettings::Plain { digits, header: name } => {
             signature::check_plain(&keys, *digits, header(name)?, body)
+        }
+        SignatureSettings::Twilio { public_url } => {
+            let called = head.uri.path_and_query().map_or("", |path| path.as_str());
+            let url = format!("{public_url}{called}");
+            signature::check_twilio(&keys, header("x-twilio-signature")?, &url, body, body::is_form(headers, body))
         }
         SignatureSettings::Standard { tolerance } => {
             let standard = Standard {

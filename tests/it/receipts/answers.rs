@@ -60,7 +60,7 @@ async fn the_address_may_carry_the_reference_and_the_message_its_address() {
     assert_eq!(campaign_audit(&mut scene.db, "c").await, [("delivered", 20)].into());
 }
 
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
