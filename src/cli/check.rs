@@ -14,7 +14,10 @@ use tokio::net::TcpStream;
 
 use crate::{
     app,
-    channel::settings::ChannelSettings,
+    channel::{
+        SANDBOX_DEFAULT_URL,
+        settings::{ChannelKind, ChannelSettings},
+    },
     config::{Config, OrderProvider, RedisTarget},
     orders::http::Platform,
     store::{
@@ -250,17 +253,28 @@ async fn channels(config: &Config) -> Vec<Finding> {
 
 async fn channel(name: &str, settings: &ChannelSettings) -> Finding {
     let what = format!("channel {name}");
-    let Some((host, port)) = address(&settings.url) else {
-        return warning(&what, "its host is templated and was not tried");
+    let kind = settings.kind.as_str();
+    let Some((host, port)) = listens(settings) else {
+        return warning(&what, format!("{kind}: its host is templated and was not tried"));
     };
     let connecting = TcpStream::connect((host.as_str(), port));
     match tokio::time::timeout(settings.connect_timeout, connecting).await {
-        Ok(Ok(_)) => good(&what, format!("{host}:{port} accepts connections")),
-        Ok(Err(error)) => bad(&what, format!("{host}:{port} cannot be reached: {error}")),
+        Ok(Ok(_)) => good(&what, format!("{kind}: {host}:{port} accepts connections")),
+        Ok(Err(error)) => bad(&what, format!("{kind}: {host}:{port} cannot be reached: {error}")),
         Err(_) => {
             let limit = format::duration(settings.connect_timeout);
-            bad(&what, format!("{host}:{port} does not answer within {limit}"))
+            bad(&what, format!("{kind}: {host}:{port} does not answer within {limit}"))
         }
+    }
+}
+
+/// Where the provider of a channel listens.
+fn listens(settings: &ChannelSettings) -> Option<(String, u16)> {
+    match &settings.kind {
+        ChannelKind::Smtp(smtp) => Some((smtp.host.clone(), smtp.port)),
+        ChannelKind::Known(provider) if settings.url.is_empty() => provider.url().and_then(address),
+        ChannelKind::Sandbox if settings.url.is_empty() => address(SANDBOX_DEFAULT_URL),
+        ChannelKind::Http | ChannelKind::Known(_) | ChannelKind::Sandbox => address(&settings.url),
     }
 }
 
