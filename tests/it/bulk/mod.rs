@@ -4,6 +4,7 @@ mod closing;
 mod contacts;
 mod deaths;
 mod dunning;
+mod mail;
 mod runs;
 mod sifting;
 mod templates;

@@ -9,6 +9,7 @@ pub(crate) mod daemon;
 pub(crate) mod gate;
 pub(crate) mod grep;
 pub(crate) mod ledger;
+pub(crate) mod mail;
 pub(crate) mod provider;
 pub(crate) mod redis;
 pub(crate) mod scene;
