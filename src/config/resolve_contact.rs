@@ -29,7 +29,10 @@ pub(super) fn contact_rules(
     }
     let words: Vec<(&str, Category)> = Category::ALL.iter().map(|category| (category.as_str(), *category)).collect();
     let categories = categories.iter().map(|word| one_of(&key, word, &words)).collect::<Result<_, _>>()?;
-    Ok(ChannelRules { rules: ContactRules { hours: hours.transpose()?, cap: cap.transpose()? }, categories })
+    Ok(ChannelRules {
+        rules: ContactRules { hours: hours.transpose()?, cap: cap.transpose()?, once_per_address: false },
+        categories,
+    })
 }
 
 /// What is said, if anything is.

@@ -13,6 +13,8 @@ use super::hours::{ContactHours, Hours};
 pub const HOURS: &str = "hours";
 /// Field of a run: its caps as JSON.
 pub const CAPS: &str = "caps";
+/// Field of a run: `1` where no two messages of it go to one address.
+pub const ONCE: &str = "once_per_address";
 
 /// What one side says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub struct ContactRules {
     pub hours: Option<Hours>,
     /// How many an address gets.
     pub cap: Option<Cap>,
+    /// No two messages of a run go to one address (BM-11).
+    pub once_per_address: bool,
 }
 
 /// What a channel says, and for which messages.
@@ -39,6 +43,8 @@ pub struct Bounds {
     pub hours: ContactHours,
     /// How many an address gets, counting those of other runs.
     pub caps: Vec<Cap>,
+    /// No two of its messages go to one address (BM-11).
+    pub once_per_address: bool,
 }
 
 impl Default for ChannelRules {
@@ -68,7 +74,10 @@ impl ChannelRules {
     pub fn from_json(text: &str) -> Option<Self> {
         let told: Told = serde_json::from_str(text).ok()?;
         let hours = told.hours.map(|hours| Hours::parse(&hours)).transpose().ok()?;
-        Some(Self { rules: ContactRules { hours, cap: told.cap }, categories: told.categories })
+        Some(Self {
+            rules: ContactRules { hours, cap: told.cap, once_per_address: false },
+            categories: told.categories,
+        })
     }
 }
 
@@ -86,6 +95,7 @@ impl Bounds {
         Self {
             hours: ContactHours::of(of_channel.and_then(|rules| rules.hours.as_ref()), message.hours.as_ref()),
             caps: of_channel.and_then(|rules| rules.cap).into_iter().chain(message.cap).collect(),
+            once_per_address: message.once_per_address,
         }
     }
 
@@ -93,7 +103,10 @@ impl Bounds {
     pub fn fields(&self) -> Vec<(&'static str, String)> {
         let caps =
             if self.caps.is_empty() { String::new() } else { serde_json::to_string(&self.caps).unwrap_or_default() };
-        [(HOURS, self.hours.to_json()), (CAPS, caps)].into_iter().filter(|(_, value)| !value.is_empty()).collect()
+        [(HOURS, self.hours.to_json()), (CAPS, caps), (ONCE, if self.once_per_address { "1" } else { "" }.to_owned())]
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .collect()
     }
 
     /// What a run of these fields is bound by; nothing where they cannot be read, which a run with them does not survive.
@@ -106,7 +119,7 @@ impl Bounds {
             "" => Vec::new(),
             json => serde_json::from_str(json)?,
         };
-        Ok(Self { hours, caps })
+        Ok(Self { hours, caps, once_per_address: field(ONCE) == "1" })
     }
 }
 
@@ -116,7 +129,7 @@ mod tests {
     use serde_json::json;
 
     fn rules(hours: &serde_json::Value, cap: &serde_json::Value) -> ContactRules {
-        ContactRules { hours: Hours::parse(hours).ok(), cap: Cap::parse(cap).ok() }
+        ContactRules { hours: Hours::parse(hours).ok(), cap: Cap::parse(cap).ok(), once_per_address: false }
     }
 
     fn colombia() -> ContactRules {
@@ -141,6 +154,7 @@ mod tests {
         let channel = ChannelRules { rules: colombia(), ..ChannelRules::default() };
         let message =
             rules(&json!({"timezone": "Europe/Madrid", "monday": "closed"}), &json!({"messages": 2, "per": "1w"}));
+        let message = ContactRules { once_per_address: true, ..message };
         let bounds = Bounds::new(&channel, Category::Transactional, &message);
         assert_eq!(bounds.caps.len(), 2);
         let fields: std::collections::HashMap<_, _> = bounds.fields().into_iter().collect();

@@ -40,6 +40,11 @@ pub fn warning(hours: &ContactHours, wanted: EpochMs) -> Option<Warning> {
         Otherwise::Hold => format!("sending will start at {opens}"),
         Otherwise::Skip => "nothing will be sent, for the hours say \"skip\"".to_owned(),
     };
-    let sentence = format!("messages may not leave at {wanted} ({reason}): {what_follows}");
+    let why = match reason.as_str() {
+        "outside_hours" => "it is outside the contact hours",
+        "closed" => "the day is closed",
+        reason => reason,
+    };
+    let sentence = format!("messages may not leave at {wanted} ({why}): {what_follows}");
     Some(Warning::new(WarningCode::OutsideHours, sentence))
 }

@@ -15,6 +15,7 @@ use crate::{
         campaign::Category,
         case::ContactKind,
         clock::EpochMs,
+        contact_rules::Bounds,
         content::{Compiled, Content},
         message::Vars,
         name::JobId,
@@ -22,11 +23,11 @@ use crate::{
         text::OF_ORDER,
         unsubscribe::CircleKind,
     },
-    job::{BulkMessage, Frequency, Next, Outcome, QueueName, Rejection, RejectionCode, SendJob, Words},
+    job::{BulkMessage, Frequency, Next, Outcome, QueueName, Rejection, RejectionCode, SendJob, Warning, Words},
     store::{Store, StoreError, messages::Promised, runs::CreatedRun},
 };
 
-use super::{Context, commercial, generate::resolve::check_channel, trouble};
+use super::{Context, commercial, contact_rules, generate::resolve::check_channel, trouble};
 
 /// What a run is to be made of.
 #[derive(Debug)]
@@ -98,6 +99,11 @@ async fn work(ctx: &Context, id: &JobId, job: &SendJob) -> Result<Result<Outcome
             Err(rejection) => return Ok(Err(rejection)),
         },
     };
+    let wanted = match job.frequency {
+        Frequency::At(at) => at,
+        Frequency::None => now,
+    };
+    let (opens, warnings) = foretell(ctx, id, &job.bulk, wanted).await?;
     if let Frequency::At(at) = job.frequency
         && now < at
     {
@@ -113,7 +119,10 @@ async fn work(ctx: &Context, id: &JobId, job: &SendJob) -> Result<Result<Outcome
     };
     Ok(match start(ctx, wanted).await? {
         Started::Run { next, recipients } => {
-            let result = json!({ "campaign": campaign, "run": message, "recipients": recipients });
+            let result = json!({
+                "campaign": campaign, "run": message, "recipients": recipients, "estimated_start": opens,
+                "warnings": warnings,
+            });
             Ok(Outcome::Done { result, next: vec![next] })
         }
         Started::Taken { job: other } => Err(exists(job, &other)),
@@ -122,6 +131,28 @@ async fn work(ctx: &Context, id: &JobId, job: &SendJob) -> Result<Result<Outcome
         Started::Refused { .. } => Ok(cancelled(campaign)),
         Started::Impossible(rejection) => Err(rejection),
     })
+}
+
+/// When the messages may leave that are wanted then, and what to warn of: also in the campaign, as soon as the job is
+/// accepted (BM-1).
+async fn foretell(
+    ctx: &Context,
+    id: &JobId,
+    message: &BulkMessage,
+    wanted: EpochMs,
+) -> Result<(EpochMs, Vec<Warning>), StoreError> {
+    let campaign = message.campaign.as_str();
+    let category = ctx.store.campaign_fields(campaign, &["category"]).await?.into_iter().next().flatten();
+    let category = category.as_deref().and_then(Category::parse).unwrap_or_default();
+    let bounds = bounds(ctx, message, category).await?;
+    let warnings: Vec<Warning> = contact_rules::warning(&bounds.hours, wanted).into_iter().collect();
+    ctx.store.add_warnings(campaign, id.as_str(), &warnings).await?;
+    Ok((bounds.hours.opens(wanted), warnings))
+}
+
+/// What binds a message of a campaign of that category.
+async fn bounds(ctx: &Context, message: &BulkMessage, category: Category) -> Result<Bounds, StoreError> {
+    contact_rules::bounds(&ctx.config, Some(&ctx.store), message.channel.as_str(), category, &message.rules).await
 }
 
 /// Takes the message's name and keeps its words until its time.
@@ -258,6 +289,8 @@ pub async fn start(ctx: &Context, start: Start<'_>) -> Result<Started, StoreErro
             ("close_cases", flag(message.close_cases)),
         ]);
     }
+    let bounds = bounds(ctx, message, category).await?;
+    fields.extend(bounds.fields());
     fields.extend(start.fields.iter().cloned());
     fields.retain(|(_, value)| !value.is_empty());
     let created = ctx.store.create_run(campaign, start.run, (1, last), shape.slots, &fields).await?;

@@ -1,4 +1,4 @@
-//! `hours` and `cap` of a message: a preset's name, or an object.
+//! `hours` and `cap` of a message (a preset's name, or an object), and whether an address gets one of it.
 
 use super::fields::Fields;
 use super::rejection::Rejection;
@@ -15,7 +15,8 @@ pub(super) fn contact_rules(fields: &mut Fields) -> Result<ContactRules, Rejecti
     let cap = fields.take("cap").map(|value| {
         Cap::parse(&value).map_err(|e| Rejection::of_code(e.code, Some(&place(&fields.at("cap"), e.field)), &e))
     });
-    Ok(ContactRules { hours: hours.transpose()?, cap: cap.transpose()? })
+    let (hours, cap) = (hours.transpose()?, cap.transpose()?);
+    Ok(ContactRules { hours, cap, once_per_address: fields.flag("once_per_address")? })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 use serde_json::Value;
 
 use super::codes::RejectionCode;
+use super::contact_rules::contact_rules;
 use super::content::{check_content, provider_template};
 use super::fields::{Fields, not_one_of, wrong_type};
 use super::filter::filter;
@@ -14,6 +15,7 @@ use super::generate::shown_name;
 use super::rejection::Rejection;
 use crate::domain::audience::{Audience, Contacts};
 use crate::domain::clock::EpochMs;
+use crate::domain::contact_rules::ContactRules;
 use crate::domain::content::Content;
 use crate::domain::filter::Filter;
 use crate::domain::name::Name;
@@ -34,6 +36,9 @@ pub(super) const BULK_FIELDS: &[&str] = &[
     "only_active",
     "close_cases",
     "filter",
+    "hours",
+    "cap",
+    "once_per_address",
 ];
 /// Those that only `send` has.
 pub(super) const SEND_FIELDS: &[&str] = &["message", "frequency"];
@@ -62,6 +67,8 @@ pub struct BulkMessage {
     pub close_cases: bool,
     /// Which cases (BM-20); all of them without.
     pub filter: Option<Filter>,
+    /// When and how often, beside what its channel says.
+    pub rules: ContactRules,
 }
 
 /// What a message says.
@@ -117,6 +124,7 @@ impl BulkMessage {
         let contacts = fields.word("contacts", Contacts::parse, Contacts::ALL)?.unwrap_or_default();
         let (only_active, close_cases) = (fields.flag("only_active")?, fields.flag("close_cases")?);
         let filter = filter(fields)?;
+        let rules = contact_rules(fields)?;
         let of_cases = [
             ("filter", filter.is_some()),
             ("contacts", contacts != Contacts::default()),
@@ -129,7 +137,19 @@ impl BulkMessage {
             let rule = "the field is about cases; the audience is \"orders\"";
             return Err(fields.refuse(RejectionCode::ConflictingFields, field, rule));
         }
-        Ok(Self { name, campaign, channel, words, transliterate, audience, contacts, only_active, close_cases, filter })
+        Ok(Self {
+            name,
+            campaign,
+            channel,
+            words,
+            transliterate,
+            audience,
+            contacts,
+            only_active,
+            close_cases,
+            filter,
+            rules,
+        })
     }
 }
 

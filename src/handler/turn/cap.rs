@@ -20,7 +20,7 @@ use super::{
 
 impl Turn {
     fn counts(&self) -> bool {
-        !self.plan.bounds.caps.is_empty() || self.plan.once_per_address
+        !self.plan.bounds.caps.is_empty() || self.plan.bounds.once_per_address
     }
 
     /// Reserves what may leave, and turns away what is over a cap.
@@ -40,7 +40,7 @@ impl Turn {
         if notes.is_empty() {
             return;
         }
-        let once = self.plan.once_per_address.then(|| format!("{}/{}/", self.slot.campaign, self.slot.run));
+        let once = self.plan.bounds.once_per_address.then(|| format!("{}/{}/", self.slot.campaign, self.slot.run));
         match self.ctx.store.reserve_contacts(&notes, &self.plan.bounds.caps, once.as_deref(), now).await {
             Ok(rooms) => {
                 for (index, room) in asked.into_iter().zip(rooms) {

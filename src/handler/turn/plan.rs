@@ -52,8 +52,6 @@ pub struct RunPlan {
     pub max_parts: usize,
     /// When its messages may leave, and how many an address gets.
     pub bounds: Bounds,
-    /// Whether no two messages of it go to one address (BM-11).
-    pub once_per_address: bool,
     /// Parts of a message as last seen, for the next reservation.
     pub parts_hint: AtomicU32,
     /// The same as the run's hash says it.
@@ -161,7 +159,6 @@ impl RunPlan {
             min_life: ctx.config.orders.floor,
             max_parts: ctx.config.max_parts,
             bounds,
-            once_per_address: text("once_per_address") == "1",
             parts_hint: AtomicU32::new(hint),
             parts_told: AtomicU32::new(hint),
         });

@@ -3,6 +3,7 @@
 use schemars::{JsonSchema, Schema, schema_for};
 use serde_json::{Value, json};
 
+use super::contact_rules::{CapText, HoursText};
 use super::{Instant, NameText, import::ProviderTemplate, merge};
 
 /// Send one bulk message over the cases or the orders of a campaign.
@@ -130,6 +131,12 @@ struct Message {
     close_cases: Option<bool>,
     /// Only cases that meet all conditions of `all` and, where there are any, one of `any`.
     filter: Option<Filter>,
+    /// When messages may leave, beside what the channel says.
+    hours: Option<HoursText>,
+    /// How many messages an address gets in a period, beside what the channel says.
+    cap: Option<CapText>,
+    /// One message an address and run: the other cases of the address are skipped; default false.
+    once_per_address: Option<bool>,
 }
 
 /// Conditions on the columns of a case.

@@ -3,7 +3,9 @@
 //! Hours are wall clocks, and tests run at any time of day: [`Clock`] takes a zone in which it is about noon, and writes
 //! blocks from the present time.
 
+mod bulk;
 mod caps;
+mod foretold;
 mod hours;
 
 use serde_json::{Value, json};
