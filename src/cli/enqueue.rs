@@ -39,7 +39,7 @@ A job without \"id\" is called <queue>:<entry id>. With --wait the exit code is 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The queue: generate or control.
+    /// The queue: import, generate, send, recurring or control.
     queue: String,
     /// The job, a file of one JSON object; - is standard input.
     #[arg(value_name = "FILE", default_value = "-")]
@@ -98,7 +98,7 @@ fn judge(args: &Args, max_bytes: usize) -> anyhow::Result<(QueueName, Vec<u8>, C
 
 /// Whether the run that a job names in its result is one that it set in motion.
 fn sends(job: &Job) -> bool {
-    matches!(job, Job::Generate(_) | Job::Control(ControlJob::Retry { .. }))
+    matches!(job, Job::Generate(_) | Job::Send(_) | Job::Control(ControlJob::Retry { .. }))
 }
 
 /// The queue of that name.
