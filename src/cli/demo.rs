@@ -1,10 +1,11 @@
-//! `remesa demo`: a whole campaign on this machine, in under a minute.
+//! `remesa demo`: a whole campaign on this machine, and a permanent message over its cases, in under a minute.
 //!
 //! A state folder of its own with an embedded Redis, the provider simulator on a free port, the daemon in this
 //! process, and `config/demo/` (compiled in) for configuration, rows and job. The provider reports to the daemon what
 //! became of each message, signed. What is shown at the end is read from the documented keys, as any other program
 //! would. Nothing is left behind unless `--keep` says so.
 
+mod permanent;
 mod report;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -156,8 +157,9 @@ async fn story(config: &Arc<Config>, sandbox: &SandboxHandle, shown: output::For
     let Some(run) = end.run() else { bail!("the demo's job started no run") };
     let run = follow::run(&context.store, &end.campaign, run, &mut progress).await?;
     let run = receipts(&context, sandbox, run, &mut progress).await?;
+    let permanent = permanent::play(&context, &mut progress).await?;
     progress.clear();
-    report::print(&context, sandbox, &run, shown).await
+    report::print(&context, sandbox, &run, &permanent, shown).await
 }
 
 /// Waits for the daemon's first heartbeat, which says where it listens.

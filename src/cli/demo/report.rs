@@ -17,6 +17,8 @@ use crate::{
     store::view::{CampaignView, RunView},
 };
 
+use super::permanent::{Answer, Permanent};
+
 /// Messages shown.
 const SAMPLES: usize = 3;
 
@@ -45,6 +47,7 @@ pub(super) async fn print(
     context: &Context,
     sandbox: &SandboxHandle,
     run: &RunView,
+    permanent: &Permanent,
     shown: output::Format,
 ) -> anyhow::Result<()> {
     let store = &context.store;
@@ -59,7 +62,7 @@ pub(super) async fn print(
     let rate = format::rate(sent, took);
     if shown.json {
         output::json(&serde_json::json!({
-            "campaign": view, "run": run, "refused": refusals, "samples": samples,
+            "campaign": view, "run": run, "refused": refusals, "samples": samples, "permanent": permanent,
             "sent": sent, "took_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             "provider": {
                 "accepted": stats.counts.accepted, "duplicates": stats.counts.duplicates,
@@ -84,9 +87,33 @@ pub(super) async fn print(
     for sample in &samples {
         output::line(format_args!(" {}  {}", sample.to, sample.text))?;
     }
+    print_permanent(permanent)?;
     output::line("")?;
     print_next()?;
     Ok(())
+}
+
+fn print_permanent(permanent: &Permanent) -> std::io::Result<()> {
+    output::line("")?;
+    output::line("a permanent message to the cases that have not paid, every 3 s, closing each that it reached:")?;
+    let mut rows = Rows::new(&[
+        Column::Text("RUN"),
+        Column::Number("CASES"),
+        Column::Number("LEFT OUT"),
+        Column::Number("SENT"),
+        Column::Number("SKIPPED"),
+        Column::Number("CLOSED"),
+    ]);
+    for run in &permanent.runs {
+        let [cases, left_out, sent, skipped, closed] =
+            [run.cases, run.left_out, run.sent, run.skipped, run.cases_closed].map(format::count);
+        rows.add([run.run.clone(), cases, left_out, sent, skipped, closed]);
+    }
+    rows.print()?;
+    let Answer { from, text, case } = &permanent.reply;
+    output::line(format_args!(
+        "\n{from} answered \"{text}\": its case was closed, so case {case} was opened for it, which the message leaves alone"
+    ))
 }
 
 /// Why deliveries were skipped or failed, counted in the ledger.
