@@ -102,7 +102,12 @@ impl Written {
 }
 
 /// The variables that only a payment order has.
-pub const OF_ORDER: [&str; 7] = ["url", "short_code", "amount", "currency", "concept", "reference", "expires_at"];
+const OF_ORDER: [&str; 7] = ["url", "short_code", "amount", "currency", "concept", "reference", "expires_at"];
+
+/// Whether a message says something that only an order has.
+pub fn needs_order(content: &Compiled) -> bool {
+    OF_ORDER.iter().any(|variable| content.wants(variable))
+}
 
 /// What a run says.
 #[derive(Debug, Clone)]

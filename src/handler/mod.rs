@@ -27,6 +27,7 @@ pub mod recurring;
 pub mod reply;
 pub mod reroute;
 pub mod send;
+pub mod tally;
 pub mod trouble;
 pub mod turn;
 pub mod withdraw;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::{
+    config::Config,
     domain::{
         audience::{Audience, Contacts},
         campaign::Category,
@@ -19,8 +20,7 @@ use crate::{
         content::{Compiled, Content},
         message::Vars,
         name::JobId,
-        sms,
-        text::OF_ORDER,
+        sms, text,
         unsubscribe::CircleKind,
     },
     job::{BulkMessage, Frequency, Next, Outcome, QueueName, Rejection, RejectionCode, SendJob, Warning, Words},
@@ -88,13 +88,13 @@ async fn work(ctx: &Context, id: &JobId, job: &SendJob) -> Result<Result<Outcome
             if promise.cancelled {
                 return Ok(Ok(cancelled(campaign)));
             }
-            if let Err(rejection) = check(ctx, &job.bulk, now).await? {
+            if let Err(rejection) = check(&ctx.config, &ctx.store, &job.bulk, now).await? {
                 return Ok(Err(rejection));
             }
             promise.content
         }
         Some(promise) => return Ok(Err(exists(job, &promise.job))),
-        None => match check(ctx, &job.bulk, now).await? {
+        None => match check(&ctx.config, &ctx.store, &job.bulk, now).await? {
             Ok(content) => content,
             Err(rejection) => return Ok(Err(rejection)),
         },
@@ -172,6 +172,17 @@ async fn wait(
     Ok(if holder.job == id.as_str() { Ok(Outcome::Snooze { until: at }) } else { Err(exists(job, &holder.job)) })
 }
 
+/// Whether nobody has a message's name yet.
+pub async fn is_free(store: &Store, job: &SendJob) -> Result<Result<(), Rejection>, StoreError> {
+    let (campaign, message) = (job.bulk.campaign.as_str(), job.message.as_str());
+    let waits = store.promised_message(campaign, message).await?.map(|promise| promise.job);
+    let holder = match waits {
+        Some(job) => Some(job),
+        None => store.run_field(campaign, message, "job").await?,
+    };
+    Ok(holder.map_or(Ok(()), |other| Err(exists(job, &other))))
+}
+
 /// Cancels a message that waits for its time: its job ends now. Returns whether that is news; nothing where none waits.
 pub async fn withdraw(ctx: &Context, campaign: &str, message: &str) -> Result<Option<bool>, StoreError> {
     let Some(promise) = ctx.store.cancel_promised(campaign, message).await? else { return Ok(None) };
@@ -184,12 +195,13 @@ pub async fn withdraw(ctx: &Context, campaign: &str, message: &str) -> Result<Op
 
 /// What a message says, if all that it names is there.
 pub async fn check(
-    ctx: &Context,
+    config: &Config,
+    store: &Store,
     message: &BulkMessage,
     now: EpochMs,
 ) -> Result<Result<Content, Rejection>, StoreError> {
     let campaign = message.campaign.as_str();
-    let found = ctx.store.campaign_fields(campaign, &["state", "category"]).await?;
+    let found = store.campaign_fields(campaign, &["state", "category"]).await?;
     let [state, category] = found.as_slice() else { return Ok(Err(not_in_state(campaign, ""))) };
     match state.as_deref() {
         None => return Ok(Err(not_in_state(campaign, ""))),
@@ -197,24 +209,24 @@ pub async fn check(
         Some(_) => {}
     }
     let category = category.as_deref().and_then(Category::parse).unwrap_or_default();
-    if let Err(rejection) = commercial::check(&ctx.config, category) {
+    if let Err(rejection) = commercial::check(config, category) {
         return Ok(Err(rejection));
     }
-    if let Err(rejection) = check_channel(&ctx.config, Some(&ctx.store), &message.channel, now).await? {
+    if let Err(rejection) = check_channel(config, Some(store), &message.channel, now).await? {
         return Ok(Err(rejection));
     }
-    Ok(words(&ctx.store, &message.words).await?.and_then(|content| fits(ctx, message, content)))
+    Ok(words(store, &message.words).await?.and_then(|content| fits(config, message, content)))
 }
 
 /// Whether the text can fit at all (PO-13), with each variable one character: what a recipient's own values make too long
 /// fails alone. Only an SMS has parts.
-fn fits(ctx: &Context, message: &BulkMessage, content: Content) -> Result<Content, Rejection> {
-    let is_sms = ctx.config.channels.get(message.channel.as_str()).is_none_or(|c| c.address == ContactKind::Mobile);
+fn fits(config: &Config, message: &BulkMessage, content: Content) -> Result<Content, Rejection> {
+    let is_sms = config.channels.get(message.channel.as_str()).is_none_or(|c| c.address == ContactKind::Mobile);
     let compiled = Compiled::compile(&content).map(|compiled| compiled.transliterated(message.transliterate));
     let Ok(compiled) = compiled else { return Ok(content) };
     let short: Map<String, Value> = compiled.variables().iter().map(|name| (name.clone(), Value::from("x"))).collect();
     let parts = compiled.render(&Vars::new(&short, &[])).map_or(0, |rendered| sms::parts(&rendered.text));
-    let max = ctx.config.max_parts;
+    let max = config.max_parts;
     if is_sms && parts > max {
         let rule = format!("the text takes {parts} parts, the maximum is {max} (messages.max_parts)");
         return Err(Rejection::of_field(RejectionCode::TextTooLong, "text", rule));
@@ -277,8 +289,7 @@ pub async fn start(ctx: &Context, start: Start<'_>) -> Result<Started, StoreErro
         let sifted = message.only_active || message.contacts == Contacts::All || message.filter.is_some();
         // A filter is made of plain values: there is nothing to refuse.
         let filter = message.filter.as_ref().map(|filter| serde_json::to_string(filter).unwrap_or_default());
-        let needs_order =
-            Compiled::compile(start.content).is_ok_and(|content| OF_ORDER.iter().any(|v| content.wants(v)));
+        let needs_order = Compiled::compile(start.content).is_ok_and(|content| text::needs_order(&content));
         fields.extend([
             // Everybody up to this number is sifted; without it there is nothing to sift.
             ("sifted", if sifted { "0" } else { "" }.to_owned()),

@@ -355,6 +355,7 @@ enum OptOutList {
 #[schemars(rename_all = "snake_case")]
 enum PreviewedQueue {
     Generate,
+    Send,
 }
 
 /// How the rows of an export are written.

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use crate::{
     domain::clock::EpochMs,
     handler::{
-        generate::census::Sample,
-        preview::report::{Contacts, Messages, Report, RowCounts, Sending, Verdict},
+        preview::report::{AudienceReport, Contacts, Messages, Report, RowCounts, Sending, Verdict},
+        tally::Sample,
     },
 };
 
@@ -26,6 +26,7 @@ pub(super) fn report(report: &Report) -> anyhow::Result<()> {
     }
     pairs.extend(report.rows.as_ref().map(|counts| ("rows", rows(counts))));
     pairs.extend(report.contacts.as_ref().filter(|_| report.rows.is_some()).map(|c| ("contacts", contacts(c))));
+    pairs.extend(report.audience.as_ref().map(|found| ("audience", audience(found))));
     if let Some(messages) = &report.messages {
         pairs.push(("messages", fates(messages)));
         pairs.push(("parts", parts(messages)));
@@ -33,7 +34,7 @@ pub(super) fn report(report: &Report) -> anyhow::Result<()> {
     }
     if let Some(sending) = &report.sending {
         pairs.push(("channel", channel(sending)));
-        pairs.push(("starts", format!("{}{}", sending.estimated_start, from(sending))));
+        pairs.push(("starts", format!("{}{}", sending.estimated_start, from(report, sending))));
         pairs.push(("ends", end(sending)));
     }
     pairs.extend(report.expires_at.map(|at| ("expiry", expiry(at, report.expires_in_seconds))));
@@ -45,9 +46,10 @@ pub(super) fn report(report: &Report) -> anyhow::Result<()> {
         refused(rows)?;
     }
     if let Some(found) = &report.messages {
-        failing(found)?;
-        characters(found)?;
-        samples(found)?;
+        let number = numbered_by(report);
+        failing(found, number)?;
+        characters(found, number)?;
+        samples(found, number)?;
     }
     Ok(())
 }
@@ -71,6 +73,19 @@ fn rows(rows: &RowCounts) -> String {
         format::counted(rows.orders, "order"),
         format::count(rows.refused)
     )
+}
+
+fn audience(found: &AudienceReport) -> String {
+    let mut parts =
+        vec![format!("{} of {} {}", format::count(found.matched), format::count(found.recipients), found.of)];
+    let left_out: u64 = found.left_out.values().sum();
+    if left_out > 0 {
+        parts.push(format!("{} left out ({})", format::count(left_out), format::summary(&found.left_out)));
+    }
+    if found.further > 0 {
+        parts.push(format!("{} to further contacts", format::count(found.further)));
+    }
+    parts.join(", ")
 }
 
 fn contacts(contacts: &Contacts) -> String {
@@ -131,8 +146,21 @@ fn channel(sending: &Sending) -> String {
 }
 
 /// What the start depends on.
-fn from(sending: &Sending) -> &'static str {
-    if sending.stands_still.is_some() { ", once the channel sends again" } else { ", once the orders are generated" }
+fn from(report: &Report, sending: &Sending) -> &'static str {
+    match (&sending.stands_still, &report.audience) {
+        (Some(_), _) => ", once the channel sends again",
+        (None, None) => ", once the orders are generated",
+        (None, Some(_)) => "",
+    }
+}
+
+/// What a message is numbered by.
+fn numbered_by(report: &Report) -> &str {
+    match report.audience.as_ref().map(|audience| audience.of.as_str()) {
+        Some("cases") => "case",
+        Some(_) => "order",
+        None => "row",
+    }
 }
 
 fn end(sending: &Sending) -> String {
@@ -181,11 +209,11 @@ fn refused(rows: &RowCounts) -> anyhow::Result<()> {
     Ok(table.print()?)
 }
 
-fn failing(messages: &Messages) -> anyhow::Result<()> {
+fn failing(messages: &Messages, number: &str) -> anyhow::Result<()> {
     if messages.fail.is_empty() {
         return Ok(());
     }
-    let mut table = Rows::new(&[Column::Number("MESSAGES"), Column::Text("FAIL"), Column::Number("FIRST ROW")]);
+    let mut table = Rows::new(&[Column::Number("MESSAGES"), Column::Text("FAIL"), Column::Number(first_of(number))]);
     let mut failing: Vec<_> = messages.fail.iter().collect();
     failing.sort_by_key(|(_, failing)| std::cmp::Reverse(failing.messages));
     for (reason, failing) in failing.into_iter().take(LISTED) {
@@ -195,13 +223,13 @@ fn failing(messages: &Messages) -> anyhow::Result<()> {
     Ok(table.print()?)
 }
 
-fn characters(messages: &Messages) -> anyhow::Result<()> {
+fn characters(messages: &Messages, number: &str) -> anyhow::Result<()> {
     if !messages.forcing.is_empty() {
         let mut table = Rows::new(&[
             Column::Number("MESSAGES"),
             Column::Text("FORCED TO UCS-2 BY"),
             Column::Text("IN"),
-            Column::Number("FIRST ROW"),
+            Column::Number(first_of(number)),
         ]);
         for forcing in messages.forcing.iter().take(LISTED) {
             let shown = format!("{}  {}", visible(forcing.character), forcing.code_point);
@@ -224,6 +252,14 @@ fn characters(messages: &Messages) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn first_of(number: &str) -> &'static str {
+    match number {
+        "case" => "FIRST CASE",
+        "order" => "FIRST ORDER",
+        _ => "FIRST ROW",
+    }
+}
+
 /// A character that takes up room on a line.
 fn visible(c: char) -> char {
     let is_seen = !c.is_control()
@@ -236,12 +272,12 @@ fn place_name(place: &str) -> String {
     if place == "text" { "the text".to_owned() } else { format!("{{{{ {place} }}}}") }
 }
 
-fn samples(messages: &Messages) -> anyhow::Result<()> {
+fn samples(messages: &Messages, number: &str) -> anyhow::Result<()> {
     for sample in &messages.samples {
-        print_sample("row", sample)?;
+        print_sample(number, sample)?;
     }
     if let Some(longest) = messages.longest.as_ref().filter(|longest| !messages.samples.contains(longest)) {
-        print_sample("the longest, row", longest)?;
+        print_sample(&format!("the longest, {number}"), longest)?;
     }
     Ok(())
 }

@@ -53,7 +53,14 @@ impl Generation<'_> {
             None => Look::Rows,
             Some(dispatch) => {
                 let config = &self.ctx.config;
-                let lane = Lane::look(config, Some(&self.ctx.store), dispatch, resolved.category, now).await?;
+                let lane = Lane::look(
+                    config,
+                    Some(&self.ctx.store),
+                    &dispatch.channel,
+                    (resolved.category, &dispatch.rules),
+                    now,
+                )
+                .await?;
                 let course = lane.course(now, forecast::may_start(self.job, None, now));
                 Look::Whole(Some(Box::new(forecast::terms(config, resolved, dispatch, (&lane, course), 0))))
             }
@@ -71,7 +78,8 @@ impl Generation<'_> {
             return Err(changed("between its acceptance and its time"));
         }
         let warnings = gates::warnings(&found);
-        let estimate = found.census.map(|census| Estimate::of(census.terms(), census.parts));
+        let estimate =
+            found.census.map(|census| Estimate::of(&census.terms().course, &census.terms().hours, census.tally.parts));
         let Through { digest, encoding, .. } = found.through;
         Ok(Passed { digest, encoding, warnings, estimate })
     }

@@ -12,8 +12,10 @@ use crate::{
     domain::{
         campaign::Category,
         clock::EpochMs,
-        contact_rules::Bounds,
+        contact_rules::{Bounds, ContactRules},
         estimate::Course,
+        hours::ContactHours,
+        name::Name,
         short_code::{ShortCode, link},
     },
     job::{Delivery, Dispatch, GenerateJob},
@@ -41,15 +43,15 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// Looks at the channel of a job.
+    /// Looks at a channel.
     pub(in crate::handler) async fn look(
         config: &Config,
         store: Option<&Store>,
-        dispatch: &Dispatch,
-        category: Category,
+        channel: &Name,
+        (category, rules): (Category, &ContactRules),
         now: EpochMs,
     ) -> Result<Self, StoreError> {
-        let name = dispatch.channel.as_str();
+        let name = channel.as_str();
         let settings = config.channels.get(name);
         let (told, parts_waiting) = match store {
             Some(store) => (store.channel(name).await?, store.parts_waiting(name).await?.or(Some(0))),
@@ -63,7 +65,7 @@ impl Lane {
             in_flight: settings.map(|settings| settings.in_flight),
             parts_waiting,
             stands_still: (state != ChannelState::Open).then(|| state.to_string()),
-            bounds: contact_rules::bounds(config, store, name, category, &dispatch.rules).await?,
+            bounds: contact_rules::bounds(config, store, name, category, rules).await?,
         })
     }
 
@@ -119,7 +121,7 @@ pub struct Estimate {
 
 impl Estimate {
     /// The estimate of so many parts, which rest outside the contact hours.
-    pub fn of(Terms { course, hours, .. }: &Terms, parts: u64) -> Self {
+    pub fn of(course: &Course, hours: &ContactHours, parts: u64) -> Self {
         let ends = course.ends(parts).map(|end| hours.done(course.starts, end.since(course.starts)));
         Self { starts: course.starts, ends }
     }

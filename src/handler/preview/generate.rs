@@ -55,7 +55,8 @@ impl Surroundings<'_> {
         let from = forecast::may_start(job, envelope.at, self.now);
         let lane = match job.delivery.dispatch() {
             Some(dispatch) => {
-                Some((Lane::look(self.config, self.store, dispatch, resolved.category, self.now).await?, dispatch))
+                let rules = (resolved.category, &dispatch.rules);
+                Some((Lane::look(self.config, self.store, &dispatch.channel, rules, self.now).await?, dispatch))
             }
             None => None,
         };
@@ -74,7 +75,7 @@ impl Surroundings<'_> {
         };
         let judged = judged.and_then(|()| gates::judge(&found, Need::of(job)));
         let verdict = self.verdict(judged, job, &resolved, &found).await?;
-        let sending = lane.zip(found.census.as_deref()).map(|((lane, _), census)| Sending::of(lane, census));
+        let sending = lane.zip(found.census.as_deref()).map(|((lane, _), census)| Sending::of_orders(lane, census));
         Ok(Some(Report { verdict, sending, ..report.with_survey(&found) }))
     }
 

@@ -7,17 +7,18 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    domain::{clock::EpochMs, expiry::Expiry},
+    domain::{clock::EpochMs, estimate::Course, expiry::Expiry},
     job::{DeadCode, Rejection, Warning},
 };
 
 use super::super::generate::{
-    census::{Census, Failing, Sample},
+    census::Census,
     forecast::{Estimate, Lane},
     gates::{self, Survey},
 };
+use super::super::tally::{Failing, Sample, Tally};
 
-/// What would become of a generate job.
+/// What would become of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// `preview`.
@@ -32,6 +33,9 @@ pub struct Report {
     /// The contacts of those that become orders.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contacts: Option<Contacts>,
+    /// Whom a bulk message goes to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audience: Option<AudienceReport>,
     /// The messages, where something is sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub messages: Option<Messages>,
@@ -102,6 +106,21 @@ pub struct Contacts {
     pub invalid: u64,
     /// The first rows without a valid one.
     pub first_without: Vec<u64>,
+}
+
+/// Whom a bulk message goes to, as its campaign stands now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AudienceReport {
+    /// `cases` or `orders`.
+    pub of: String,
+    /// So many the campaign has.
+    pub recipients: u64,
+    /// Of them, those that the message is for.
+    pub matched: u64,
+    /// The others, by reason: `filtered`, `case_closed`.
+    pub left_out: BTreeMap<String, u64>,
+    /// Messages to further contacts of a case.
+    pub further: u64,
 }
 
 /// Messages by what becomes of them.
@@ -207,6 +226,7 @@ impl Report {
             verdict: Verdict::done(),
             rows: None,
             contacts: None,
+            audience: None,
             messages: None,
             sending: None,
             expires_at: None,
@@ -239,7 +259,7 @@ impl Report {
             invalid: survey.without_count - survey.empty,
             first_without: survey.without.clone(),
         });
-        self.messages = survey.census.as_ref().map(|census| Messages::of(census, survey.without_count));
+        self.messages = survey.census.as_ref().map(|census| Messages::of_orders(census, survey.without_count));
         self.warnings = gates::warnings(survey).into_iter().map(Told::from).collect();
         self
     }
@@ -277,8 +297,15 @@ impl Verdict {
 }
 
 impl Messages {
-    fn of(census: &Census, without_contact: u64) -> Self {
-        let mut forcing: Vec<_> = census
+    fn of_orders(census: &Census, without_contact: u64) -> Self {
+        let skipped = [("no_valid_contact", without_contact), ("expires_too_soon", census.late)];
+        let skip = skipped.into_iter().filter(|(_, n)| *n > 0).map(|(reason, n)| (reason.to_owned(), n)).collect();
+        Self { send: census.tally.messages - census.late, ..Self::of(&census.tally, skip) }
+    }
+
+    /// What texts come to of which as many as were counted can be sent.
+    pub(super) fn of(tally: &Tally, skip: BTreeMap<String, u64>) -> Self {
+        let mut forcing: Vec<_> = tally
             .forcing
             .iter()
             .map(|(c, forcing)| ForcingReport {
@@ -290,35 +317,39 @@ impl Messages {
             })
             .collect();
         forcing.sort_by(|a, b| b.messages.cmp(&a.messages).then(a.character.cmp(&b.character)));
-        let mut replaced: Vec<_> = census
+        let mut replaced: Vec<_> = tally
             .replaced
             .iter()
             .map(|(c, by)| ReplacedReport { character: *c, with: by.with.clone(), messages: by.messages })
             .collect();
         replaced.sort_by(|a, b| b.messages.cmp(&a.messages).then(a.character.cmp(&b.character)));
-        let skipped = [("no_valid_contact", without_contact), ("expires_too_soon", census.late)];
         Self {
-            send: census.messages - census.late,
-            skip: skipped.into_iter().filter(|(_, n)| *n > 0).map(|(reason, n)| (reason.to_owned(), n)).collect(),
-            fail: census.failed.clone(),
-            parts: census.parts,
-            min_parts: census.by_parts.keys().next().copied().unwrap_or(0),
-            max_parts: census.by_parts.keys().next_back().copied().unwrap_or(0),
-            by_parts: census.by_parts.clone(),
-            gsm7: census.messages - census.ucs2,
-            ucs2: census.ucs2,
+            send: tally.messages,
+            skip,
+            fail: tally.failed.clone(),
+            parts: tally.parts,
+            min_parts: tally.by_parts.keys().next().copied().unwrap_or(0),
+            max_parts: tally.by_parts.keys().next_back().copied().unwrap_or(0),
+            by_parts: tally.by_parts.clone(),
+            gsm7: tally.messages - tally.ucs2,
+            ucs2: tally.ucs2,
             forcing,
             replaced,
-            samples: census.samples.clone(),
-            longest: census.longest.clone(),
+            samples: tally.samples.clone(),
+            longest: tally.longest.clone(),
         }
     }
 }
 
 impl Sending {
+    /// What a channel does with the orders' messages.
+    pub(super) fn of_orders(lane: Lane, census: &Census) -> Self {
+        Self { late: census.late, ..Self::of(lane, &census.terms().course, census.tally.parts) }
+    }
+
     /// What a channel does with so many parts.
-    pub(super) fn of(lane: Lane, census: &Census) -> Self {
-        let Estimate { starts, ends } = Estimate::of(census.terms(), census.parts);
+    pub(super) fn of(lane: Lane, course: &Course, parts: u64) -> Self {
+        let Estimate { starts, ends } = Estimate::of(course, &lane.bounds.hours, parts);
         Self {
             channel: lane.channel,
             rate_per_second: lane.rate_per_second,
@@ -327,7 +358,7 @@ impl Sending {
             stands_still: lane.stands_still,
             estimated_start: starts,
             estimated_end: ends,
-            late: census.late,
+            late: 0,
         }
     }
 }

@@ -35,7 +35,7 @@ async fn define(ctx: &Context, id: &JobId, job: &RecurringJob) -> Result<Result<
     }
     let (campaign, name) = (job.bulk.campaign.as_str(), job.recurring.as_str());
     let mut now = EpochMs(ctx.store.now_ms().await?);
-    let content = match send::check(ctx, &job.bulk, now).await? {
+    let content = match send::check(&ctx.config, &ctx.store, &job.bulk, now).await? {
         Ok(content) => serde_json::to_string(&content).unwrap_or_default(),
         Err(rejection) => return Ok(Err(rejection)),
     };

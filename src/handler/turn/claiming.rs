@@ -178,8 +178,10 @@ impl Turn {
     ) -> Vec<Ready> {
         let mut ready = Vec::with_capacity(recipients.len());
         let (mut messages, mut parts) = (0, 0);
-        let mut letters: Vec<Prepared> =
-            recipients.iter().map(|recipient| prepare(&self.plan, &self.ctx.secret, &self.slot, recipient)).collect();
+        let mut letters: Vec<Prepared> = recipients
+            .iter()
+            .map(|recipient| prepare(&self.plan.writing, &self.ctx.secret, &self.slot, recipient))
+            .collect();
         self.pass_gate(&mut letters).await;
         self.pass_caps(&mut letters, now).await;
         for (mut letter, permit) in letters.into_iter().zip(permits) {

@@ -25,31 +25,40 @@ use crate::{
 
 use super::super::{Context, ServedChannel, commercial};
 
-/// What a turn needs to know of its run.
+/// What the messages of a run are written from; the same for a preview.
 #[derive(Debug)]
-pub struct RunPlan {
-    /// The channel, served by this daemon.
-    pub channel: Arc<ServedChannel>,
-    /// What it says.
+pub struct Writing {
+    /// What they say.
     pub words: Words,
-    /// What it asks of its cases; none where it is for orders.
+    /// What the run asks of its cases; none where it is for orders.
     pub sieve: Option<Arc<Sieve>>,
-    /// Whether an accepted message closes its case (BM-14).
-    pub closes_cases: bool,
-    /// The number of its last recipient.
-    pub last: u64,
-    /// Which lists of addresses count (PO-24).
-    pub category: Category,
+    /// What the channel writes to.
+    pub address: ContactKind,
     /// What each message ends with; always there where the category is commercial (BM-19).
     pub offer: Option<Offer>,
     /// What stands before the short code of a link.
     pub link_base: String,
     /// The currency of orders that name none.
     pub currency: Option<Currency>,
-    /// An order with less life left is not sent (PO-19).
-    pub min_life: Duration,
     /// More parts than this are not sent (PO-13).
     pub max_parts: usize,
+}
+
+/// What a turn needs to know of its run.
+#[derive(Debug)]
+pub struct RunPlan {
+    /// The channel, served by this daemon.
+    pub channel: Arc<ServedChannel>,
+    /// What its messages are written from.
+    pub writing: Writing,
+    /// Whether an accepted message closes its case (BM-14).
+    pub closes_cases: bool,
+    /// The number of its last recipient.
+    pub last: u64,
+    /// Which lists of addresses count (PO-24).
+    pub category: Category,
+    /// An order with less life left is not sent (PO-19).
+    pub min_life: Duration,
     /// When its messages may leave, and how many an address gets.
     pub bounds: Bounds,
     /// Parts of a message as last seen, for the next reservation.
@@ -103,6 +112,28 @@ pub enum Loaded {
     },
 }
 
+impl Writing {
+    /// From the fields of a run's hash; or the code of why its text or filter cannot be read.
+    pub fn of_fields<'a>(
+        campaign: &str,
+        run: &str,
+        address: ContactKind,
+        max_parts: usize,
+        field: impl Fn(&str) -> &'a str + Copy,
+    ) -> Result<Self, &'static str> {
+        let sieve = sieve(run, address, field).map_err(|_| RejectionCode::InvalidFilter.as_str())?;
+        Ok(Self {
+            words: Words::compile(field)?,
+            offer: commercial::offer(campaign, circle_kind(sieve.as_ref()), field),
+            sieve: sieve.map(Arc::new),
+            address,
+            link_base: field("link_base").to_owned(),
+            currency: Currency::parse(field("currency")).ok(),
+            max_parts,
+        })
+    }
+}
+
 impl RunPlan {
     /// The plan of a run, compiled once.
     pub async fn load(ctx: &Context, campaign: &str, run: &str) -> Result<Loaded, StoreError> {
@@ -118,23 +149,15 @@ impl RunPlan {
         let Some(channel) = ctx.channels.get(text("channel")) else {
             return Ok(Loaded::Foreign { channel: text("channel").to_owned() });
         };
-        let words = match Words::compile(text) {
-            Ok(words) => words,
+        let category = Category::parse(text("category")).unwrap_or_default();
+        let writing = match Writing::of_fields(campaign, run, channel.settings().address, ctx.config.max_parts, text) {
+            Ok(writing) => writing,
             Err(code) => {
-                tracing::error!(campaign, run, code, "the text of this run does not compile");
+                tracing::error!(campaign, run, code, "the text or the filter of this run cannot be read");
                 return Ok(Loaded::Broken { code });
             }
         };
-        let sieve = match sieve(run, channel.settings().address, text) {
-            Ok(sieve) => sieve,
-            Err(error) => {
-                tracing::error!(campaign, run, %error, "the filter of this run cannot be read");
-                return Ok(Loaded::Broken { code: RejectionCode::InvalidFilter.as_str() });
-            }
-        };
-        let category = Category::parse(text("category")).unwrap_or_default();
-        let offer = commercial::offer(campaign, circle_kind(sieve.as_ref()), text);
-        if category == Category::Commercial && offer.is_none() {
+        if category == Category::Commercial && writing.offer.is_none() {
             tracing::error!(campaign, run, "a commercial run without unsubscribe links is not sent");
             return Ok(Loaded::Broken { code: RejectionCode::CategoryUnavailable.as_str() });
         }
@@ -148,16 +171,11 @@ impl RunPlan {
         let hint = text("parts_hint").parse().unwrap_or(1);
         let plan = Arc::new(Self {
             channel: Arc::clone(channel),
-            words,
-            sieve: sieve.map(Arc::new),
+            writing,
             closes_cases: text("close_cases") == "1",
             last: text("end").parse().unwrap_or(0),
             category,
-            offer,
-            link_base: text("link_base").to_owned(),
-            currency: Currency::parse(text("currency")).ok(),
             min_life: ctx.config.orders.floor,
-            max_parts: ctx.config.max_parts,
             bounds,
             parts_hint: AtomicU32::new(hint),
             parts_told: AtomicU32::new(hint),
@@ -168,12 +186,7 @@ impl RunPlan {
 
     /// Whose numbers its recipients have.
     pub fn circle_kind(&self) -> CircleKind {
-        circle_kind(self.sieve.as_deref())
-    }
-
-    /// What its channel writes to.
-    pub fn channel_kind(&self) -> ContactKind {
-        self.channel.settings().address
+        circle_kind(self.writing.sieve.as_deref())
     }
 
     /// Tells the run's hash how many parts its messages have, when that changed: the depth counts with it.

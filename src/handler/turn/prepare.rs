@@ -20,7 +20,7 @@ use crate::{
     store::runs::{Recipient, SlotRef},
 };
 
-use super::plan::RunPlan;
+use super::plan::Writing;
 
 /// Who a message is for, as far as its record and its event need it.
 #[derive(Debug, Clone)]
@@ -136,25 +136,13 @@ impl About {
 
 /// Makes the message of one recipient.
 pub fn prepare(
-    plan: &RunPlan,
+    writing: &Writing,
     secret: &[u8],
     slot: &SlotRef,
     recipient: &Recipient,
 ) -> Result<Letter, Box<(Who, Unsent)>> {
-    let is_case = plan.sieve.is_some();
-    let mut who = Who::of_claim(recipient, is_case);
-    let unsubscribe = plan.offer.as_ref().map(|offer| offer.link(secret, recipient.of.n));
-    let farewell = plan.offer.as_ref().zip(unsubscribe.as_deref()).map(|(offer, link)| offer.farewell(link));
-    let make = if is_case { of_case } else { of_order };
-    let written = make(plan, recipient, farewell, &mut who);
-    let written = written.and_then(|(to, message)| {
-        who.masked = to.masked();
-        who.parts = if plan.channel_kind() == ContactKind::Mobile { sms::parts(&message.text) } else { 1 };
-        if who.parts > plan.max_parts {
-            return Err(Unsent::Failed("text_too_long".to_owned()));
-        }
-        Ok((to, message))
-    });
+    let unsubscribe = writing.offer.as_ref().map(|offer| offer.link(secret, recipient.of.n));
+    let (who, written) = compose(writing, recipient, unsubscribe.as_deref());
     let (to, message) = match written {
         Ok(written) => written,
         Err(unsent) => return Err(Box::new((who, unsent))),
@@ -171,9 +159,30 @@ pub fn prepare(
     })
 }
 
+/// Where the message of one recipient goes and what it says, or why there is none; for a preview, too.
+pub fn compose(
+    writing: &Writing,
+    recipient: &Recipient,
+    unsubscribe: Option<&str>,
+) -> (Who, Result<(Address, Rendered), Unsent>) {
+    let is_case = writing.sieve.is_some();
+    let mut who = Who::of_claim(recipient, is_case);
+    let farewell = writing.offer.as_ref().zip(unsubscribe).map(|(offer, link)| offer.farewell(link));
+    let make = if is_case { of_case } else { of_order };
+    let written = make(writing, recipient, farewell, &mut who).and_then(|(to, message)| {
+        who.masked = to.masked();
+        who.parts = if writing.address == ContactKind::Mobile { sms::parts(&message.text) } else { 1 };
+        if who.parts > writing.max_parts {
+            return Err(Unsent::Failed("text_too_long".to_owned()));
+        }
+        Ok((to, message))
+    });
+    (who, written)
+}
+
 /// The message for an order.
 fn of_order(
-    plan: &RunPlan,
+    writing: &Writing,
     recipient: &Recipient,
     farewell: Option<Farewell<'_>>,
     who: &mut Who,
@@ -187,13 +196,13 @@ fn of_order(
     let Some(to) = order.contact.clone() else {
         return Err(Unsent::skipped(if order.forgotten_at.is_some() { "forgotten" } else { "no_valid_contact" }));
     };
-    let message = plan.words.of_order(&order, plan.currency, &plan.link_base, farewell).map_err(failed)?;
+    let message = writing.words.of_order(&order, writing.currency, &writing.link_base, farewell).map_err(failed)?;
     Ok((to.into(), message))
 }
 
 /// The message for a case, or for one of its further contacts.
 fn of_case(
-    plan: &RunPlan,
+    writing: &Writing,
     recipient: &Recipient,
     farewell: Option<Farewell<'_>>,
     who: &mut Who,
@@ -212,21 +221,21 @@ fn of_case(
     if case.forgotten_at.is_some() {
         return Err(Unsent::skipped("forgotten"));
     }
-    let to = contact_of(plan, &case, recipient.of.contact).ok_or_else(|| Unsent::skipped("no_contact"))?.clone();
+    let to = contact_of(writing, &case, recipient.of.contact).ok_or_else(|| Unsent::skipped("no_contact"))?.clone();
     who.masked = to.masked();
     // Nothing else compiles into a run for cases.
-    let Words::Bulk(content) = &plan.words else { return Err(Unsent::skipped("no_content")) };
+    let Words::Bulk(content) = &writing.words else { return Err(Unsent::skipped("no_content")) };
     if content.wants_url() && order.is_none() {
         return Err(Unsent::skipped("no_order"));
     }
-    let written = text::of_case(content, &case, &to, order.as_ref(), (plan.currency, &plan.link_base), farewell);
+    let written = text::of_case(content, &case, &to, order.as_ref(), (writing.currency, &writing.link_base), farewell);
     Ok((to, written.map_err(failed)?))
 }
 
 /// Where a delivery goes: to its further contact, or to the newest or the first one.
-fn contact_of<'a>(plan: &RunPlan, case: &'a Case, further: u32) -> Option<&'a Address> {
-    let channel = plan.channel_kind();
-    let all = plan.sieve.as_ref().is_some_and(|sieve| sieve.contacts == Contacts::All);
+fn contact_of<'a>(writing: &Writing, case: &'a Case, further: u32) -> Option<&'a Address> {
+    let channel = writing.address;
+    let all = writing.sieve.as_ref().is_some_and(|sieve| sieve.contacts == Contacts::All);
     let index = match usize::try_from(further) {
         Ok(0) if all => case.primary(channel)?,
         Ok(0) => return case.latest(channel).map(|usable| usable.address),

@@ -29,7 +29,7 @@ type Texts = Vec<Option<String>>;
 impl Turn {
     /// Sifts from this case on. What fails is taken up again by whoever claims next.
     pub(super) async fn sift(self: Arc<Self>, first: u64) {
-        let Some(sieve) = self.plan.sieve.clone() else { return };
+        let Some(sieve) = self.plan.writing.sieve.clone() else { return };
         if let Err(error) = self.sift_stretches(&sieve, first).await {
             tracing::warn!(slot = %self.slot, %error, "sifting stopped");
         }

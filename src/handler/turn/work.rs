@@ -293,7 +293,7 @@ impl Turn {
             text: &message.text,
             subject: &message.subject,
             html: &message.html,
-            template: self.plan.words.provider_template().map(|(name, language)| FilledTemplate {
+            template: self.plan.writing.words.provider_template().map(|(name, language)| FilledTemplate {
                 name,
                 language,
                 parameters: &message.parameters,
