@@ -37,6 +37,8 @@ const EXAMPLES: &str = "\
 Examples:
   remesa preview generate job.json
   remesa preview generate job.json --rows 10
+  remesa preview send reminder.json            whom it reaches, what each would read
+  remesa preview recurring welcome.json        the same, and when it is due
   remesa preview generate - --json < job.json
   remesa preview generate job.json --remote    where the files are on the daemon's machine
 
@@ -49,7 +51,7 @@ const DRAWN_EVERY: Duration = Duration::from_millis(250);
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The queue the job is for: generate.
+    /// The queue the job is for: generate, send, recurring.
     queue: String,
     /// The job, a file of one JSON object; - is standard input.
     #[arg(value_name = "FILE", default_value = "-")]

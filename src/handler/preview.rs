@@ -76,8 +76,9 @@ impl Surroundings<'_> {
         match asked.decode_job() {
             Ok((envelope, Job::Generate(job))) => self.preview_generate(&envelope, &job, asked.samples, told).await,
             Ok((envelope, Job::Send(job))) => self.preview_send(&envelope, &job, asked.samples, told).await,
+            Ok((envelope, Job::Recurring(job))) => self.preview_recurring(&envelope, &job, asked.samples, told).await,
             // A preview is asked for of the queues that have one.
-            Ok((_, Job::Control(_) | Job::Import(_) | Job::Recurring(_))) => Ok(None),
+            Ok((_, Job::Control(_) | Job::Import(_))) => Ok(None),
             Err(rejection) => Ok(Some(Report::refused(asked.campaign().unwrap_or_default(), &rejection))),
         }
     }

@@ -356,6 +356,7 @@ enum OptOutList {
 enum PreviewedQueue {
     Generate,
     Send,
+    Recurring,
 }
 
 /// How the rows of an export are written.

@@ -7,10 +7,14 @@ use remesa::config::Config;
 use remesa::domain::contact::{Country, Phone};
 use remesa::domain::message::{Message, UrlPlace};
 use remesa::domain::money::{Amount, Currency};
+use remesa::job::{Job, QueueName, Words, decode};
 use serde_json::Value;
 
 const CAMPAIGN: &str = include_str!("../../config/demo/campaign.csv");
 const JOB: &str = include_str!("../../config/demo/job.json");
+const CASES: &str = include_str!("../../config/demo/cases.csv");
+const IMPORT: &str = include_str!("../../config/demo/import.json");
+const RECURRING: &str = include_str!("../../config/demo/recurring.json");
 const CONFIGURATION: &str = include_str!("../../config/demo/remesa.toml");
 
 const MAX_AMOUNT_MINOR: u64 = 9_999_999;
@@ -65,11 +69,17 @@ fn the_demo_campaign_is_mostly_good_and_has_every_kind_of_mistake() {
     assert!(countries.len() >= 8, "{countries:?}");
 }
 
+/// The demo's configuration with what only its run knows.
+fn configuration() -> Config {
+    let known = [("HOME", "/home/demo"), ("REMESA_CHANNELS__SMS_MAIN__RECEIPTS__SECRETS", "secret")];
+    let known = known.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Config::parse(CONFIGURATION, "config/demo/remesa.toml", known.into_iter()).unwrap()
+}
+
 #[test]
 fn the_demo_job_names_what_the_demo_configuration_has() {
     let job: Value = serde_json::from_str(JOB).unwrap();
-    let home = [("HOME".to_owned(), "/home/demo".to_owned())];
-    let config = Config::parse(CONFIGURATION, "config/demo/remesa.toml", home.into_iter()).unwrap();
+    let config = configuration();
     let channel = &config.channels[job["channel"].as_str().unwrap()];
     assert_eq!(channel.kind, ChannelKind::Sandbox);
     assert!(config.payment_point(job["payment_point"].as_str().unwrap()).is_some());
@@ -79,4 +89,25 @@ fn the_demo_job_names_what_the_demo_configuration_has() {
     for variable in message.variables() {
         assert!(header.split(',').any(|column| column == variable), "{variable} is no column");
     }
+}
+
+#[test]
+fn the_cases_of_the_demo_carry_its_orders_and_its_permanent_message_is_one_that_it_may_have() {
+    let config = configuration();
+    let orders: BTreeSet<&str> = CAMPAIGN.lines().filter_map(|line| line.split(',').next()).collect();
+    let mut ids = BTreeSet::new();
+    for row in csv::Reader::from_reader(CASES.as_bytes()).deserialize::<BTreeMap<String, String>>() {
+        let row = row.unwrap();
+        assert!(orders.contains(row["order_key"].as_str()), "{row:?}");
+        assert!(ids.insert(row["id"].clone()), "{row:?}");
+    }
+    assert!(ids.len() >= 40);
+    let (_, Job::Import(import)) = decode(QueueName::Import, IMPORT.as_bytes()).unwrap() else { panic!("no import") };
+    let (_, Job::Recurring(job)) = decode(QueueName::Recurring, RECURRING.as_bytes()).unwrap() else {
+        panic!("no permanent message")
+    };
+    assert!(job.times.frequency.check(config.recurring_min_interval).is_ok());
+    assert!(config.channels.contains_key(job.bulk.channel.as_str()));
+    let Words::Template(template) = &job.bulk.words else { panic!("no template") };
+    assert!(import.templates.iter().any(|known| known.name == *template));
 }

@@ -26,6 +26,10 @@ pub(super) fn report(report: &Report) -> anyhow::Result<()> {
     }
     pairs.extend(report.rows.as_ref().map(|counts| ("rows", rows(counts))));
     pairs.extend(report.contacts.as_ref().filter(|_| report.rows.is_some()).map(|c| ("contacts", contacts(c))));
+    if !report.coming.is_empty() {
+        let coming: Vec<String> = report.coming.iter().map(ToString::to_string).collect();
+        pairs.push(("due", coming.join(", ")));
+    }
     pairs.extend(report.audience.as_ref().map(|found| ("audience", audience(found))));
     if let Some(messages) = &report.messages {
         pairs.push(("messages", fates(messages)));

@@ -22,7 +22,7 @@ use crate::{
         text::{Words, needs_order},
         unsubscribe::{Circle, CircleKind, LinkBase, Offer},
     },
-    job::{BulkMessage, Envelope, Frequency, Rejection, SendJob},
+    job::{BulkMessage, Envelope, Frequency, RecurringJob, Rejection, SendJob},
     store::{Store, StoreError, runs::Recipient},
 };
 
@@ -30,7 +30,7 @@ use super::{
     super::{
         commercial,
         generate::forecast::Lane,
-        send,
+        recurring, send,
         tally::Tally,
         turn::{
             plan::Writing,
@@ -43,6 +43,9 @@ use super::{
 
 /// Cases or orders read by one command.
 const STRETCH: u64 = 1000;
+
+/// Due times of a permanent message that are shown.
+const COMING: usize = 5;
 
 /// A bulk message that is asked about.
 #[derive(Debug, Clone, Copy)]
@@ -94,6 +97,30 @@ impl Surroundings<'_> {
             None => Ok(()),
         };
         self.preview_bulk(asked, judged, told).await
+    }
+
+    /// What would become of a `recurring` job: its first run, and when the next ones come.
+    pub(super) async fn preview_recurring(
+        &self,
+        envelope: &Envelope,
+        job: &RecurringJob,
+        samples: usize,
+        told: impl FnMut(u64),
+    ) -> Result<Option<Report>, StoreError> {
+        let schedule = job.times.schedule(job.times.starts_at.unwrap_or(self.now));
+        let coming = schedule.coming(EpochMs(self.now.0.saturating_sub(1)));
+        let left = job.times.max_runs.map_or(COMING, |runs| usize::try_from(runs).unwrap_or(COMING).min(COMING));
+        let coming: Vec<EpochMs> = coming.take(left).collect();
+        let too_short = job.times.frequency.check(self.config.recurring_min_interval);
+        let judged = match (too_short, coming.first()) {
+            (Err(error), _) => Err(Rejection::of_code(error.code(), Some("every"), &error)),
+            (Ok(()), None) => Err(recurring::nothing_due()),
+            (Ok(()), Some(_)) => Ok(()),
+        };
+        let at = coming.first().copied().unwrap_or(self.now);
+        let asked = Asked { envelope, message: &job.bulk, name: job.recurring.as_str(), at, samples };
+        let report = self.preview_bulk(asked, judged, told).await?;
+        Ok(report.map(|report| Report { coming, ..report }))
     }
 
     /// What would become of a bulk message; nothing when it was stopped. `told` hears how many recipients were read.

@@ -36,6 +36,9 @@ pub struct Report {
     /// Whom a bulk message goes to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audience: Option<AudienceReport>,
+    /// The next due times of a permanent message.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub coming: Vec<EpochMs>,
     /// The messages, where something is sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub messages: Option<Messages>,
@@ -227,6 +230,7 @@ impl Report {
             rows: None,
             contacts: None,
             audience: None,
+            coming: Vec::new(),
             messages: None,
             sending: None,
             expires_at: None,

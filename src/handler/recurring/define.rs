@@ -57,8 +57,7 @@ async fn define(ctx: &Context, id: &JobId, job: &RecurringJob) -> Result<Result<
         // What was due before the definition was written was not missed.
         let schedule = job.times.schedule(first);
         let Some(next_at) = schedule.after(EpochMs(now.0.saturating_sub(1))) else {
-            let rule = "nothing is due any more: it lies in the past, or no due time comes before it";
-            return Ok(Err(Rejection::of_field(RejectionCode::ConflictingTimes, "until", rule)));
+            return Ok(Err(nothing_due()));
         };
         let replaces = known.map_or(0, |known| known.version);
         match ctx.store.define(&written(job, id, &content, first, next_at, replaces)).await? {
@@ -71,6 +70,12 @@ async fn define(ctx: &Context, id: &JobId, job: &RecurringJob) -> Result<Result<
         }
     }
     Ok(Ok(Outcome::Snooze { until: now.plus(super::tick::LINE) }))
+}
+
+/// The refusal of a definition that is never due again.
+pub(in crate::handler) fn nothing_due() -> Rejection {
+    let rule = "nothing is due any more: it lies in the past, or no due time comes before it";
+    Rejection::of_field(RejectionCode::ConflictingTimes, "until", rule)
 }
 
 /// The first due time: what the job says, else what it was, else now.

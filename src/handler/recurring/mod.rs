@@ -9,6 +9,7 @@ mod define;
 mod tick;
 
 pub use act::{act, run_now};
+pub(in crate::handler) use define::nothing_due;
 pub use define::run;
 pub use tick::tick;
 

@@ -69,8 +69,8 @@ async fn an_e_mail_reaches_the_cases_with_an_address_and_says_what_was_meant() {
     assert_eq!(
         parts,
         [
-            ("text/plain", "Hola José <b>:\n.\nañadimos un punto\n".to_owned()),
-            ("text/html", "<p>Hola José &lt;b&gt;</p>\n".to_owned()),
+            ("text/plain", "Hola José <b>:\n.\nañadimos un punto".to_owned()),
+            ("text/html", "<p>Hola José &lt;b&gt;</p>".to_owned()),
         ]
     );
     assert_eq!(mails["ana@example.com"]["headers"]["subject"], "Su cuota, Ana");

@@ -5,6 +5,7 @@ mod contacts;
 mod deaths;
 mod dunning;
 mod mail;
+mod previewed;
 mod runs;
 mod sifting;
 mod templates;
