@@ -130,7 +130,7 @@ async fn every_example_is_accepted() {
         }
         let (queue, _) = name.split_once('-').unwrap();
         let campaign = job["campaign"].as_str().map(str::to_owned);
-        if matches!(queue, "control" | "send") || name == "generate-append" {
+        if matches!(queue, "control" | "send" | "recurring") || name == "generate-append" {
             let campaign = campaign.unwrap_or_else(|| format!("for-{name}"));
             let mut before = generate(&campaign, 20);
             before["id"] = format!("gen-nov.{name}").into();
@@ -150,6 +150,15 @@ async fn every_example_is_accepted() {
             let rows: Vec<Value> = (1..=7).map(|n| json!({"id": format!("c-{n}"), "mobile": "+34600123456"})).collect();
             let cases = json!({"id": format!("import.{name}"), "campaign": job["campaign"], "rows": rows});
             run(&mut stage, "import", &cases).await;
+        }
+        if name == "control-reopen-case" {
+            run(&mut stage, queue, &with(job.clone(), "action", "close_case")).await;
+        }
+        if queue == "control" && job.get("recurring").is_some() {
+            let definition = json!({"id": format!("define.{name}"), "campaign": job["campaign"], "recurring": job["recurring"],
+                                    "channel": "sms-main", "text": "Hola", "every": "24h"});
+            let definition = run(&mut stage, "recurring", &definition).await;
+            assert_eq!(definition["state"], "done", "before {name}: {definition:?}");
         }
         if let Some(list) = job["rows_from"]["list"].as_str() {
             let _: u64 = stage.connection.rpush(list, r#"{"amount":1250}"#).await.unwrap();

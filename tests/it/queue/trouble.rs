@@ -190,6 +190,8 @@ async fn while_redis_is_nearly_full_generate_waits_and_control_goes_on() {
     let mut stage = Stage::with_channel().await;
     let daemon = Daemon::start(&stage.settings).await;
     work_goes_on(&mut stage, "before").await;
+    // So much that what connections and scripts take does not count beside it.
+    let () = stage.connection.setrange("filler", 20_000_000, "x").await.unwrap();
     let full = |used: u64| format!("{}", used + used / 10);
     let info: String = redis::cmd("INFO").arg("memory").query_async(&mut stage.connection).await.unwrap();
     let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap().trim().parse().unwrap();

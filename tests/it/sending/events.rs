@@ -139,6 +139,13 @@ async fn every_event_of_a_broad_scenario_is_valid_in_the_schema_and_has_an_id_of
         scene.command(reply).await;
     }
 
+    // A permanent message that is not due yet, and is not wanted after all.
+    let tomorrow = scene.now_ms().await + 24 * 60 * 60 * 1000;
+    let permanent = json!({"id": "permanent", "recurring": "weekly", "campaign": "c", "channel": "sms", "every": "24h",
+                           "audience": "orders", "text": "Hola", "starts_at": tomorrow});
+    scene.run("recurring", &permanent).await;
+    scene.command(json!({"action": "cancel", "campaign": "c", "recurring": "weekly"})).await;
+
     let told = events(&mut scene, &["c", "d", "e", "s"]).await;
     let schema = strict();
     for event in &told {
