@@ -51,7 +51,7 @@ const DRAWN_EVERY: Duration = Duration::from_millis(250);
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The queue the job is for: generate, send, recurring.
+    /// The queue the job is for: import, generate, send, recurring.
     queue: String,
     /// The job, a file of one JSON object; - is standard input.
     #[arg(value_name = "FILE", default_value = "-")]

@@ -14,7 +14,7 @@ use crate::{
     domain::{clock::EpochMs, column::CASES, contact::Country, name::JobId},
     job::{CaseRow, DeadCode, ImportJob, ImportedCases, Outcome, Rejection, RejectionCode},
     source::{SourceError, SourceLimits, SourceSpec, digest},
-    store::{StoreError, leases::Lease, templates::StoredTemplate},
+    store::{Store, StoreError, leases::Lease, templates::StoredTemplate},
 };
 
 pub mod report;
@@ -90,7 +90,7 @@ impl<'a> Import<'a> {
     async fn work(&self) -> Result<Outcome, Stop> {
         let before = self.checkpoint().await?;
         let known = before.as_deref().and_then(|text| serde_json::from_str::<Progress>(text).ok());
-        self.look_at_campaign().await?;
+        judge_campaign(&self.ctx.store, self.cases).await??;
         self.intake.room().await?;
         let limits = source_limits(&self.ctx.config, &CASES, self.intake.stop.clone());
         let begun = known.as_ref().map(Progress::begun);
@@ -113,27 +113,6 @@ impl<'a> Import<'a> {
 
     async fn checkpoint(&self) -> Result<Option<String>, StoreError> {
         self.ctx.store.import_checkpoint(self.campaign, self.id.as_str()).await
-    }
-
-    /// A cancelled campaign takes no cases, and its category is not changed from behind.
-    async fn look_at_campaign(&self) -> Result<(), Stop> {
-        let found = self.ctx.store.campaign_fields(self.campaign, &["state", "category"]).await?;
-        let [state, category] = found.as_slice() else { return Ok(()) };
-        if state.as_deref() == Some("cancelled") {
-            return Err(self.closed("cancelled").into());
-        }
-        if let (Some(theirs), Some(ours)) = (category, self.cases.category)
-            && theirs != ours.as_str()
-        {
-            let rule = format!("\"{}\" has {theirs}, this job has {ours}", self.campaign);
-            return Err(Rejection::of_field(RejectionCode::CampaignMismatch, "category", rule).into());
-        }
-        Ok(())
-    }
-
-    fn closed(&self, state: &str) -> Rejection {
-        let rule = format!("the campaign \"{}\" is {state}: it takes no cases any more", self.campaign);
-        Rejection::of_field(RejectionCode::WrongState, "campaign", rule)
     }
 
     /// Reads the source through before anything is written.
@@ -213,7 +192,7 @@ impl<'a> Import<'a> {
             match writer.write(stretch, &mut progress).await? {
                 Wrote::All => self.lease.progressed(),
                 Wrote::Lost => return Err(Outcome::Again.into()),
-                Wrote::Stopped { state } => return Err(self.closed(&state).into()),
+                Wrote::Stopped { state } => return Err(closed(self.campaign, &state).into()),
             }
         }
         drop(stretches);
@@ -229,6 +208,28 @@ impl<'a> Import<'a> {
         }
         self.intake.trouble(error, progress.cases() > 0).await
     }
+}
+
+/// A cancelled campaign takes no cases, and its category is not changed from behind.
+pub(super) async fn judge_campaign(store: &Store, cases: &ImportedCases) -> Result<Result<(), Rejection>, StoreError> {
+    let campaign = cases.campaign.as_str();
+    let found = store.campaign_fields(campaign, &["state", "category"]).await?;
+    let [state, category] = found.as_slice() else { return Ok(Ok(())) };
+    if state.as_deref() == Some("cancelled") {
+        return Ok(Err(closed(campaign, "cancelled")));
+    }
+    if let (Some(theirs), Some(ours)) = (category, cases.category)
+        && theirs != ours.as_str()
+    {
+        let rule = format!("\"{campaign}\" has {theirs}, this job has {ours}");
+        return Ok(Err(Rejection::of_field(RejectionCode::CampaignMismatch, "category", rule)));
+    }
+    Ok(Ok(()))
+}
+
+fn closed(campaign: &str, state: &str) -> Rejection {
+    let rule = format!("the campaign \"{campaign}\" is {state}: it takes no cases any more");
+    Rejection::of_field(RejectionCode::WrongState, "campaign", rule)
 }
 
 fn changed(progress: &Progress, why: &str) -> Stop {

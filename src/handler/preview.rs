@@ -18,7 +18,9 @@ use crate::{
 
 mod bulk;
 mod generate;
+mod import;
 pub mod report;
+mod source;
 
 use report::Report;
 
@@ -77,8 +79,9 @@ impl Surroundings<'_> {
             Ok((envelope, Job::Generate(job))) => self.preview_generate(&envelope, &job, asked.samples, told).await,
             Ok((envelope, Job::Send(job))) => self.preview_send(&envelope, &job, asked.samples, told).await,
             Ok((envelope, Job::Recurring(job))) => self.preview_recurring(&envelope, &job, asked.samples, told).await,
+            Ok((envelope, Job::Import(job))) => self.preview_import(&envelope, &job, told).await,
             // A preview is asked for of the queues that have one.
-            Ok((_, Job::Control(_) | Job::Import(_))) => Ok(None),
+            Ok((_, Job::Control(_))) => Ok(None),
             Err(rejection) => Ok(Some(Report::refused(asked.campaign().unwrap_or_default(), &rejection))),
         }
     }

@@ -354,6 +354,7 @@ enum OptOutList {
 #[derive(JsonSchema)]
 #[schemars(rename_all = "snake_case")]
 enum PreviewedQueue {
+    Import,
     Generate,
     Send,
     Recurring,

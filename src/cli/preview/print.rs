@@ -71,12 +71,10 @@ fn verdict(verdict: &Verdict) -> String {
 }
 
 fn rows(rows: &RowCounts) -> String {
-    format!(
-        "{} read: {}, {} refused",
-        format::count(rows.read),
-        format::counted(rows.orders, "order"),
-        format::count(rows.refused)
-    )
+    let orders = rows.orders.map(|orders| format::counted(orders, "order"));
+    let cases = rows.cases.map(|cases| format::counted(cases, "case"));
+    let made = orders.or(cases).unwrap_or_default();
+    format!("{} read: {made}, {} refused", format::count(rows.read), format::count(rows.refused))
 }
 
 fn audience(found: &AudienceReport) -> String {

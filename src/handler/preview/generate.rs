@@ -1,11 +1,8 @@
 //! What would become of a `generate` job: the checks of its handler one by one, and its first pass over the source.
 
-use tempfile::TempDir;
-
 use crate::{
     domain::campaign::Category,
     job::{DeadCode, Envelope, GenerateJob, Rejection},
-    source::SourceError,
     store::StoreError,
 };
 
@@ -19,17 +16,16 @@ use super::{
             gates::{self, Look, Need, Survey},
             resolve::{self, Captured, Resolved},
         },
-        intake::stage::{self, Copier, NotCopied, Origin},
     },
     Surroundings,
     report::{Report, Sending, Verdict},
+    source::Unread,
 };
 
 /// What the source of a job holds, or why it is not read.
 enum Found {
     Survey(Box<Survey>),
-    Refused(Rejection),
-    Stopped,
+    Unread(Unread),
 }
 
 impl Surroundings<'_> {
@@ -67,11 +63,11 @@ impl Surroundings<'_> {
         let report = Report::new(campaign).with_expiry(&resolved.expiry, from);
         let found = match self.survey(job, &resolved, terms, told).await? {
             Found::Survey(found) => found,
-            Found::Refused(rejection) => {
+            Found::Unread(Unread::Refused(rejection)) => {
                 let refused = judged.err().unwrap_or(rejection);
                 return Ok(Some(Report { verdict: Verdict::rejected(&refused), ..report }));
             }
-            Found::Stopped => return Ok(None),
+            Found::Unread(Unread::Stopped) => return Ok(None),
         };
         let judged = judged.and_then(|()| gates::judge(&found, Need::of(job)));
         let verdict = self.verdict(judged, job, &resolved, &found).await?;
@@ -88,37 +84,13 @@ impl Surroundings<'_> {
         told: impl FnMut(u64) + Send + 'static,
     ) -> Result<Found, StoreError> {
         let (limits, rules) = (resolved.limits.clone(), resolved.rules.clone());
-        let ended = |error: SourceError| {
-            let is_stopped = matches!(error, SourceError::Stopped { .. });
-            if is_stopped { Found::Stopped } else { Found::Refused(stage::refusal(&error)) }
+        let copied = match self.copied(&job.rows, &limits).await? {
+            Ok(copied) => copied,
+            Err(unread) => return Ok(Found::Unread(unread)),
         };
-        let origin = match Origin::of(&job.rows, self.config) {
-            Ok(origin) => origin,
-            Err(error) => return Ok(ended(error)),
-        };
-        // Removed when it is dropped, with the copy in it.
-        let folder = match &origin {
-            Origin::Here(_) => None,
-            Origin::List { .. } | Origin::Url { .. } => {
-                match tempfile::Builder::new().prefix("preview-").tempdir_in(self.folder) {
-                    Ok(folder) => Some(folder),
-                    Err(error) => {
-                        let name = "rows_from".to_owned();
-                        return Ok(ended(SourceError::NotStaged { name, reason: error.to_string() }));
-                    }
-                }
-            }
-        };
-        let folder_path = folder.as_ref().map_or(self.folder, TempDir::path);
-        let copier = Copier { config: self.config, store: self.store, folder: folder_path, id: "rows" };
-        let source = match copier.copy(origin, &limits).await {
-            Ok(source) => source,
-            Err(NotCopied::Source(error)) => return Ok(ended(error)),
-            Err(NotCopied::Refused(rejection)) => return Ok(Found::Refused(rejection)),
-            Err(NotCopied::Store(error)) => return Err(error),
-        };
+        let source = copied.source.clone();
         let found = blocking(move || gates::survey(&source, &limits, &rules, &Look::Whole(terms), told)).await;
-        Ok(found.map_or_else(ended, |found| Found::Survey(Box::new(found))))
+        Ok(found.map_or_else(|error| Found::Unread(error.into()), |found| Found::Survey(Box::new(found))))
     }
 
     /// What the job itself decides, as acceptance and the beginning of its handler judge it.

@@ -75,8 +75,12 @@ pub struct Verdict {
 pub struct RowCounts {
     /// Rows of the source.
     pub read: u64,
-    /// Of them, those that become orders.
-    pub orders: u64,
+    /// Of them, those that become orders; of a generate job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orders: Option<u64>,
+    /// How many cases they are about; of an import.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cases: Option<u64>,
     /// Of them, those that are refused.
     pub refused: u64,
     /// The same by code.
@@ -98,8 +102,8 @@ pub struct RefusedRow {
     pub error: String,
 }
 
-/// Contacts of the rows that become orders.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Contacts of the rows that become orders or cases.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contacts {
     /// Valid ones.
     pub valid: u64,
@@ -243,7 +247,8 @@ impl Report {
     pub(super) fn with_survey(mut self, survey: &Survey) -> Self {
         self.rows = Some(RowCounts {
             read: survey.through.rows,
-            orders: survey.orders(),
+            orders: Some(survey.orders()),
+            cases: None,
             refused: survey.refused.values().map(|refused| refused.rows).sum(),
             refused_by_code: survey.refused.iter().map(|(code, r)| ((*code).to_owned(), r.rows)).collect(),
             first_refused: survey

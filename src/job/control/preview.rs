@@ -17,7 +17,7 @@ const SAMPLES: usize = 3;
 const SAMPLES_MAX: usize = 20;
 
 /// The queues whose jobs have a preview.
-const PREVIEWED: [QueueName; 3] = [QueueName::Generate, QueueName::Send, QueueName::Recurring];
+const PREVIEWED: [QueueName; 4] = [QueueName::Import, QueueName::Generate, QueueName::Send, QueueName::Recurring];
 
 /// A preview that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]

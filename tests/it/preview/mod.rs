@@ -242,3 +242,28 @@ async fn the_command_previews_without_redis_and_says_what_it_does_not_know() {
     assert!(notes.contains("without Redis"), "{notes}");
     assert!(text.contains("what waits is not known") && text.contains("Hola Ana 1: https://"), "{text}");
 }
+
+#[tokio::test]
+async fn the_numbers_of_a_preview_of_an_import_are_those_of_the_import_that_is_run_afterwards() {
+    let mut scene = Scene::new().await;
+    let _daemon = scene.daemon().await;
+    let file = "id,first_name,mobile,state\nc-1,Ana,600123456,open\nc-2,Eva,,new\nc-3,Luis,12,new\n,Nadie,600123457,new\n\
+                c-4,Pau,600123458,abierto\nc-1,Ana,600123456,open\n";
+    scene.settings.spool("cases.csv", file);
+    let job = json!({"id": "import-c", "campaign": "c", "country": "ES", "rows_from": {"file": "cases.csv"}});
+    let preview = scene.command(json!({"action": "preview", "queue": "import", "job": job})).await;
+    assert!(scene.db.keys::<_, Vec<String>>("remesa:{c}*").await.unwrap().is_empty(), "nothing is written");
+    assert_eq!(preview["verdict"], json!({"accepted": true, "state": "done"}));
+    assert_eq!((&preview["rows"]["read"], &preview["rows"]["cases"]), (&json!(6), &json!(3)));
+    assert_eq!(preview["contacts"], json!({"valid": 2, "missing": 1, "invalid": 1, "first_without": [2, 3]}));
+    let result = scene.run("import", &job).await;
+    assert_eq!(preview["rows"]["refused"], result["refused"]);
+    assert_eq!(preview["rows"]["refused_by_code"], result["refused_by_code"]);
+    assert_eq!(preview["rows"]["cases"], result["created"]);
+    let bad = json!({"campaign": "c", "category": "commercial", "rows": [{"id": "c-9"}]});
+    let refused = scene.command(json!({"action": "preview", "queue": "import", "job": bad})).await;
+    assert_eq!(refused["verdict"]["error_code"], "campaign_mismatch");
+    let nothing = json!({"campaign": "d", "rows": [{"first_name": "Nadie"}]});
+    let dead = scene.command(json!({"action": "preview", "queue": "import", "job": nothing})).await;
+    assert_eq!(dead["verdict"]["error_code"], "nothing_imported");
+}

@@ -61,6 +61,15 @@ async fn closed_case(scene: &mut Scene, campaign: &str) -> String {
     reference::sign(secret.as_bytes(), campaign, "r", 1, 0, Attempt::FIRST)
 }
 
+/// A permanent message that is not due yet, and is not wanted after all.
+async fn permanent_message(scene: &mut Scene, campaign: &str) {
+    let tomorrow = scene.now_ms().await + 24 * 60 * 60 * 1000;
+    let job = json!({"id": "permanent", "recurring": "weekly", "campaign": campaign, "channel": "sms", "every": "24h",
+                     "audience": "orders", "text": "Hola", "starts_at": tomorrow});
+    scene.run("recurring", &job).await;
+    scene.command(json!({"action": "cancel", "campaign": campaign, "recurring": "weekly"})).await;
+}
+
 #[tokio::test]
 async fn every_event_of_a_broad_scenario_is_valid_in_the_schema_and_has_an_id_of_its_own() {
     let mut scene = Scene::with("retry_base = \"20ms\"\n", |sandbox| {
@@ -139,12 +148,7 @@ async fn every_event_of_a_broad_scenario_is_valid_in_the_schema_and_has_an_id_of
         scene.command(reply).await;
     }
 
-    // A permanent message that is not due yet, and is not wanted after all.
-    let tomorrow = scene.now_ms().await + 24 * 60 * 60 * 1000;
-    let permanent = json!({"id": "permanent", "recurring": "weekly", "campaign": "c", "channel": "sms", "every": "24h",
-                           "audience": "orders", "text": "Hola", "starts_at": tomorrow});
-    scene.run("recurring", &permanent).await;
-    scene.command(json!({"action": "cancel", "campaign": "c", "recurring": "weekly"})).await;
+    permanent_message(&mut scene, "c").await;
 
     let told = events(&mut scene, &["c", "d", "e", "s"]).await;
     let schema = strict();
