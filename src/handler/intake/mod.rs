@@ -1,8 +1,8 @@
 //! The reading side of a job with rows: what `generate` and `import` have in common.
 //!
-//! A source is found or waited for ([`seek`]), copied where it does not lie in the spool folder ([`stage`]), read through once
-//! before anything is written ([`first`]), then judged in stretches ahead of the writer ([`reading`]); what is refused
-//! goes into the error file ([`error_log`]). What a row becomes and how it is written is the job's own.
+//! A source is found or waited for (`seek`), copied where it does not lie in the spool folder (`stage`), read through once
+//! before anything is written (`first`), then judged in stretches ahead of the writer (`reading`); what is refused
+//! goes into the error file (`error_log`). What a row becomes and how it is written is the job's own.
 
 use std::sync::Arc;
 

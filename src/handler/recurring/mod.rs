@@ -1,7 +1,7 @@
 //! recurring: a definition is written, and its due times become runs.
 //!
-//! [`define`] keeps a permanent message with its campaign; [`tick`] is called by the alarm clock and decides about the due
-//! times that have come; [`finish`] makes the run that was decided. The decision and the run are two scripts, so each of
+//! `define` keeps a permanent message with its campaign; [`tick`] is called by the alarm clock and decides about the due
+//! times that have come; `finish` makes the run that was decided. The decision and the run are two scripts, so each of
 //! the callers first finishes what a daemon that died in between had decided: exactly one run a tick, whoever comes.
 
 mod act;
