@@ -47,7 +47,7 @@ pub mod warnings;
 
 use std::{collections::HashMap, sync::Arc};
 
-pub use connection::{Connection, StoreError, Timeouts};
+pub use connection::{Connection, ServerIdentity, StoreError, Timeouts};
 pub use keys::Keys;
 
 /// The consumer group of every job stream.

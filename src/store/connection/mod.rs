@@ -1,9 +1,13 @@
 //! The connection to Redis: one multiplexed connection that is opened again when it breaks.
 //!
 //! Guarantees: a call never waits longer than the configured time-out; an error that says "this is
-//! not the master I should talk to" (`READONLY`, `LOADING`, `MASTERDOWN`) or a broken connection
+//! not the master I should talk to" (`READONLY`, `LOADING`, `MASTERDOWN`, `NOREPLICAS`) or a broken connection
 //! drops it, so that the next call resolves the address and connects anew. Calls are not repeated
-//! here: only the caller knows whether a repeat is safe.
+//! here: only the caller knows whether a repeat is safe. A server that is newly connected to is asked
+//! who it is first ([`ServerIdentity`]), and what it says is told before the first command goes there.
+
+mod error;
+mod identity;
 
 use std::{
     sync::{
@@ -13,70 +17,13 @@ use std::{
     time::Duration,
 };
 
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, ServerErrorKind,
-    aio::MultiplexedConnection,
-};
-use tokio::sync::Mutex;
+use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, RedisError, aio::MultiplexedConnection};
+use tokio::sync::{Mutex, watch};
 
-/// What went wrong between us and Redis.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Redis could not be reached, or answered that it cannot serve now; a later try may succeed.
-    #[error("redis is unavailable: {0}")]
-    Unavailable(String),
-    /// Redis is over `maxmemory` and refused a write.
-    #[error("redis is out of memory: {0}")]
-    OutOfMemory(String),
-    /// Redis does not know the script of this digest; [`super::script`] loads it and asks again.
-    #[error("redis does not know the script")]
-    UnknownScript,
-    /// Redis answered something this version does not understand, or refused a command.
-    #[error("redis refused a command: {0}")]
-    Refused(String),
-}
-
-impl StoreError {
-    /// Whether waiting and trying again may help.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Unavailable(_) | Self::OutOfMemory(_) | Self::UnknownScript => true,
-            Self::Refused(_) => false,
-        }
-    }
-}
-
-impl From<RedisError> for StoreError {
-    fn from(error: RedisError) -> Self {
-        if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) {
-            Self::UnknownScript
-        } else if is_out_of_memory(&error) {
-            Self::OutOfMemory(error.to_string())
-        } else if breaks_connection(&error) || error.is_timeout() {
-            Self::Unavailable(error.to_string())
-        } else {
-            Self::Refused(error.to_string())
-        }
-    }
-}
-
-/// Whether Redis refused a command, or one of a pipeline, because it is over `maxmemory`.
-fn is_out_of_memory(error: &RedisError) -> bool {
-    error.clone().into_server_errors().is_some_and(|errors| errors.iter().any(|(_, error)| error.code() == "OOM"))
-}
-
-/// Whether the connection behind this error is of no more use.
-pub fn breaks_connection(error: &RedisError) -> bool {
-    error.is_io_error()
-        || error.is_connection_dropped()
-        || error.is_connection_refusal()
-        || error.is_timeout()
-        || error.is_unrecoverable_error()
-        || matches!(
-            error.kind(),
-            ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown)
-        )
-}
+pub use error::StoreError;
+use error::breaks_connection;
+use identity::Announcer;
+pub use identity::ServerIdentity;
 
 /// Time-outs of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -98,6 +45,8 @@ struct Inner {
     timeouts: Timeouts,
     current: Mutex<Option<(u64, MultiplexedConnection)>>,
     generation: AtomicU64,
+    /// Shared by all connections to this address.
+    announcer: Arc<Announcer>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -111,9 +60,12 @@ impl Connection {
     /// Prepares a connection to `url` (`redis://`, `unix://`); nothing is opened yet.
     pub fn new(url: &str, timeouts: Timeouts) -> Result<Self, StoreError> {
         let client = Client::open(url).map_err(|e| StoreError::Refused(e.to_string()))?;
-        Ok(Self {
-            inner: Arc::new(Inner { client, timeouts, current: Mutex::new(None), generation: AtomicU64::new(0) }),
-        })
+        Ok(Self::over(client, timeouts, Arc::new(Announcer::new())))
+    }
+
+    fn over(client: Client, timeouts: Timeouts, announcer: Arc<Announcer>) -> Self {
+        let (current, generation) = (Mutex::new(None), AtomicU64::new(0));
+        Self { inner: Arc::new(Inner { client, timeouts, current, generation, announcer }) }
     }
 
     /// A connection of its own to the same server, for a thread or a load of its own.
@@ -126,14 +78,14 @@ impl Connection {
     #[must_use]
     pub fn blocking(&self, block: Duration) -> Self {
         let Timeouts { connect, response } = self.inner.timeouts;
-        Self {
-            inner: Arc::new(Inner {
-                client: self.inner.client.clone(),
-                timeouts: Timeouts { connect, response: response + block },
-                current: Mutex::new(None),
-                generation: AtomicU64::new(0),
-            }),
-        }
+        let timeouts = Timeouts { connect, response: response + block };
+        Self::over(self.inner.client.clone(), timeouts, Arc::clone(&self.inner.announcer))
+    }
+
+    /// Which server answers: `None` until the first connection, then the server of the newest one, over all connections
+    /// that were made of this one or that this one was made of. It is told before the first command of a connection.
+    pub fn servers(&self) -> watch::Receiver<Option<ServerIdentity>> {
+        self.inner.announcer.listen()
     }
 
     async fn open(&self) -> Result<(u64, MultiplexedConnection), StoreError> {
@@ -144,12 +96,13 @@ impl Connection {
         let settings = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.inner.timeouts.connect))
             .set_response_timeout(Some(self.inner.timeouts.response));
-        let connection = self
+        let mut connection = self
             .inner
             .client
             .get_multiplexed_async_connection_with_config(&settings)
             .await
             .map_err(|e| StoreError::Unavailable(e.to_string()))?;
+        self.inner.announcer.announce(ServerIdentity::ask(&mut connection).await?);
         let generation = self.inner.generation.fetch_add(1, Ordering::Relaxed);
         *current = Some((generation, connection.clone()));
         Ok((generation, connection))
