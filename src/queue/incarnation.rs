@@ -71,8 +71,9 @@ impl Instance {
         lines.push(&incarnation);
         let content = lines.join("\n") + "\n";
         lock.seek(SeekFrom::Start(0)).map_err(file_error)?;
-        lock.set_len(0).map_err(file_error)?;
+        // Cut behind what is written, not before it: on a full disk the names of the dead are not lost.
         lock.write_all(content.as_bytes()).map_err(file_error)?;
+        lock.set_len(u64::try_from(content.len()).unwrap_or(u64::MAX)).map_err(file_error)?;
         lock.sync_data().map_err(file_error)?;
         Ok(Self { incarnation, dead, _lock: lock })
     }

@@ -4,13 +4,15 @@
 //! a worker over each queue's [`backend`]; [`worker`] lets the handler run and turns its
 //! `Outcome` into an ending; [`settler`] acknowledges in batches. Beside them: [`renewer`] renews what is
 //! in flight on a thread of its own, [`sweeper`] adopts what dead daemons left, [`scheduler`] is the
-//! alarm clock, [`reconciler`] repairs what a crash left half done, [`depth`] counts.
+//! alarm clock, [`reconciler`] repairs what a crash left half done, [`clock`] notices that Redis' clock was set, [`depth`]
+//! counts.
 //!
 //! Guarantees: an entry is settled only by its owner and only after its outcome is written; a bad job
 //! is data and stops nothing; trouble with Redis stays in the reader, which reconnects.
 
 pub mod acceptance;
 pub mod backend;
+pub mod clock;
 pub mod depth;
 pub mod ending;
 pub mod incarnation;

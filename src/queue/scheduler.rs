@@ -1,16 +1,25 @@
 //! The scheduler: works off the alarm clock.
 //!
 //! An alarm is taken by hiding it for ten seconds, worked off, and then disarmed: if the daemon dies
-//! in between it comes due again, and the state of what it wakes absorbs the repetition. Any number
-//! of daemons may run one. It sleeps until the next alarm; a publish wakes it when an earlier one is set.
+//! in between it comes due again, and the state of what it wakes absorbs the repetition. What our own dead
+//! incarnations took, and what a call of ours took whose answer was lost, comes due at once: else a message due every
+//! few seconds would miss what comes due meanwhile. Any number of daemons may run one. It sleeps until the next alarm;
+//! a publish wakes it when an earlier one is set.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use futures_util::StreamExt as _;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, alarms::Mark};
 
 use super::{Handle, worker::wake_run};
 
@@ -35,38 +44,59 @@ pub struct Scheduler<H> {
     pub handle: Arc<H>,
     /// Wakes us early.
     pub nudge: Arc<Notify>,
+    /// What we take is marked with it.
+    pub mark: Mark,
+    /// The marks of our incarnations that are dead.
+    pub dead: Vec<Mark>,
+}
+
+/// What one look at the alarm clock came to.
+struct Look {
+    /// How long until the next alarm.
+    rest: Duration,
+    /// Whether something may be hidden that nobody works on: Redis was away.
+    left: bool,
 }
 
 impl<H: Handle> Scheduler<H> {
     /// Works until `drain`.
     pub async fn run(self, drain: CancellationToken) {
+        // Alarms are taken and worked off in turn, so at the beginning of a look none of ours is in anybody's hands.
+        let nobodys: Vec<Mark> = self.dead.iter().copied().chain([self.mark]).collect();
+        // A call that was given up may reach a Redis that stood still later than those behind it.
+        let mut free_until = Instant::now() + HIDE;
         while !drain.is_cancelled() {
-            let rest = match self.fire().await {
-                Ok(rest) => rest,
-                Err(error) => {
-                    tracing::warn!(%error, "the alarm clock could not be read");
-                    SLEEP_MAX
-                }
-            };
-            if rest.is_zero() {
+            let stale: &[Mark] = if Instant::now() < free_until { &nobodys } else { &[] };
+            let look = self.fire(stale).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "the alarm clock could not be read");
+                Look { rest: SLEEP_MAX, left: true }
+            });
+            if look.left {
+                free_until = Instant::now() + HIDE;
+            }
+            if look.rest.is_zero() {
                 continue;
             }
             tokio::select! {
                 () = drain.cancelled() => return,
                 () = self.nudge.notified() => {}
-                () = tokio::time::sleep(rest.min(SLEEP_MAX)) => {}
+                () = tokio::time::sleep(look.rest.min(SLEEP_MAX)) => {}
             }
         }
     }
 
-    /// Works off what is due. Returns how long until the next alarm.
-    async fn fire(&self) -> Result<Duration, StoreError> {
-        let fired = self.store.fire_alarms(LIMIT, HIDE).await?;
+    /// Works off what is due.
+    async fn fire(&self, stale: &[Mark]) -> Result<Look, StoreError> {
+        let fired = self.store.fire_alarms(LIMIT, HIDE, self.mark, stale).await?;
+        if fired.freed > 0 {
+            tracing::info!(alarms = fired.freed, "alarms that nobody worked off are due again");
+        }
         let rest = match fired.next_ms {
             _ if fired.due.len() == LIMIT => Duration::ZERO,
             Some(next) => Duration::from_millis(u64::try_from(next - fired.now_ms).unwrap_or(0)),
             None => SLEEP_MAX,
         };
+        let left = AtomicBool::new(false);
         let (mut refs, mut others) = (BTreeMap::new(), Vec::new());
         for alarm in fired.due {
             let mut parts = alarm.0.splitn(3, '|').map(str::to_owned);
@@ -86,6 +116,7 @@ impl<H: Handle> Scheduler<H> {
             };
             if let Err(error) = woken.await {
                 tracing::warn!(queue, alarms = alarms.len(), %error, "alarms of jobs come again");
+                left.fetch_or(matches!(error, StoreError::Unavailable(_)), Ordering::Relaxed);
             }
         }
         // One that fails stays hidden and comes again; the others do not wait for it.
@@ -93,10 +124,12 @@ impl<H: Handle> Scheduler<H> {
             .for_each_concurrent(AT_ONCE, async |alarm| {
                 if let Err(error) = self.work_off(&alarm).await {
                     tracing::warn!(alarm = alarm.0, %error, "an alarm comes again");
+                    left.fetch_or(matches!(error, StoreError::Unavailable(_)), Ordering::Relaxed);
                 }
             })
             .await;
-        Ok(rest)
+        let left = left.into_inner();
+        Ok(Look { rest: if left { SLEEP_MAX } else { rest }, left })
     }
 
     /// Works off one alarm that is not a job's, and takes it from the clock.

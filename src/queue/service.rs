@@ -12,12 +12,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     metrics::Metrics,
-    store::{Store, leases::Registry, pressure::Pressure},
+    store::{Store, alarms::Mark, leases::Registry, pressure::Pressure},
 };
 
 use super::{
     Delivery, Handle, Queue,
     backend::{Ended, StreamsBackend},
+    clock::ClockWatch,
     pressure,
     reader::{self, Reader},
     reconciler::Reconciler,
@@ -250,8 +251,16 @@ impl<H: Handle> Parts<H> {
         self.bringers.spawn(sweeper.run(self.drain.clone()));
         let nudge = Arc::new(Notify::new());
         self.bringers.spawn(scheduler::listen(self.store.clone(), Arc::clone(&nudge), self.drain.clone()));
-        let scheduler = Scheduler { store: self.store.separate(), handle: Arc::clone(&self.handle), nudge };
+        let scheduler = Scheduler {
+            store: self.store.separate(),
+            handle: Arc::clone(&self.handle),
+            nudge,
+            mark: Mark::of(&self.settings.incarnation),
+            dead: self.settings.dead.iter().map(|incarnation| Mark::of(incarnation)).collect(),
+        };
         self.bringers.spawn(scheduler.run(self.drain.clone()));
+        let clock = ClockWatch { store: self.store.clone(), queues: self.settings.queues.clone() };
+        self.bringers.spawn(clock.run(self.drain.clone()));
         let reconciler = Reconciler { store: self.store.clone() };
         self.bringers.spawn(reconciler.run(self.drain.clone()));
         let metrics = Arc::clone(&self.metrics);

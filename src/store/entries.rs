@@ -1,4 +1,4 @@
-//! Stream entries of the job queues and the alarm clock: read, renew, adopt, settle, give back.
+//! Stream entries of the job queues: read, renew, adopt, settle, give back.
 //!
 //! Guarantees: an entry is renewed or settled only by whoever still owns it; settling acknowledges,
 //! deletes and (for a slot) adds the successor in one step; an adopted entry counts a delivery only
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use redis::{Value, cmd, streams::StreamReadOptions};
 
-use super::{Answer, GROUP, Store, StoreError, scripts};
+use super::{GROUP, Store, StoreError, scripts};
 use crate::job::QueueName;
 
 /// Entries added by one script.
@@ -177,6 +177,21 @@ impl Store {
         Ok(entries)
     }
 
+    /// Lets the leases of a queue's entries begin now, with their owners, where they began after now: Redis' clock was set
+    /// back since.
+    pub async fn begin_leases_anew(&self, queue: &str) -> Result<(), StoreError> {
+        const PAGE: usize = 500;
+        let mut from = "-".to_owned();
+        while !from.is_empty() {
+            let call = scripts::BEGIN_LEASES_ANEW.call(&[&self.keys.jobs(queue)]).arg(GROUP).arg(&from).arg(PAGE);
+            from = match call.run(&self.connection).await {
+                Err(StoreError::Refused(reason)) if reason.contains("NOGROUP") => return Ok(()),
+                next => next?,
+            };
+        }
+        Ok(())
+    }
+
     /// Counts a delivery of an adopted entry. `None`: it is no longer ours.
     pub async fn count_delivery(&self, queue: &str, consumer: &str, id: &str) -> Result<Option<u32>, StoreError> {
         let count: u32 = scripts::COUNT_DELIVERY
@@ -284,56 +299,6 @@ impl Store {
             removed => removed,
         }
     }
-
-    /// Sets an alarm, or moves one that is later or is just being worked off.
-    pub async fn arm(&self, member: &str, at_ms: i64) -> Result<(), StoreError> {
-        let call = scripts::ARM.call(&[&self.keys.scheduled()]).arg(member).arg(at_ms);
-        call.run::<u8>(&self.connection).await?;
-        Ok(())
-    }
-
-    /// Takes due alarms, at most `limit`, hidden for `hide`.
-    pub async fn fire_alarms(&self, limit: usize, hide: Duration) -> Result<Fired, StoreError> {
-        let reply: Vec<String> = scripts::FIRE_ALARMS
-            .call(&[&self.keys.scheduled()])
-            .arg(limit)
-            .arg(millis(hide))
-            .run(&self.connection)
-            .await?;
-        let mut answer = Answer::new(reply);
-        let now_ms = answer.number()?;
-        let next = answer.text()?;
-        let mut due = Vec::new();
-        while !answer.is_done() {
-            due.push((answer.text()?, answer.text()?));
-        }
-        Ok(Fired { now_ms, next_ms: next.parse().ok(), due })
-    }
-
-    /// Removes alarms that were worked off, unless they were set anew meanwhile.
-    pub async fn disarm(&self, alarms: &[(String, String)]) -> Result<(), StoreError> {
-        if alarms.is_empty() {
-            return Ok(());
-        }
-        let mut call = scripts::DISARM.call(&[&self.keys.scheduled()]);
-        for (member, score) in alarms {
-            call.push(member);
-            call.push(score);
-        }
-        call.run::<u64>(&self.connection).await?;
-        Ok(())
-    }
-}
-
-/// Due alarms.
-#[derive(Debug)]
-pub struct Fired {
-    /// Redis' clock.
-    pub now_ms: i64,
-    /// When the next alarm is due.
-    pub next_ms: Option<i64>,
-    /// Member and the score it is hidden with.
-    pub due: Vec<(String, String)>,
 }
 
 /// Milliseconds of a duration, for an argument.

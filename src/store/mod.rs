@@ -5,6 +5,7 @@
 //! `handler`). Start reading at [`keys`], then [`runs`]: the ledger is the heart.
 
 pub mod active;
+pub mod alarms;
 pub mod campaigns;
 pub mod caps;
 pub mod case_view;

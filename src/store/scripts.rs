@@ -58,6 +58,7 @@ macro_rules! recurring {
 plain!(SETTLE, "allow-oom", "settle");
 plain!(RENEW, "allow-oom", "renew");
 plain!(ADOPT, "allow-oom", "adopt");
+plain!(BEGIN_LEASES_ANEW, "allow-oom", "begin_leases_anew");
 plain!(COUNT_DELIVERY, "allow-oom", "count_delivery");
 plain!(GIVE_BACK, "allow-oom", "give_back");
 plain!(REMOVE_CONSUMER, "allow-oom", "remove_consumer");

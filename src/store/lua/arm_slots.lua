@@ -26,8 +26,7 @@ else
 end
 for _, k in ipairs(wanted) do
   local slot = redis.call('HMGET', slots_key, k .. ':until', k .. ':queued')
-  local live = tonumber(slot[1] or '0') > now
-  if not live and (ARGV[2] == 'repair' or slot[2] ~= '1') then
+  if not is_live(slot[1], now) and (ARGV[2] == 'repair' or slot[2] ~= '1') then
     local token = redis.call('HINCRBY', slots_key, k .. ':token', 1)
     redis.call('HSET', slots_key, k .. ':queued', '1')
     answer[#answer + 1] = k

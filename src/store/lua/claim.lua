@@ -256,7 +256,7 @@ if cursor <= last or (open and open[3] <= open[2]) then
   answer[5] = '1'
 end
 if sifted and sifted < last and not again and ready - cursor < SIFT_AHEAD then
-  if tonumber(flags[8] or '0') <= now then
+  if not is_live(flags[8], now) then
     redis.call('HSET', run_key, 'sift_until', int(now + SIFT_LEASE))
     answer[6] = int(sifted + 1)
   elseif #texts == 0 then

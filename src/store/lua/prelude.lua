@@ -9,6 +9,13 @@ local function now_ms()
   local t = redis.call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
+-- Whether a lease goes on. None is longer than ten minutes: one that ends later was taken before Redis' clock was set
+-- back, and is over.
+local LEASE_MAX = 600000
+local function is_live(untl, now)
+  local left = tonumber(untl or '0') - now
+  return left > 0 and left <= LEASE_MAX
+end
 -- Lua writes large numbers with an exponent; %d is exact below 2^53 and three times as fast as %.0f.
 local function int(n)
   return string.format('%d', n)

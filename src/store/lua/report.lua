@@ -28,7 +28,8 @@ if not open[1] and tonumber(ARGV[5]) < tonumber(ARGV[6]) then
 end
 -- Each time a probe fails the pause doubles; failures that were in flight when it opened count once.
 local times = tonumber(open[1] or '0')
-if open[2] and tonumber(open[2]) > now and tonumber(ARGV[5]) > 1 then
+local left = tonumber(open[2] or '0') - now
+if left > 0 and left <= 600000 and tonumber(ARGV[5]) > 1 then
   return 'open'
 end
 local cooldown = math.min(ARGV[2] * 2 ^ times, tonumber(ARGV[4]))

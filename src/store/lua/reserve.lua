@@ -16,8 +16,11 @@ if c[2] and tonumber(c[2]) > now_ms then
   return { 0, 0, tonumber(c[2]) - now_ms, 'blocked' }
 end
 local why = ''
+-- Neither a pause of the breaker nor a reservation reaches further than this: beyond it lies what was written before
+-- Redis' clock was set back.
+local FAR_MS = 600000
 if c[4] then
-  if tonumber(c[4]) > now_ms then
+  if tonumber(c[4]) > now_ms and tonumber(c[4]) <= now_ms + FAR_MS then
     return { 0, 0, tonumber(c[4]) - now_ms, 'breaker' }
   end
   -- Half open: one probe; the others wait until it has answered or its time is up.
@@ -29,6 +32,9 @@ if gap == 0 then
   return { want, 0, 0, why }
 end
 local tat = math.max(tonumber(c[1] or '0'), now)
+if tat > now + FAR_MS * 1000 then
+  tat = now
+end
 local ahead = tonumber(ARGV[3])
 -- At most `ahead` is ever reserved, so that daemons share the rate and a pause binds soon.
 local fit = math.floor((now + ahead - tat) / gap) + 1

@@ -19,7 +19,7 @@ if slot[3] ~= ARGV[3] then
 end
 local now = now_ms()
 local owner = slot[1] or ''
-if owner ~= '' and owner ~= me and tonumber(slot[2] or '0') > now then
+if owner ~= '' and owner ~= me and is_live(slot[2], now) then
   local dead = false
   for i = 6, #ARGV do
     dead = dead or ARGV[i] == owner

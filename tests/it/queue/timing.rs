@@ -5,7 +5,8 @@ use redis::AsyncCommands as _;
 use serde_json::{Value, json};
 
 use super::{Stage, generate, named, with};
-use crate::support::daemon::Daemon;
+use crate::support::daemon::{Daemon, Settings};
+use crate::support::gate::{Gate, Side};
 use crate::support::wait;
 
 /// A job that is accepted and cannot be finished: none of its rows is an order.
@@ -62,6 +63,45 @@ async fn an_alarm_that_fires_again_is_absorbed_by_the_state_of_its_job() {
     assert_eq!(stage.job("a", &["done"]).await, done);
     assert_eq!(stage.announced().await, [(("a".into(), "done".into()), 1)].into());
     assert!(stage.letters("rejected").await.is_empty());
+}
+
+#[tokio::test]
+async fn an_alarm_that_a_daemon_took_before_it_died_is_due_again_when_its_instance_starts() {
+    let mut stage = Stage::plain().await;
+    let gate = Gate::before(&stage.redis);
+    stage.settings = Settings::with_redis_url(&gate.url());
+    let mut first = Daemon::start(&stage.settings).await;
+    gate.catch(&mut stage.connection, "add_entries", Side::Before, 0).await;
+    let at = stage.now_ms().await + 200;
+    stage.add_json("generate", &with(named("a", "c"), "at", at)).await;
+    gate.caught("the entry of the alarm that was taken").await;
+    first.kill();
+    let second = Daemon::start(&stage.settings).await;
+    second.event("alarms that nobody worked off are due again", |event| event["alarms"] == 1).await;
+    stage.job("a", &["done"]).await;
+    stage.drained("generate").await;
+    assert_eq!(stage.announced().await, [(("a".into(), "done".into()), 1)].into());
+}
+
+#[tokio::test]
+async fn alarms_taken_by_a_call_whose_answer_was_lost_are_due_again() {
+    let mut stage = Stage::plain().await;
+    let gate = Gate::before(&stage.redis);
+    stage.settings = Settings::with_redis_url(&gate.url()).set("redis.response_timeout", "1s");
+    let mut daemon = Daemon::start(&stage.settings).await;
+    let at = stage.now_ms().await + 1_500;
+    stage.add_json("generate", &with(named("a", "c"), "at", at)).await;
+    stage.job("a", &["scheduled"]).await;
+    // Its time comes while the daemon looks away, so that its next look takes the alarm.
+    daemon.stop();
+    gate.catch(&mut stage.connection, "fire_alarms", Side::After, 0).await;
+    wait::until("its time has come", async || (stage.now_ms().await > at).then_some(())).await;
+    daemon.cont();
+    gate.caught("the answer").await;
+    daemon.event("alarms that nobody worked off are due again", |event| event["alarms"] == 1).await;
+    stage.job("a", &["done"]).await;
+    stage.drained("generate").await;
+    assert!(daemon.is_running());
 }
 
 #[tokio::test]

@@ -124,3 +124,32 @@ async fn an_alarm_that_redis_lost_is_set_again_when_a_daemon_starts() {
     let _daemon = scene.daemon().await;
     scene.made(1).await;
 }
+
+#[tokio::test]
+async fn the_due_times_after_a_death_in_the_middle_of_one_are_kept() {
+    // The first alarm that is set is the definition's own, the second its run's.
+    for (call, side, skip) in
+        [("tick", Side::Before, 0), ("tick", Side::After, 0), ("create_run", Side::Before, 0), ("arm", Side::Before, 1)]
+    {
+        let mut scene = scene(1).await;
+        let gate = Gate::before(&scene.redis);
+        scene.settings = Settings::with_redis_url(&gate.url())
+            .sandbox_channel("sms", &scene.sandbox.url(), "")
+            .set("recurring.min_interval", "1s");
+        let mut first = scene.daemon().await;
+        scene.done("gen-c").await;
+        let soon = scene.now_ms().await + 500;
+        gate.catch(&mut scene.db, call, side, skip).await;
+        scene.run("recurring", &job(&json!({"every": "1h", "starts_at": soon}))).await;
+        gate.caught(&format!("{call} {side:?}")).await;
+        first.kill();
+        // The alarm hides, and the next start knows that nobody works it off.
+        let second = scene.daemon().await;
+        second.event("alarms that nobody worked off are due again", |_| true).await;
+        let run = scene.made(1).await.remove(0);
+        assert_eq!(run, format!("w@{soon}"), "{call} {side:?}");
+        scene.tick_finished(&run).await;
+        assert_eq!(scene.definition().await["missed"], "0", "{call} {side:?}");
+        assert_eq!(scene.sandbox.stats().counts.repeated_recipients, 0, "{call} {side:?}");
+    }
+}

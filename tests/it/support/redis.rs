@@ -15,6 +15,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client};
 use tempfile::TempDir;
 
+use super::clock::Clock;
 use super::wait;
 
 /// Somebody else may take the free port before Redis does: tried again with another one.
@@ -25,23 +26,29 @@ pub(crate) struct Redis {
     folder: TempDir,
     port: u16,
     append_only: bool,
+    environment: Vec<(&'static str, String)>,
     child: Option<Child>,
 }
 
 impl Redis {
     /// Starts one that keeps nothing on disk.
     pub(crate) async fn start() -> Self {
-        Self::start_with(false).await
+        Self::start_with(false, Vec::new()).await
     }
 
     /// Starts one whose append-only file is flushed before each reply, so that a kill loses nothing.
     pub(crate) async fn start_append_only() -> Self {
-        Self::start_with(true).await
+        Self::start_with(true, Vec::new()).await
     }
 
-    async fn start_with(append_only: bool) -> Self {
+    /// Starts one that goes by a clock of ours, and keeps nothing on disk.
+    pub(crate) async fn start_under(clock: &Clock) -> Self {
+        Self::start_with(false, clock.environment()).await
+    }
+
+    async fn start_with(append_only: bool, environment: Vec<(&'static str, String)>) -> Self {
         let folder = tempfile::Builder::new().prefix("remesa-redis-").tempdir().unwrap();
-        let mut server = Self { folder, port: 0, append_only, child: None };
+        let mut server = Self { folder, port: 0, append_only, environment, child: None };
         for _ in 0..PORTS_TRIED {
             server.port = free_port();
             if server.launch().await {
@@ -61,6 +68,7 @@ impl Redis {
             .args(["--dir", folder.to_str().unwrap(), "--save", ""])
             .args(["--appendonly", if self.append_only { "yes" } else { "no" }, "--appendfsync", "always"])
             .args(["--maxmemory-policy", "noeviction", "--enable-debug-command", "local"])
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
