@@ -29,6 +29,9 @@ pub struct Signals {
 impl Signals {
     /// Takes the signals over. Needs a tokio runtime.
     pub fn install() -> io::Result<Self> {
+        // A file over a size limit is a write that fails, as on a full disk, and not the end of the process. Once taken
+        // over it stays so.
+        drop(signal(SignalKind::from_raw(nix::sys::signal::Signal::SIGXFSZ as i32))?);
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,

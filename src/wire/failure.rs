@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::domain::failure::Failure;
 
 /// Every code that a channel can give, before a colon.
-pub const CODES: [&str; 23] = [
+pub const CODES: [&str; 24] = [
     "answer_lost",
     "answer_timeout",
     "answer_unreadable",
@@ -25,6 +25,7 @@ pub const CODES: [&str; 23] = [
     "dialogue_timeout",
     "invalid_address",
     "name_not_resolved",
+    "no_socket",
     "not_authorised",
     "quota_exceeded",
     "rate_limited",
@@ -51,6 +52,8 @@ const DETAIL_BYTES: usize = 40;
 pub enum Trouble<'a> {
     /// The host name has no address.
     NotResolved,
+    /// This machine has nothing to connect with. Whoever sends messages waits for it; it is no recipient's failure.
+    NoSocket,
     /// Nobody listens there.
     ConnectionRefused,
     /// Any other failure before the connection stood, or a connection that ended before a byte was written.
@@ -108,6 +111,7 @@ impl Rules {
 pub fn classify(trouble: &Trouble<'_>, rules: &Rules) -> Failure {
     match *trouble {
         Trouble::NotResolved => transient("name_not_resolved", None),
+        Trouble::NoSocket => transient("no_socket", None),
         Trouble::ConnectionRefused => transient("connection_refused", None),
         Trouble::ConnectionFailed => transient("connection_failed", None),
         Trouble::ConnectTimeout => transient("connect_timeout", None),
@@ -195,6 +199,7 @@ mod tests {
         };
         let table = [
             (Trouble::NotResolved, "transient name_not_resolved"),
+            (Trouble::NoSocket, "transient no_socket"),
             (Trouble::ConnectionRefused, "transient connection_refused"),
             (Trouble::ConnectionFailed, "transient connection_failed"),
             (Trouble::ConnectTimeout, "transient connect_timeout"),

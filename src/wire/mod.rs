@@ -2,7 +2,7 @@
 //!
 //! Channels send messages over it and order providers make orders; both may do a thing twice if they guess.
 //! A [`Client`] answers with a whole [`Reply`], with [`DeliverError::NotSent`], which is a promise that not one
-//! byte left, or with a failure of the closed table in [`failure`]. It does not retry, pace, or log.
+//! byte left, or with a failure of the closed table in [`failure`]. It does not retry or pace.
 
 mod client;
 pub mod failure;
@@ -11,6 +11,7 @@ mod line;
 mod pool;
 mod reply;
 mod secret;
+mod shortage;
 pub(crate) mod socket;
 #[cfg(test)]
 mod tls_tests;
@@ -20,6 +21,7 @@ pub use failure::{Rules, Trouble, classify};
 pub(crate) use idle::Idle;
 pub use reply::Reply;
 pub use secret::Secret;
+pub(crate) use shortage::shortage;
 pub(crate) use socket::{Endpoint, Wire};
 
 use crate::domain::failure::Failure;

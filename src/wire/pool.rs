@@ -1,7 +1,8 @@
 //! The connections of an HTTP server: an idle one that can be written to, else a new one.
 //!
 //! A connection older than `pool_idle` is never used: providers close idle ones, and a request that meets the closing
-//! would end `unknown`. The pool does not bound connections; the channel's permits do.
+//! would end `unknown`. The pool does not bound connections; the channel's permits do. Where this machine has no socket
+//! left, nothing is sent and nobody's attempt is counted.
 
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use super::DeliverError;
 use super::failure::{Rules, Trouble, classify};
 use super::idle::Idle;
 use super::line::Line;
+use super::shortage::shortage;
 use super::socket::Endpoint;
 
 /// Connections of one channel.
@@ -37,6 +39,7 @@ impl Pool {
         let patience = now + self.connect_timeout;
         match timeout_at(patience.min(deadline).into(), Line::open(&self.endpoint)).await {
             Ok(Ok(line)) => Ok(line),
+            Ok(Err(Trouble::NoSocket)) => Err(shortage(deadline).await),
             Ok(Err(trouble)) => Err(classify(&trouble, rules).into()),
             Err(_) if deadline <= patience => Err(DeliverError::NotSent),
             Err(_) => Err(classify(&Trouble::ConnectTimeout, rules).into()),

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use nix::errno::Errno;
 use rustls::pki_types::ServerName;
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -64,7 +65,8 @@ pub(crate) async fn secure(endpoint: &Endpoint, stream: TcpStream) -> Result<Wir
 
 /// A TCP connection to the first address that takes one. The caller bounds the time.
 pub(crate) async fn connect(endpoint: &Endpoint) -> Result<TcpStream, Trouble<'static>> {
-    let addresses = lookup_host((endpoint.host.as_str(), endpoint.port)).await.map_err(|_| Trouble::NotResolved)?;
+    let found = lookup_host((endpoint.host.as_str(), endpoint.port)).await;
+    let addresses = found.map_err(|error| if is_ours(&error) { Trouble::NoSocket } else { Trouble::NotResolved })?;
     let mut trouble = Trouble::NotResolved;
     for address in addresses {
         match TcpStream::connect(address).await {
@@ -74,10 +76,17 @@ pub(crate) async fn connect(endpoint: &Endpoint) -> Result<TcpStream, Trouble<'s
                 return Ok(stream);
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => trouble = Trouble::ConnectionRefused,
+            Err(error) if is_ours(&error) => return Err(Trouble::NoSocket),
             Err(_) => trouble = Trouble::ConnectionFailed,
         }
     }
     Err(trouble)
+}
+
+/// Whether this machine has nothing to connect with: no file descriptor, no memory for a socket, no port.
+fn is_ours(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM | Errno::EADDRNOTAVAIL))
 }
 
 /// The socket, with or without TLS.

@@ -19,7 +19,7 @@ use tokio::time::timeout_at;
 use super::settings::{ChannelSettings, SmtpSettings};
 use super::{Accepted, ChannelError, DeliverError, Submission};
 use crate::domain::failure::Failure;
-use crate::wire::Idle;
+use crate::wire::{self, Idle, shortage};
 
 mod dial;
 mod letter;
@@ -134,9 +134,13 @@ impl SmtpProvider {
     async fn dial(&self, deadline: Instant) -> Result<AsyncSmtpConnection, Ended> {
         let patience = Instant::now() + self.connect_timeout;
         match timeout_at(patience.min(deadline).into(), self.dialer.dial()).await {
+            Ok(Err(Trouble::Wire(wire::Trouble::NoSocket))) => {
+                shortage(deadline).await;
+                Err(Ended::NotSent)
+            }
             Ok(dialled) => dialled.map_err(Ended::Trouble),
             Err(_) if deadline <= patience => Err(Ended::NotSent),
-            Err(_) => Err(Ended::Trouble(Trouble::Wire(crate::wire::Trouble::ConnectTimeout))),
+            Err(_) => Err(Ended::Trouble(Trouble::Wire(wire::Trouble::ConnectTimeout))),
         }
     }
 

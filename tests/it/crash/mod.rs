@@ -4,7 +4,10 @@
 //! equal to the ledger.
 
 mod chain;
+mod clocks;
 mod drain;
 mod frozen;
 mod phases;
 mod redis_down;
+mod restarts;
+mod shortages;

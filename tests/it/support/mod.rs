@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "each test uses the part it needs")]
 
+pub(crate) mod clock;
 pub(crate) mod daemon;
 pub(crate) mod gate;
 pub(crate) mod grep;
@@ -13,4 +14,5 @@ pub(crate) mod mail;
 pub(crate) mod provider;
 pub(crate) mod redis;
 pub(crate) mod scene;
+pub(crate) mod shortage;
 pub(crate) mod wait;

@@ -1,0 +1,86 @@
+//! A daemon that runs out of something of its machine: disk, file descriptors. It waits with what needs it, goes on with
+//! the rest, and when there is room again nobody is lost and nobody was sent to twice.
+
+use serde_json::json;
+
+use crate::support::ledger::campaign_audit;
+use crate::support::scene::{Scene, generate_from, people, send_job};
+use crate::support::shortage::{Disk, give_descriptors, take_descriptors};
+use crate::support::wait;
+
+#[tokio::test]
+async fn a_full_disk_holds_up_what_needs_the_disk_and_nothing_else() {
+    let mut scene = Scene::new().await;
+    let disk = Disk::at(&scene.settings.state_dir());
+    let spool = scene.settings.state_dir().join("spool");
+    scene.settings = scene
+        .settings
+        .variable("REMESA_SOURCES__SPOOL_DIR", spool.to_str().unwrap())
+        .set("jobs.max_attempts", "100")
+        .set("jobs.retry_base", "100ms")
+        .set("jobs.retry_cap", "200ms");
+    let mut daemon = scene.daemon().await;
+    scene.run("generate", &send_job("before", people(10))).await;
+    let mut listed = redis::pipe();
+    for n in 0..100 {
+        listed.rpush("rows", json!({"amount": 100 + n}).to_string()).ignore();
+    }
+    let () = listed.query_async(&mut scene.db).await.unwrap();
+    disk.fill(&daemon);
+    // The refused row has no file to stand in; the others are sent.
+    let mut rows = people(30);
+    rows[4]["amount"] = "12,x".into();
+    let result = scene.run("generate", &send_job("c", rows)).await;
+    assert_eq!((&result["orders"], &result["refused"]), (&json!(29), &json!(1)));
+    let warnings = result["warnings"].as_array().unwrap();
+    assert!(warnings.iter().any(|warning| warning["code"] == "error_file_incomplete"), "{result}");
+    scene.finished("c").await;
+    // An export, and a list that is to be copied first, wait for room.
+    scene.enqueue("control", &json!({"id": "export", "action": "export", "campaign": "c"})).await;
+    scene.enqueue("generate", &generate_from("listed", json!({"list": "rows"}))).await;
+    for id in ["export", "gen-listed"] {
+        let key = format!("remesa:job:{id}");
+        let said = wait::until(&format!("{id} is tried again"), async || {
+            let job = scene.hash(&key).await;
+            let again = job.get("attempt").is_some_and(|attempt| attempt.parse::<u32>().unwrap() > 1);
+            again.then(|| job["error"].clone())
+        })
+        .await;
+        assert!(said.contains("space") || said.contains("large"), "{id}: {said}");
+    }
+    disk.free(&daemon);
+    assert_eq!(scene.done("export").await["rows"], 29);
+    assert_eq!(scene.done("gen-listed").await["orders"], 100);
+    assert_eq!(campaign_audit(&mut scene.db, "c").await, [("sent", 29)].into());
+    assert_eq!(scene.sandbox.stats().counts.accepted, 39);
+    daemon.term();
+    assert_eq!(daemon.exit_code().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_daemon_without_file_descriptors_sends_when_it_has_some_again_and_fails_nobody() {
+    let keys = "in_flight = 8\nretry_attempts = 1\npool_idle = \"0s\"\n";
+    let mut scene = Scene::with(keys, |_| {}).await;
+    let mut daemon = scene.daemon().await;
+    scene.command(json!({"action": "pause", "channel": "sms"})).await;
+    scene.run("generate", &send_job("c", people(200))).await;
+    take_descriptors(&daemon);
+    scene.command(json!({"action": "resume", "channel": "sms"})).await;
+    let message = "no socket can be opened, for want of a file descriptor or a port: messages wait";
+    daemon.event(message, |_| true).await;
+    // Its connections to Redis are cut, and there is nothing to open new ones with.
+    for kind in ["normal", "pubsub"] {
+        let mut cut = redis::cmd("CLIENT");
+        let _: i64 = cut.arg(&["KILL", "TYPE", kind, "SKIPME", "yes"]).query_async(&mut scene.db).await.unwrap();
+    }
+    daemon.event("reading failed, reconnecting", |_| true).await;
+    assert!(daemon.is_running());
+    give_descriptors(&daemon);
+    scene.finished("c").await;
+    let ledger = campaign_audit(&mut scene.db, "c").await;
+    assert_eq!(ledger, [("sent", 200)].into());
+    let counts = scene.sandbox.stats().counts;
+    assert_eq!((counts.accepted, counts.repeated_recipients), (200, 0));
+    daemon.term();
+    assert_eq!(daemon.exit_code().await, Some(0));
+}
