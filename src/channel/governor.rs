@@ -9,7 +9,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -130,8 +130,10 @@ pub struct Governor {
     /// Counts what ends a grant early.
     troubles: AtomicU64,
     capacity: usize,
-    /// The next answer is the probe's: it closes the breaker or lengthens its pause, whoever opened it.
-    probing: AtomicBool,
+    /// When a probe was granted, in microseconds since `born`; 0: none is out. The answer to what began from then on is the
+    /// probe's: it closes the breaker or lengthens its pause, whoever opened it. What was under way before says nothing.
+    probing: AtomicU64,
+    born: Instant,
     /// Permits for recipients in flight.
     pub in_flight: Arc<Semaphore>,
 }
@@ -152,7 +154,8 @@ impl Governor {
             failures_in_row: AtomicU32::new(0),
             troubles: AtomicU64::new(0),
             capacity,
-            probing: AtomicBool::new(false),
+            probing: AtomicU64::new(0),
+            born: Instant::now(),
             in_flight: Arc::new(Semaphore::new(capacity)),
         }
     }
@@ -183,7 +186,7 @@ impl Governor {
             Reservation::Wait { after, why } => Ok(Grant::Wait { after, why }),
             Reservation::Granted { parts, first_in, probe } => {
                 if probe {
-                    self.probing.store(true, Ordering::Relaxed);
+                    self.probe_granted();
                 }
                 if self.is_paced() {
                     let first = Instant::now() + first_in;
@@ -210,7 +213,10 @@ impl Governor {
             }
             let missing = u32::try_from(parts - held).unwrap_or(u32::MAX);
             match self.store.reserve(&self.channel, missing, self.gap, AHEAD, self.probe_lasts).await? {
-                Reservation::Granted { parts, first_in, .. } => {
+                Reservation::Granted { parts, first_in, probe } => {
+                    if probe {
+                        self.probe_granted();
+                    }
                     let first = Instant::now() + first_in;
                     pace.slots.extend((0..parts).map(|i| first + self.gap * i));
                 }
@@ -223,9 +229,26 @@ impl Governor {
         }
     }
 
-    /// Notes what the provider did with one message.
-    pub async fn note(&self, outcome: Result<(), &Failure>) -> Result<(), StoreError> {
-        let probe = self.probing.swap(false, Ordering::Relaxed);
+    fn probe_granted(&self) {
+        self.probing.store(self.age_micros(Instant::now()), Ordering::Relaxed);
+    }
+
+    fn age_micros(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.born).as_micros()).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// Whether what began then is the probe that is out; if so, it is no longer.
+    fn is_probe(&self, began: Instant) -> bool {
+        let granted = self.probing.load(Ordering::Relaxed);
+        granted > 0
+            && self.age_micros(began) >= granted
+            && self.probing.compare_exchange(granted, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Notes what the provider did with one message, whose way began then. Redis is told only what changes something: that a
+    /// probe has an answer, that failures reached their limit or came to their end, that the provider asks for something.
+    pub async fn note(&self, outcome: Result<(), &Failure>, began: Instant) -> Result<(), StoreError> {
+        let probe = self.is_probe(began);
         let failure = match outcome {
             Ok(()) => return self.works(probe).await,
             Err(failure) => failure,
@@ -253,14 +276,10 @@ impl Governor {
             }
             FailureClass::Transient | FailureClass::Ambiguous => {
                 let failures = self.failures_in_row.fetch_add(1, Ordering::Relaxed) + 1;
-                let report = Report::Trouble {
-                    // A failed probe counts whatever was in flight when the breaker opened.
-                    failures: if probe { 1 } else { failures },
-                    threshold: self.threshold,
-                    cooldown: self.cooldown,
-                    cap: COOLDOWN_MAX,
-                    code,
-                };
+                if !probe && failures < self.threshold {
+                    return Ok(());
+                }
+                let report = Report::Trouble { probe, cooldown: self.cooldown, cap: COOLDOWN_MAX, code };
                 let state = self.store.report(&self.channel, &report).await?;
                 if state == "open" && failures == self.threshold {
                     tracing::warn!(channel = %self.channel, code, "breaker open");
@@ -272,7 +291,7 @@ impl Governor {
 
     /// The provider answered as one that works.
     async fn works(&self, probe: bool) -> Result<(), StoreError> {
-        if self.failures_in_row.swap(0, Ordering::Relaxed) > 0 || probe {
+        if self.failures_in_row.swap(0, Ordering::Relaxed) >= self.threshold || probe {
             self.store.report(&self.channel, &Report::Ok).await?;
         }
         Ok(())

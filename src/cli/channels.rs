@@ -28,7 +28,7 @@ Examples:
   remesa channels resume sms-main";
 
 const PAUSE_EXAMPLES: &str = "Examples:\n  remesa channels pause sms-main";
-const RESUME_EXAMPLES: &str = "Examples:\n  remesa channels resume sms-main     also closes its breaker";
+const RESUME_EXAMPLES: &str = "Examples:\n  remesa channels resume sms-main     also closes its breaker and ends a wait that the provider asked for";
 
 /// Arguments of `remesa channels`.
 #[derive(Debug, clap::Args)]

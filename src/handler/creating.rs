@@ -224,9 +224,10 @@ impl<'a> Creator<'a> {
         let number = taken.claimed.number;
         let order = Order::from_json(&taken.claimed.text)
             .map_err(|error| StoreError::Refused(format!("order {number} does not read: {error}")))?;
+        let began = Instant::now();
         let came = if taken.now >= order.expires_at { Came::Expired } else { self.came(&order, &taken).await };
         if let Some(noted) = came.noted() {
-            self.point.governor.note(noted).await?;
+            self.point.governor.note(noted, began).await?;
         }
         Ok(Back { claimed: taken.claimed, order, came, _permit: taken.permit })
     }

@@ -151,6 +151,7 @@ async fn make(
         }
         platform.create(&Wish { order, currency, marker: &marker }, deadline).await
     };
+    let began = Instant::now();
     let made = match asked.await {
         Ok(made) => Ok(made),
         Err(DeliverError::NotSent) => {
@@ -158,7 +159,7 @@ async fn make(
         }
         Err(DeliverError::Failure(failure)) => Err(failure),
     };
-    withdraw::noted(served, made.as_ref().map(|_| ())).await?;
+    withdraw::noted(served, made.as_ref().map(|_| ()), began).await?;
     let made = match made {
         Ok(made) => made,
         Err(failure @ Failure::Permanent { .. }) => return Ok(Err(not_taken(found, failure.code()))),

@@ -148,21 +148,22 @@ pub async fn cancel(
         Err(failure) => return Ok(Err(failure)),
     };
     let deadline = Instant::now() + served.platform.settings.longest();
+    let began = Instant::now();
     let answer = match served.platform.cancel(platform_id, deadline).await {
         Ok(state) => Ok(state),
         // Our own doing; the governor hears nothing of it.
         Err(DeliverError::NotSent) => return Ok(Err(Failure::transient("deadline_passed"))),
         Err(DeliverError::Failure(failure)) => Err(failure),
     };
-    noted(served, answer.as_ref().map(|_| ())).await?;
+    noted(served, answer.as_ref().map(|_| ()), began).await?;
     Ok(answer)
 }
 
 /// Tells the governor; a platform that refuses us is the job's affair.
-pub async fn noted(served: &ServedPoint, outcome: Result<(), &Failure>) -> Result<(), StoreError> {
+pub async fn noted(served: &ServedPoint, outcome: Result<(), &Failure>, began: Instant) -> Result<(), StoreError> {
     match outcome {
         Err(Failure::Denied { .. }) => Ok(()),
-        outcome => served.governor.note(outcome).await,
+        outcome => served.governor.note(outcome, began).await,
     }
 }
 

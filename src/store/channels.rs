@@ -45,12 +45,10 @@ pub enum Reservation {
 pub enum Report<'a> {
     /// It works (again).
     Ok,
-    /// It failed so often in a row at this daemon.
+    /// It failed too often in a row at this daemon, or a probe of the breaker failed.
     Trouble {
-        /// Failures in a row; 1 for a failed probe.
-        failures: u32,
-        /// So many open the breaker.
-        threshold: u32,
+        /// It was the probe.
+        probe: bool,
         /// First pause of the breaker.
         cooldown: Duration,
         /// Longest pause.
@@ -86,7 +84,7 @@ impl Store {
             scripts::RESERVE
                 .call(&[&self.keys.channel(channel)])
                 .arg(parts)
-                .arg(micros(gap))
+                .arg(format!("{}.{:03}", gap.as_micros(), gap.subsec_nanos() % 1000))
                 .arg(micros(ahead))
                 .arg(millis(probe_lasts))
                 .run(&self.connection)
@@ -114,14 +112,12 @@ impl Store {
     pub async fn report(&self, channel: &str, report: &Report<'_>) -> Result<String, StoreError> {
         let call = scripts::REPORT.call(&[&self.keys.channel(channel)]);
         let call = match report {
-            Report::Ok => call.arg("ok").arg(0).arg("").arg(0).arg(0).arg(0),
-            Report::Trouble { failures, threshold, cooldown, cap, code } => {
-                call.arg("trouble").arg(millis(*cooldown)).arg(*code).arg(millis(*cap)).arg(*failures).arg(*threshold)
+            Report::Ok => call.arg("ok"),
+            Report::Trouble { probe, cooldown, cap, code } => {
+                call.arg("trouble").arg(millis(*cooldown)).arg(*code).arg(millis(*cap)).arg(u8::from(*probe))
             }
-            Report::Throttled { wait, code } => {
-                call.arg("throttled").arg(millis(*wait)).arg(*code).arg(0).arg(0).arg(0)
-            }
-            Report::Denied { code } => call.arg("denied").arg(0).arg(*code).arg(0).arg(0).arg(0),
+            Report::Throttled { wait, code } => call.arg("throttled").arg(millis(*wait)).arg(*code),
+            Report::Denied { code } => call.arg("denied").arg(0).arg(*code),
         };
         call.run(&self.connection).await
     }
@@ -134,11 +130,14 @@ impl Store {
         Ok(set == 1)
     }
 
-    /// Resumes a channel and closes its breaker. `false`: it was not paused.
+    /// Resumes a channel: closes its breaker, and ends a wait that its provider asked for. `false`: it was not paused.
     pub async fn resume_channel(&self, channel: &str) -> Result<bool, StoreError> {
         let mut delete = cmd("HDEL");
         delete.arg(self.keys.channel(channel)).arg("paused").arg("paused_at");
         let removed: u32 = self.connection.query(&delete).await?;
+        let mut unblock = cmd("HDEL");
+        unblock.arg(self.keys.channel(channel)).arg("blocked_until").arg("blocked_reason");
+        self.connection.query::<()>(&unblock).await?;
         self.report(channel, &Report::Ok).await?;
         Ok(removed > 0)
     }

@@ -310,8 +310,8 @@ impl Turn {
         let answer = served.channel.deliver(&submission).await;
         self.ctx.metrics.provider_answered(&served.settings().name, began.elapsed());
         let noted = match &answer {
-            Ok(_) => served.governor.note(Ok(())).await,
-            Err(DeliverError::Failure(failure)) => served.governor.note(Err(failure)).await,
+            Ok(_) => served.governor.note(Ok(()), began).await,
+            Err(DeliverError::Failure(failure)) => served.governor.note(Err(failure), began).await,
             Err(DeliverError::NotSent) => Ok(()),
         };
         if let Err(error) = noted {

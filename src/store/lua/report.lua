@@ -1,8 +1,8 @@
 -- Tells the channel what its provider did: opens, closes and lengthens the breaker, notes blocks.
 -- KEYS[1] the channel's hash
--- ARGV[1] 'ok' | 'trouble' | 'throttled' | 'denied', ARGV[2] milliseconds (cooldown, or the wait the
--- provider asked for), ARGV[3] reason, ARGV[4] longest cooldown in ms, ARGV[5] successes, or
--- failures in a row at the reporting daemon, ARGV[6] failures in a row that open the breaker
+-- ARGV[1] 'ok' | 'trouble' (too many failures in a row at the reporting daemon, or a failed probe) | 'throttled' | 'denied',
+-- ARGV[2] milliseconds (cooldown, or the wait the provider asked for), ARGV[3] reason, ARGV[4] longest cooldown in ms,
+-- ARGV[5] '1' for a failed probe
 -- Returns the state: 'closed' | 'open' | 'blocked' | 'paused'.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -22,16 +22,12 @@ elseif ARGV[1] == 'denied' then
   redis.call('HSETNX', KEYS[1], 'paused_at', text(now))
   return 'paused'
 end
-local open = redis.call('HMGET', KEYS[1], 'breaker_opened', 'breaker_until')
-if not open[1] and tonumber(ARGV[5]) < tonumber(ARGV[6]) then
-  return 'closed'
-end
--- Each time a probe fails the pause doubles; failures that were in flight when it opened count once.
-local times = tonumber(open[1] or '0')
-local left = tonumber(open[2] or '0') - now
-if left > 0 and left <= 600000 and tonumber(ARGV[5]) > 1 then
+-- Each time a probe fails the pause doubles; failures that were in flight when it opened, at whatever daemon, say nothing new.
+local opened = redis.call('HGET', KEYS[1], 'breaker_opened')
+if opened and ARGV[5] ~= '1' then
   return 'open'
 end
+local times = tonumber(opened or '0')
 local cooldown = math.min(ARGV[2] * 2 ^ times, tonumber(ARGV[4]))
 redis.call('HSET', KEYS[1], 'breaker_opened', text(times + 1), 'breaker_until', text(now + cooldown),
   'breaker_reason', ARGV[3])

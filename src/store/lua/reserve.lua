@@ -1,5 +1,5 @@
 -- Reserves message parts on a channel: GCRA on Redis TIME in microseconds, shared by all daemons.
--- KEYS[1] the channel's hash; ARGV[1] parts wanted, ARGV[2] microseconds between two parts (0 = no
+-- KEYS[1] the channel's hash; ARGV[1] parts wanted, ARGV[2] microseconds between two parts, with decimals (0 = no
 -- limit), ARGV[3] how far ahead may be reserved, in microseconds, ARGV[4] how long a probe of the
 -- breaker may take, ms
 -- Returns {granted, microseconds until the first may go, wait in ms when nothing was granted, why:
@@ -42,5 +42,5 @@ if why == '' and fit < 1 then
   return { 0, 0, math.ceil((tat - now - ahead) / 1000), 'rate' }
 end
 local granted = math.max(1, math.min(want, fit))
-redis.call('HSET', KEYS[1], 'tat_us', string.format('%.0f', tat + granted * gap))
-return { granted, tat - now, 0, why }
+redis.call('HSET', KEYS[1], 'tat_us', string.format('%.3f', tat + granted * gap))
+return { granted, math.floor(tat - now), 0, why }
