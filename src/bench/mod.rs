@@ -6,11 +6,12 @@
 //! folder is touched. Nothing is timed in a test: a slow machine is not a failure.
 //!
 //! Reading order: `stage` and `process`, `figures`, then the measurements `queue`, `generate`, `import`, `export`, `send`
-//! (with `bare`, its yardstick, and `pace`, the accuracy of the rate), `receipts`.
+//! (with `bare`, its yardstick, and `pace`, the accuracy of the rate), `receipts`, `fairness`, `trouble`.
 
 mod bare;
 mod campaign;
 mod export;
+mod fairness;
 mod figures;
 mod generate;
 mod import;
@@ -22,6 +23,7 @@ mod receipts;
 mod results;
 mod send;
 mod stage;
+mod trouble;
 
 use std::io::Write as _;
 
@@ -52,6 +54,12 @@ enum What {
     Export(Common),
     /// Receipts a second into the ledger, one a request and in lists
     Receipts(Common),
+    /// How exactly one daemon, and three together, keep to a rate
+    Rate(Common),
+    /// How long 100 recipients take behind 200,000 on the same channel
+    Fairness(Common),
+    /// How long messages wait beside a channel whose provider is in trouble
+    Trouble(Common),
 }
 
 impl What {
@@ -62,7 +70,10 @@ impl What {
             | Self::Import(common)
             | Self::Send(common)
             | Self::Export(common)
-            | Self::Receipts(common) => common,
+            | Self::Receipts(common)
+            | Self::Rate(common)
+            | Self::Fairness(common)
+            | Self::Trouble(common) => common,
         }
     }
 }
@@ -104,6 +115,7 @@ impl Common {
             in_flight: self.in_flight,
             rate_per_second: 0,
             durable: self.durable,
+            sick: &[],
         }
     }
 }
@@ -140,6 +152,9 @@ async fn measure(what: &What) -> anyhow::Result<Report> {
             What::Send(_) => send::run(common).await?,
             What::Export(_) => export::run(common).await?,
             What::Receipts(_) => receipts::run(common).await?,
+            What::Rate(_) => pace::compare(common).await?,
+            What::Fairness(_) => fairness::run(common).await?,
+            What::Trouble(_) => trouble::run(common).await?,
         });
     }
     report.notes = notes(common, what);
@@ -171,6 +186,15 @@ fn notes(common: &Common, what: &What) -> Vec<String> {
             "{} requests at once, each answered when its receipts are written; the client shares the cores.",
             common.in_flight
         ),
+        What::Rate(_) => "Messages of one part, counted at the provider by the second; the first and the last second are left out; \
+                          --daemons does not count."
+            .to_owned(),
+        What::Fairness(_) => "From the acceptance of the small job to its last recorded outcome, by Redis' clock, while the big run \
+                              goes on."
+            .to_owned(),
+        What::Trouble(_) => "Jobs of one message each, one after the other, from acceptance to recorded outcome by Redis' clock; \
+                             beside them a run of 5,000 on a channel in trouble, of the same daemon."
+            .to_owned(),
         What::Send(_) => format!(
             "{} messages in flight; the bare client POSTs the same JSON and writes each result to Redis in pipelines.",
             common.in_flight

@@ -19,7 +19,34 @@ const WINDOW: usize = 10;
 
 /// One run.
 pub(super) async fn run(common: &Common) -> anyhow::Result<Vec<Figure>> {
-    let setting = Setting { rate_per_second: RATE, ..common.setting() };
+    let of = measure(common, common.setting().daemons).await?;
+    Ok(vec![
+        Figure::new(
+            "rate_deviation_10s",
+            format!("{RATE}/s asked for: off over any 10 s"),
+            Unit::Deviation,
+            of(WINDOW),
+        )
+        .aim("1 %"),
+        Figure::new("rate_deviation_1s", format!("{RATE}/s asked for: off over any second"), Unit::Deviation, of(1)),
+    ])
+}
+
+/// One run of one daemon, and one of three that share the rate.
+pub(super) async fn compare(common: &Common) -> anyhow::Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    for (daemons, ten, one) in [(1, "one_daemon_10s", "one_daemon_1s"), (3, "three_daemons_10s", "three_daemons_1s")] {
+        let of = measure(common, daemons).await?;
+        let what = |window: &str| format!("{RATE}/s asked for, {daemons} daemon(s): off over any {window}");
+        figures.push(Figure::new(ten, what("10 s"), Unit::Deviation, of(WINDOW)).aim("1 %"));
+        figures.push(Figure::new(one, what("second"), Unit::Deviation, of(1)));
+    }
+    Ok(figures)
+}
+
+/// Sends at the rate; how far off it was over any window of so many seconds.
+async fn measure(common: &Common, daemons: usize) -> anyhow::Result<impl Fn(usize) -> u64> {
+    let setting = Setting { rate_per_second: RATE, daemons, ..common.setting() };
     let mut stage = Stage::set(setting).await?;
     // Two seconds more, for the two that are left out.
     let seconds = u64::from(common.rate_seconds).max(10) + 2;
@@ -34,17 +61,7 @@ pub(super) async fn run(common: &Common) -> anyhow::Result<Vec<Figure>> {
     stage.check()?;
     stage.strike().await?;
     let seconds = whole_seconds(&stats.per_second);
-    let of = |window| deviation(&seconds, window, u64::from(RATE));
-    Ok(vec![
-        Figure::new(
-            "rate_deviation_10s",
-            format!("{RATE}/s asked for: off over any 10 s"),
-            Unit::Deviation,
-            of(WINDOW),
-        )
-        .aim("1 %"),
-        Figure::new("rate_deviation_1s", format!("{RATE}/s asked for: off over any second"), Unit::Deviation, of(1)),
-    ])
+    Ok(move |window| deviation(&seconds, window, u64::from(RATE)))
 }
 
 /// Arrivals of each second between the first and the last, those without any included.

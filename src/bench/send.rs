@@ -78,9 +78,11 @@ pub(super) struct Sent {
 
 /// Redis' clock (epoch ms).
 pub(super) struct Times {
-    accepted: u64,
+    /// When the job was accepted.
+    pub(super) accepted: u64,
     begun: u64,
-    finished: u64,
+    /// When the run ended.
+    pub(super) finished: u64,
 }
 
 impl Sent {

@@ -34,6 +34,8 @@ pub(super) struct Setting {
     pub(super) rate_per_second: u32,
     /// Whether Redis keeps an append-only file.
     pub(super) durable: bool,
+    /// Arguments of a second simulator, behind the channel `sick`; none: there is no such channel.
+    pub(super) sick: &'static [&'static str],
 }
 
 /// A stage.
@@ -42,6 +44,7 @@ pub(super) struct Stage {
     // Daemons first: fields are dropped in order.
     daemons: Vec<Process>,
     provider: Process,
+    sick: Option<(Process, String)>,
     redis: Process,
     provider_url: String,
     setting: Setting,
@@ -57,14 +60,11 @@ impl Stage {
         std::fs::create_dir(folder.path().join("spool"))?;
         let socket = folder.path().join("redis.sock");
         let redis = Process::start("redis-server", &mut redis_command(folder.path(), &socket, setting.durable))?;
-        let mut provider = Process::start(
-            "the provider simulator",
-            Command::new(own_program()?).args(["sandbox", "--port", "0"]).stdout(Stdio::piped()),
-        )?;
-        let provider_url = provider.announced("http://127.0.0.1:")?;
+        let (provider, provider_url) = simulator(&[])?;
+        let sick = if setting.sick.is_empty() { None } else { Some(simulator(setting.sick)?) };
         let timeouts = Timeouts { connect: Duration::from_secs(2), response: Duration::from_mins(1) };
         let store = Store::new(Connection::new(&format!("unix://{}", socket.display()), timeouts)?, PREFIX);
-        let mut stage = Self { daemons: Vec::new(), provider, redis, provider_url, setting, store, folder };
+        let mut stage = Self { daemons: Vec::new(), provider, sick, redis, provider_url, setting, store, folder };
         stage.wait_for_redis().await?;
         Ok(stage)
     }
@@ -133,6 +133,9 @@ impl Stage {
              [channels.nowhere]\nkind = \"sandbox\"\nurl = \"http://127.0.0.1:1\"\nslots = 64\n\
              retry_base = \"1h\"\nretry_cap = \"24h\"\n"
         );
+        if let Some((_, url)) = &self.sick {
+            let _ = write!(text, "[channels.sick]\nkind = \"sandbox\"\nurl = \"{url}\"\nin_flight = {in_flight}\n");
+        }
         text
     }
 
@@ -192,6 +195,15 @@ impl Cpu {
             provider: self.provider.saturating_sub(before.provider),
         }
     }
+}
+
+/// A provider simulator, and its address.
+fn simulator(arguments: &[&str]) -> anyhow::Result<(Process, String)> {
+    let mut command = Command::new(own_program()?);
+    command.args(["sandbox", "--port", "0"]).args(arguments).stdout(Stdio::piped());
+    let mut simulator = Process::start("the provider simulator", &mut command)?;
+    let url = simulator.announced("http://127.0.0.1:")?;
+    Ok((simulator, url))
 }
 
 fn own_program() -> anyhow::Result<PathBuf> {
