@@ -30,3 +30,4 @@ mod rules;
 mod sending;
 mod support;
 mod support_works;
+mod trouble;

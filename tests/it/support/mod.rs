@@ -7,6 +7,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod daemon;
+pub(crate) mod front;
 pub(crate) mod gate;
 pub(crate) mod grep;
 pub(crate) mod ledger;

@@ -5,7 +5,7 @@
 //! nonsense. Every request whose body arrived whole is kept, in order of arrival. Blocking threads, no timer.
 
 use std::collections::VecDeque;
-use std::io::{BufReader, Read as _, Write as _};
+use std::io::{BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -54,6 +54,10 @@ pub(crate) enum Act {
     Write(Vec<u8>),
     /// Answers nothing until the other side gives up.
     Silence,
+    /// Announces a body of so many bytes and writes it, as long as the other side reads.
+    Flood(u64),
+    /// Writes a reply byte by byte, one every 20 ms, until the other side gives up.
+    Drip,
 }
 
 impl Act {
@@ -214,9 +218,30 @@ fn serve(shared: &Shared, stream: &TcpStream) -> std::io::Result<()> {
             Act::Silence => {
                 std::io::copy(&mut input, &mut std::io::sink())?;
             }
+            Act::Flood(bytes) => {
+                out.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\n\r\n").as_bytes())?;
+                std::io::copy(&mut std::io::repeat(b' ').take(bytes), &mut out)?;
+            }
+            Act::Drip => drip(stream, &mut input)?,
         }
     }
     Ok(())
+}
+
+/// A reply that never ends, a byte whenever the other side has been silent for a while.
+fn drip(stream: &TcpStream, input: &mut impl std::io::Read) -> std::io::Result<()> {
+    const PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+    stream.set_read_timeout(Some(PAUSE))?;
+    let mut out = stream;
+    let mut bytes =
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{".iter().copied().chain(std::iter::repeat(b' '));
+    loop {
+        match input.read(&mut [0]) {
+            Ok(0) => return Ok(()),
+            Err(error) if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return Err(error),
+            Ok(_) | Err(_) => out.write_all(&[bytes.next().unwrap_or(b' ')])?,
+        }
+    }
 }
 
 /// The head of the next request and the length of its body; none when the other side is done.
