@@ -112,14 +112,16 @@ pub enum BodyFormat {
     Form,
 }
 
-/// What becomes of a recipient whose provider never answered (DOMAIN rule DA-1).
+/// What becomes of a recipient of whom nobody knows whether the provider took the message: the answer was lost, or the
+/// daemon died (DOMAIN rule DA-1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OnUnknown {
-    /// Stays `unknown` until a receipt or an operator decides. The default.
+    /// Stays `unknown` until a receipt or an operator decides. The default, unless the provider de-duplicates.
     Keep,
-    /// Asked again with the same idempotency key; only where the provider de-duplicates.
+    /// Asked again with the same idempotency key while attempts last, then `unknown`; only where the provider
+    /// de-duplicates, and there the default.
     Resend,
-    /// Becomes `failed` at once.
+    /// Becomes `failed` at once, with a reason that begins with `unknown:`.
     Fail,
 }
 
@@ -176,7 +178,7 @@ pub struct ChannelSettings {
     pub pool_idle: Duration,
     /// The provider de-duplicates by our idempotency key.
     pub idempotent: bool,
-    /// What becomes of a recipient whose provider never answered.
+    /// What becomes of a recipient of whom nobody knows.
     pub on_unknown: OnUnknown,
     /// How runs share the channel.
     pub runs: RunsOrder,

@@ -204,6 +204,9 @@ fn sender(key: &str, kind: &ChannelKind, text: String) -> Result<String, ConfigE
 }
 
 fn on_unknown(table: &str, text: &str, idempotent: bool) -> Result<OnUnknown, ConfigError> {
+    if text.is_empty() {
+        return Ok(if idempotent { OnUnknown::Resend } else { OnUnknown::Keep });
+    }
     let words = [("keep", OnUnknown::Keep), ("resend", OnUnknown::Resend), ("fail", OnUnknown::Fail)];
     let on_unknown = one_of(&format!("{table}.on_unknown"), text, &words)?;
     if on_unknown == OnUnknown::Resend && !idempotent {

@@ -72,6 +72,18 @@ fn a_variable_reaches_a_channel_whose_name_has_a_hyphen() {
 }
 
 #[test]
+fn nobody_knows_is_asked_again_where_the_provider_knows_keys_unless_the_file_says_otherwise() {
+    let on_unknown = |keys: &str| {
+        let file = format!("[channels.x]\nkind = \"sandbox\"\n{keys}");
+        load(&file, &[]).unwrap().channels.remove("x").unwrap().on_unknown
+    };
+    assert_eq!(on_unknown(""), OnUnknown::Keep);
+    assert_eq!(on_unknown("idempotent = true\n"), OnUnknown::Resend);
+    assert_eq!(on_unknown("idempotent = true\non_unknown = \"keep\"\n"), OnUnknown::Keep);
+    assert_eq!(on_unknown("idempotent = true\non_unknown = \"fail\"\n"), OnUnknown::Fail);
+}
+
+#[test]
 fn an_unknown_key_is_refused_with_the_nearest_one_and_its_place() {
     let text = refusal("[redis]\nurll = \"embedded\"\n", &[]);
     assert!(text.starts_with("unknown key `redis.urll` in remesa.toml"), "{text}");

@@ -39,6 +39,10 @@ words! {
     }
 }
 
+/// What the reason of a delivery begins with that is called failed and may have been sent: its channel's `on_unknown` is
+/// `fail`. A command that sends again what failed leaves it alone.
+pub const UNKNOWN_REASON: &str = "unknown:";
+
 impl DeliveryState {
     /// The letter in the ledger.
     pub const fn letter(self) -> char {

@@ -119,6 +119,37 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// How an outcome counts towards the pause that a run takes by itself (BM-26).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tried {
+    /// It was no attempt, or one that says nothing of the run: the provider asked us to wait, or refuses us.
+    Not,
+    /// The provider answered for this recipient: it took the message, or never will.
+    Answered,
+    /// It came to nothing, or nobody knows, for a reason that is not the recipient's.
+    Troubled,
+}
+
+impl Tried {
+    /// How an attempt that failed counts.
+    pub const fn of(failure: &Failure) -> Self {
+        match failure.class() {
+            FailureClass::Transient | FailureClass::Ambiguous => Self::Troubled,
+            FailureClass::Permanent => Self::Answered,
+            FailureClass::Throttled | FailureClass::Denied => Self::Not,
+        }
+    }
+
+    /// As the script that records it is told.
+    pub const fn mark(self) -> &'static str {
+        match self {
+            Self::Not => "",
+            Self::Answered => "0",
+            Self::Troubled => "1",
+        }
+    }
+}
+
 /// The number of an attempt, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
@@ -184,6 +215,20 @@ mod tests {
         for (failure, class) in cases {
             assert_eq!(failure.class(), class);
             assert_eq!(failure.to_string(), format!("{class} failure {}", failure.code()));
+        }
+    }
+
+    #[test]
+    fn bm_26_only_errors_that_are_not_the_recipients_count() {
+        let counted = [
+            (Failure::transient("connection_refused"), Tried::Troubled),
+            (Failure::ambiguous("answer_lost"), Tried::Troubled),
+            (Failure::permanent("refused"), Tried::Answered),
+            (Failure::throttled("rate_limited", None), Tried::Not),
+            (Failure::denied("not_authorised"), Tried::Not),
+        ];
+        for (failure, tried) in counted {
+            assert_eq!(Tried::of(&failure), tried, "{failure}");
         }
     }
 

@@ -7,7 +7,7 @@
 use serde::Serialize;
 
 use super::clock::EpochMs;
-use super::delivery::{Cell, DeliveryState};
+use super::delivery::{Cell, DeliveryState, UNKNOWN_REASON};
 use super::run::RunState;
 
 /// Where a message stands.
@@ -48,7 +48,7 @@ impl Standing {
         let told = found.filter(|_| state != DeliveryState::Sending);
         let at = told.as_ref().map(|cell| cell.at);
         let (reason, mut provider_id) = told.map(|cell| (cell.reason, cell.provider_id)).unwrap_or_default();
-        if state == DeliveryState::Unknown {
+        if state == DeliveryState::Unknown || is_unknown(state, &reason) {
             // There is none: the field holds the attempt of the idempotency key.
             provider_id = String::new();
         }
@@ -56,9 +56,10 @@ impl Standing {
     }
 
     /// Whether the message was handed to a provider, as far as anybody knows.
-    pub const fn was_handed_over(&self) -> bool {
+    pub fn was_handed_over(&self) -> bool {
         use DeliveryState as D;
         matches!(self.state, D::Sent | D::Delivered | D::Undelivered | D::Expired | D::Unknown)
+            || is_unknown(self.state, &self.reason)
     }
 
     /// When the provider accepted it. The cell holds one time, so a receipt takes this one's place.
@@ -72,6 +73,11 @@ impl Standing {
         let ended = matches!(self.state, D::Failed | D::Skipped | D::Delivered | D::Undelivered | D::Expired);
         self.at.filter(|_| ended)
     }
+}
+
+/// Whether a delivery that is called failed may have been sent.
+fn is_unknown(state: DeliveryState, reason: &str) -> bool {
+    state == DeliveryState::Failed && reason.starts_with(UNKNOWN_REASON)
 }
 
 #[cfg(test)]
@@ -111,5 +117,9 @@ mod tests {
         let unknown = standing(RunState::Running, Some("n,1,1763719100000,timeout,1?"));
         assert_eq!((unknown.reason.as_str(), unknown.provider_id.as_str()), ("timeout", ""));
         assert!(unknown.was_handed_over() && !sending.was_handed_over());
+        let called_failed = standing(RunState::Running, Some("f,1,1763719100000,unknown:timeout,1?"));
+        assert_eq!((called_failed.reason.as_str(), called_failed.provider_id.as_str()), ("unknown:timeout", ""));
+        let failed = standing(RunState::Running, Some("f,1,1763719100000,refused,"));
+        assert!(called_failed.was_handed_over() && !failed.was_handed_over());
     }
 }

@@ -316,6 +316,9 @@ struct RunEvent {
     /// Held: when the contact hours open, epoch milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<i64>,
+    /// Paused by itself: why, as a code, with that of a failure behind it: `too_many_errors:server_error`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     /// At the end of one for cases: how many cases it was for, without those that were left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     matched: Option<u64>,

@@ -117,7 +117,8 @@ impl Reconciler {
         let text = |field: &str| hash.get(field).map_or("", String::as_str);
         let number = |field: &str| text(field).parse::<i64>().unwrap_or(0);
         // A run that is not there was announced and never made: its job announces it again when it makes it.
-        let stopped = text("state") != "running" || hash.contains_key("paused_by");
+        let stopped =
+            text("state") != "running" || ["paused_by", "auto_paused"].iter().any(|flag| hash.contains_key(*flag));
         if stopped && number("sending") == 0 {
             let over = text("state") != "running";
             return Ok(over && self.store.outbox_len(campaign).await? == 0);

@@ -5,7 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::delivery::DeliveryState;
+use crate::domain::{
+    delivery::{DeliveryState, UNKNOWN_REASON},
+    failure::Tried,
+};
 
 use super::{
     Answer, Store, StoreError,
@@ -17,7 +20,7 @@ use super::{
 /// The cell of an outcome. Where there is no provider's id, who asks again must know the key that was used.
 fn final_cell(record: &Record) -> String {
     let Record { state, attempt, at_ms, reason, .. } = record;
-    let id = if *state == DeliveryState::Unknown { record.key_mark() } else { record.provider_id.clone() };
+    let id = if record.is_doubtful() { record.key_mark() } else { record.provider_id.clone() };
     format!("{},{attempt},{at_ms},{reason},{id}", state.letter())
 }
 
@@ -54,6 +57,9 @@ impl Store {
             .arg(&slot.run)
             .arg(array(records.iter().filter_map(|record| record.event.as_ref())))
             .arg(u8::from(closes_cases))
+            .arg(records.iter().filter(|record| record.tried != Tried::Not).count())
+            .arg(records.iter().filter(|record| record.tried == Tried::Troubled).count())
+            .arg(records.iter().rfind(|record| record.tried == Tried::Troubled).map_or("", |last| last.reason.as_str()))
             .arg(states.len());
         for (state, count) in states {
             call.push(state);
@@ -78,7 +84,8 @@ impl Store {
             return Ok(None);
         }
         let outbox_id = answer.some_text()?;
-        Ok(Some(Recorded { outbox_id, added: answer.some_text()?, stale: Vec::new(), overtaken: 0 }))
+        let (added, auto_paused) = (answer.some_text()?, answer.some_text()?);
+        Ok(Some(Recorded { outbox_id, added, auto_paused, stale: Vec::new(), overtaken: 0 }))
     }
 }
 
@@ -86,6 +93,12 @@ impl Record {
     /// The attempt of its idempotency key, with `?` when an attempt under it may have been accepted.
     pub fn key_mark(&self) -> String {
         format!("{}{}", self.key_attempt, if self.doubt { "?" } else { "" })
+    }
+
+    /// Whether nobody knows if it was sent, also where that is called failed.
+    fn is_doubtful(&self) -> bool {
+        let Self { state, reason, .. } = self;
+        *state == DeliveryState::Unknown || (*state == DeliveryState::Failed && reason.starts_with(UNKNOWN_REASON))
     }
 
     /// Whether it is an end: nothing is due again.
@@ -113,10 +126,14 @@ mod tests {
             provider_id: "sb-1".to_owned(),
             due_in: None,
             event: None,
+            tried: Tried::Answered,
         };
         assert_eq!(final_cell(&sent), "s,2,1763719200123,,sb-1");
         let unknown = Record { state: DeliveryState::Unknown, provider_id: String::new(), ..sent };
         assert_eq!(final_cell(&unknown), "n,2,1763719200123,,1?");
+        let called_failed =
+            Record { state: DeliveryState::Failed, reason: "unknown:answer_lost".to_owned(), ..unknown.clone() };
+        assert_eq!(final_cell(&called_failed), "f,2,1763719200123,unknown:answer_lost,1?");
         assert!(unknown.is_final());
     }
 

@@ -9,7 +9,10 @@ use std::{collections::HashMap, time::Duration};
 
 use redis::cmd;
 
-use crate::domain::delivery::{DeliveryId, DeliveryState};
+use crate::domain::{
+    delivery::{DeliveryId, DeliveryState},
+    failure::Tried,
+};
 
 pub use super::slots::{InDoubt, Leaving, SlotRef, Take};
 use super::{Answer, Store, StoreError, entries::millis, outbox::Event, scripts};
@@ -127,6 +130,8 @@ pub struct Record {
     pub due_in: Option<Duration>,
     /// Its event, where other systems are told.
     pub event: Option<Event>,
+    /// How it counts towards the pause of its run.
+    pub tried: Tried,
 }
 
 /// What recording did.
@@ -136,6 +141,8 @@ pub struct Recorded {
     pub outbox_id: Option<String>,
     /// Events the script added (the run's end), a JSON array.
     pub added: Option<String>,
+    /// Why the run paused itself at this, if it did (BM-26).
+    pub auto_paused: Option<String>,
     /// Indexes of records that were not applied.
     pub stale: Vec<usize>,
     /// How many of those were overtaken by a receipt that knows better.
@@ -274,16 +281,18 @@ impl Store {
                 None => call.push(""),
             }
             call.push(record.event.as_ref().map_or("", |event| event.json.as_str()));
+            call.push(record.tried.mark());
         }
         let mut answer = Answer::new(call.run(&self.connection).await?);
         let outbox_id = answer.some_text()?;
         let added = answer.some_text()?;
+        let auto_paused = answer.some_text()?;
         let (mut stale, mut overtaken) = (Vec::new(), 0);
         for index in answer.rest() {
             overtaken += usize::from(index.starts_with('r'));
             stale.extend(index.trim_start_matches('r').parse::<usize>());
         }
-        Ok(Recorded { outbox_id, added, stale, overtaken })
+        Ok(Recorded { outbox_id, added, auto_paused, stale, overtaken })
     }
 
     /// Returns failed or unknown recipients of ledger pages `first..=last` to the queue.

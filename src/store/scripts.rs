@@ -32,6 +32,7 @@ macro_rules! ledger {
                     include_str!("lua/prelude.lua"),
                     include_str!("lua/states.lua"),
                     include_str!("lua/closing.lua"),
+                    include_str!("lua/auto_pause.lua"),
                     include_str!(concat!("lua/", $file, ".lua")),
                 ],
             )

@@ -2,9 +2,9 @@
 //!
 //! The table: accepted is `sent`; certainly not sent is released uncounted; transient is tried again
 //! with backoff while attempts and the order's life allow, else `failed`; throttled and denied are
-//! released, because they are about us and not about the recipient; permanent is `failed`; ambiguous
-//! is asked again under the same key by an idempotent channel, else `unknown` or as `on_unknown` says.
-//! Once an attempt may have been accepted, only an answer under its key ends the doubt.
+//! released, because they are about us and not about the recipient; permanent is `failed`; ambiguous, and what a dead owner
+//! left, is as `on_unknown` says: asked again under the same key while attempts last, `unknown`, or `failed` with a reason
+//! that says so. Once an attempt may have been accepted, only an answer under its key ends the doubt.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use crate::{
         case::Case,
         clock::EpochMs,
         contact::Phone,
-        delivery::{Cell, DeliveryId, DeliveryState},
-        failure::{Attempt, Failure},
+        delivery::{Cell, DeliveryId, DeliveryState, UNKNOWN_REASON},
+        failure::{Attempt, Failure, Tried},
         order::Order,
         retry::{Next, RetryPolicy},
     },
@@ -94,10 +94,9 @@ impl Rules<'_> {
         match failure {
             Failure::Permanent { .. } => Verdict::end(DeliveryState::Failed, code, ""),
             // Both are about us: the channel waits or is paused, the recipient keeps its attempts.
-            Failure::Throttled { after, .. } => {
-                Verdict::wait(DeliveryState::Queued, code, after.unwrap_or(Duration::from_secs(1)))
+            Failure::Throttled { .. } | Failure::Denied { .. } => {
+                Verdict::wait(DeliveryState::Queued, code, Duration::ZERO)
             }
-            Failure::Denied { .. } => Verdict::wait(DeliveryState::Queued, code, Duration::ZERO),
             Failure::Transient { .. } => self.again(who, failure, jitter).unwrap_or_else(|| {
                 if self.may_be_accepted(who, failure) {
                     self.unknown(code)
@@ -106,9 +105,11 @@ impl Rules<'_> {
                 }
             }),
             Failure::Ambiguous { .. } => {
-                // The same key again: whatever the provider did the first time, it does not do twice.
-                let asked = Failure::transient(code.to_owned());
-                let again = if self.settings.idempotent { self.again(who, &asked, jitter) } else { None };
+                let again = match self.settings.on_unknown {
+                    // The same key again: whatever the provider did the first time, it does not do twice.
+                    OnUnknown::Resend => self.again(who, &Failure::transient(code.to_owned()), jitter),
+                    OnUnknown::Keep | OnUnknown::Fail => None,
+                };
                 again.unwrap_or_else(|| self.unknown(code))
             }
         }
@@ -123,7 +124,7 @@ impl Rules<'_> {
 
     fn unknown(&self, code: &str) -> Verdict {
         match self.settings.on_unknown {
-            OnUnknown::Fail => Verdict::end(DeliveryState::Failed, code, ""),
+            OnUnknown::Fail => Verdict::end(DeliveryState::Failed, &format!("{UNKNOWN_REASON}{code}"), ""),
             OnUnknown::Keep | OnUnknown::Resend => Verdict::end(DeliveryState::Unknown, code, ""),
         }
     }
@@ -192,6 +193,11 @@ pub fn record(campaign: &str, run: &str, who: &Who, landing: &Landing, rules: &R
         Landing::Failed(failure) => rules.may_be_accepted(who, failure),
         Landing::Sent { .. } | Landing::Released | Landing::Unsent(_) => who.doubt,
     };
+    let tried = match landing {
+        Landing::Failed(failure) => Tried::of(failure),
+        Landing::Sent { .. } => Tried::Answered,
+        Landing::Released | Landing::Unsent(_) => Tried::Not,
+    };
     Record {
         of: who.of,
         state: verdict.state,
@@ -204,6 +210,7 @@ pub fn record(campaign: &str, run: &str, who: &Who, landing: &Landing, rules: &R
         provider_id: verdict.provider_id,
         due_in: verdict.wait,
         event,
+        tried,
     }
 }
 
@@ -235,7 +242,9 @@ pub async fn recover(turn: &Turn, in_doubt: Vec<InDoubt>) -> Result<(), StoreErr
             parts: 0,
             reserved: String::new(),
         };
-        records.push(record(&turn.slot.campaign, &turn.slot.run, &who, &landing, &rules, 0));
+        let judged = record(&turn.slot.campaign, &turn.slot.run, &who, &landing, &rules, 0);
+        // That its daemon died says nothing of the provider.
+        records.push(Record { tried: Tried::Not, ..judged });
     }
     for chunk in records.chunks_mut(64) {
         turn.judge(chunk, true).await?;

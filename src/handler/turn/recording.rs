@@ -68,6 +68,15 @@ impl Turn {
                 events.extend(record.event.take());
             }
         }
+        if let Some(reason) = &recorded.auto_paused {
+            let (campaign, run) = (self.slot.campaign.as_str(), self.slot.run.as_str());
+            tracing::error!(
+                campaign,
+                run,
+                reason,
+                "too many errors: the run has paused itself until somebody resumes it"
+            );
+        }
         if let Some(added) = &recorded.added {
             events.extend(Event::split(added));
         }

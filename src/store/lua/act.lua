@@ -27,6 +27,7 @@ local function end_run(run, new_state, reason_field)
   local q, w, h = tonumber(r[2] or '0'), tonumber(r[3] or '0'), tonumber(r[4] or '0')
   redis.call('HSET', run_key, 'state', new_state, 'finished_at', int(now), reason_field, ARGV[3])
   redis.call('HDEL', run_key, 'paused_by', 'held_until', 'held_reason')
+  count_anew(run_key)
   count(run_key, { queued = -q, retry = -w, held = -h, skipped = q + w + h })
   if not r[5] then
     redis.call('HINCRBY', campaign_key, 'running_runs', -1)
@@ -36,7 +37,7 @@ end
 local answer = { 'done', '' }
 if only ~= '' then
   local run_key = base .. 'run:' .. only
-  local r = redis.call('HMGET', run_key, 'state', 'paused_by')
+  local r = redis.call('HMGET', run_key, 'state', 'paused_by', 'auto_paused')
   if not r[1] then
     return { 'gone' }
   elseif END[action] then
@@ -57,10 +58,11 @@ if only ~= '' then
     redis.call('HSET', run_key, 'paused_by', ARGV[3], 'paused_at', int(now))
     say(run_event(only, 'paused', now))
   else
-    if not r[2] then
+    if not r[2] and not r[3] then
       return { 'wrong', r[1] }
     end
     redis.call('HDEL', run_key, 'paused_by', 'paused_at')
+    count_anew(run_key)
     say(run_event(only, 'running', now))
     answer[#answer + 1] = only
   end

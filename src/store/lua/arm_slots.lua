@@ -5,10 +5,10 @@
 -- has recipients in flight: whoever takes the slot judges what a dead owner left, and nothing else
 -- Returns the channel, then pairs: slot, token.
 local run_key = base .. 'run:' .. ARGV[1]
-local run = redis.call('HMGET', run_key, 'state', 'slots', 'channel', 'paused_by', 'sending')
+local run = redis.call('HMGET', run_key, 'state', 'slots', 'channel', 'paused_by', 'sending', 'auto_paused')
 local answer = { run[3] or '' }
 local campaign_state = redis.call('HGET', campaign_key, 'state')
-local stopped = run[1] ~= 'running' or run[4] or campaign_state == 'paused' or campaign_state == 'cancelled'
+local stopped = run[1] ~= 'running' or run[4] or run[6] or campaign_state == 'paused' or campaign_state == 'cancelled'
 if stopped and not (ARGV[2] == 'repair' and tonumber(run[5] or '0') > 0) then
   return answer
 end

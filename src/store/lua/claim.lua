@@ -20,7 +20,7 @@ if slot[1] ~= me or slot[2] ~= fence then
   return { 'lost' }
 end
 local flags = redis.call('HMGET', run_key, 'state', 'paused_by', 'cursor', 'end', 'slots', 'ahead', 'sifted',
-  'sift_until', 'audience', 'only_active', 'needs_order', 'definition')
+  'sift_until', 'audience', 'only_active', 'needs_order', 'definition', 'auto_paused')
 local campaign_state = redis.call('HGET', campaign_key, 'state')
 local now = now_ms()
 local retry_key = run_key .. ':retry'
@@ -28,7 +28,7 @@ local again = slot[4] == ARGV[5]
 if not again then
   if flags[1] ~= 'running' then
     return { 'stop', flags[1] or 'gone' }
-  elseif flags[2] then
+  elseif flags[2] or flags[13] then
     return { 'stop', 'paused' }
   elseif campaign_state == 'paused' or campaign_state == 'cancelled' then
     return { 'stop', campaign_state }

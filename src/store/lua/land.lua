@@ -2,13 +2,14 @@
 -- it was the last. This is the way of nearly every message: where any of them has moved on meanwhile,
 -- nothing is written, and record.lua judges them one by one.
 -- KEYS[1] campaign
--- ARGV[1] run, ARGV[2] events as a JSON array or '', ARGV[3] '1' where the run closes cases, ARGV[4] number s of
+-- ARGV[1] run, ARGV[2] events as a JSON array or '', ARGV[3] '1' where the run closes cases, ARGV[4] how many were attempts,
+-- ARGV[5] how many of those count towards the pause of the run, ARGV[6] the code of such a failure or '', ARGV[7] number s of
 -- states, then s pairs: state, how many of them; then for each ledger page: page, number k of deliveries, k fields, k cells
 -- as claimed, k pairs: field, new cell
--- Returns {'moved'}, or {'landed', outbox entry id or '', events the script added or ''}.
+-- Returns {'moved'}, or {'landed', outbox entry id or '', events the script added or '', why the run paused itself or ''}.
 local run = ARGV[1]
 local run_key = base .. 'run:' .. run
-local first_page = 5 + 2 * ARGV[4]
+local first_page = 8 + 2 * ARGV[7]
 local at = first_page
 while at <= #ARGV do
   local k = tonumber(ARGV[at + 1])
@@ -51,7 +52,7 @@ while at <= #ARGV do
   at = at + 2 + 4 * k
 end
 local deltas = { sending = 0 }
-for i = 5, first_page - 1, 2 do
+for i = 8, first_page - 1, 2 do
   deltas[ARGV[i]] = tonumber(ARGV[i + 1])
   deltas.sending = deltas.sending - ARGV[i + 1]
 end
@@ -59,6 +60,8 @@ count(run_key, deltas)
 local added = {}
 count_cases(run_key, added)
 added[#added + 1] = finish_if_done(run, run_key, now)
+local paused, why = count_attempts(run, run_key, tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], now)
+added[#added + 1] = paused
 local events, more = ARGV[2], ''
 if #added > 0 then
   more = '[' .. table.concat(added, ',') .. ']'
@@ -68,4 +71,4 @@ local outbox_id = ''
 if events ~= '' then
   outbox_id = redis.call('XADD', base .. 'outbox', '*', 'run', run, 'events', events)
 end
-return { 'landed', outbox_id, more }
+return { 'landed', outbox_id, more, why or '' }

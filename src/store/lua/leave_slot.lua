@@ -20,9 +20,9 @@ end
 local on = ARGV[5] == '1'
 if ARGV[5] == '?' then
   local run_key = base .. 'run:' .. ARGV[1]
-  local run = redis.call('HMGET', run_key, 'state', 'paused_by', 'cursor', 'end')
+  local run = redis.call('HMGET', run_key, 'state', 'paused_by', 'cursor', 'end', 'auto_paused')
   local campaign_state = redis.call('HGET', campaign_key, 'state')
-  local free = run[1] == 'running' and not run[2] and campaign_state ~= 'paused' and campaign_state ~= 'cancelled'
+  local free = run[1] == 'running' and not run[2] and not run[5] and campaign_state ~= 'paused' and campaign_state ~= 'cancelled'
   on = free and (tonumber(run[3]) <= tonumber(run[4]) or open ~= ''
     or redis.call('ZCOUNT', run_key .. ':retry', '-inf', int(now_ms())) > 0)
 end

@@ -54,6 +54,10 @@ local function run_event(run, state, now, total, matched)
   return string.format('{"event":"%s/%s/%s/%d","type":"run","campaign":"%s","run":"%s","state":"%s"%s,"at":%s}',
     name, run, state, event_number(), name, run, state, numbers, int(now))
 end
+-- Ends the pause that a run took by itself, and begins to count its errors anew (auto_pause.lua).
+local function count_anew(run_key)
+  redis.call('HDEL', run_key, 'auto_paused', 'auto_paused_at', 'auto_paused_errors', 'auto_paused_attempts', 'attempts', 'errors')
+end
 -- How many cases a run is for, without those that were left out; nothing where it is for orders.
 local function matched_cases(run_key)
   local r = redis.call('HMGET', run_key, 'audience', 'first', 'end', 'left_out')

@@ -82,7 +82,7 @@ for i = 3, #ARGV, 8 do
     if (letter == 'd' or same) and RANK[letter] > RANK[is] then
       if is_forgotten(n) then
         id = ''
-      elseif id == '' and RANK[old] >= RANK.s then
+      elseif id == '' and RANK[old] >= RANK.s and why:sub(1, 8) ~= 'unknown:' then
         id = tail
       end
       local counts = int(math.max(attempt, old_attempt))

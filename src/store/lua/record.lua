@@ -2,13 +2,14 @@
 -- step; ends the run when it was the last.
 -- KEYS[1] campaign
 -- ARGV[1] run, ARGV[2] 'h' (we hold the claims) or 't' (we took over the slot of a dead owner), ARGV[3] '1' where the run
--- closes cases, then nines: delivery (`<n>`, `<n>.<contact>`), its cell as it was claimed, letter, attempt, attempt of the idempotency key (with '?'
+-- closes cases, then tens: delivery (`<n>`, `<n>.<contact>`), its cell as it was claimed, letter, attempt, attempt of the idempotency key (with '?'
 -- when an attempt under it may have been accepted), reason, provider id, wait in ms until it is due again
--- or '', event JSON or ''
+-- or '', event JSON or '', '1' where it was an attempt that counts towards the pause of the run, '0' where it was another
+-- attempt, '' where it was none
 -- An outcome is about one claim: a cell that reads otherwise by now is of another one. So a repeat after
 -- a lost reply never lands on a later claim of the same recipient.
 -- A receipt may have overtaken its outcome: then the outcome only adds the provider's id, where the receipt had none.
--- Returns {outbox entry id or '', events the script added (cases it closed, the run's end) or '', then indexes (from 0) of outcomes
+-- Returns {outbox entry id or '', events the script added (cases it closed, the run's end) or '', why the run paused itself or '', then indexes (from 0) of outcomes
 -- that were not applied, because the recipient has moved on; 'r' before those that a receipt overtook}.
 local run, mode = ARGV[1], ARGV[2]
 local run_key = base .. 'run:' .. run
@@ -24,7 +25,7 @@ if closes then
   notes_of(run, about_run[2])
 end
 local pages = {}
-for i = 4, #ARGV, 9 do
+for i = 4, #ARGV, 10 do
   local page, field = place_of(run_key, ARGV[i])
   local p = pages[page]
   if p == nil then
@@ -34,7 +35,8 @@ for i = 4, #ARGV, 9 do
   p.fields[#p.fields + 1] = field
   p.at[#p.at + 1] = i
 end
-local deltas, events, answer, applied = {}, {}, { '', '' }, {}
+local deltas, events, answer, applied = {}, {}, { '', '', '' }, {}
+local tried, errors, code = 0, 0, ''
 for page, p in pairs(pages) do
   local cells = redis.call('HMGET', page, unpack(p.fields))
   local sets = {}
@@ -65,7 +67,7 @@ for page, p in pairs(pages) do
         sets[#sets + 1] = p.fields[j]
         sets[#sets + 1] = 'r,' .. int(attempt) .. ',' .. int(now) .. ',' .. reason .. ',' .. key_attempt
       else
-        if letter == 'n' then
+        if letter == 'n' or (letter == 'f' and reason:sub(1, 8) == 'unknown:') then
           -- There is no provider's id; who asks again must know the key that was used.
           provider_id = key_attempt
         end
@@ -85,13 +87,17 @@ for page, p in pairs(pages) do
       if ARGV[i + 8] ~= '' then
         events[#events + 1] = ARGV[i + 8]
       end
+      tried = tried + (ARGV[i + 9] ~= '' and 1 or 0)
+      if ARGV[i + 9] == '1' then
+        errors, code = errors + 1, reason
+      end
     else
       local overtaken = RANK[old] and RANK[old] >= RANK.s and tonumber(old_attempt) == attempt
       if overtaken and letter == 's' and provider_id ~= '' and not applied[n] and cells[j]:sub(-1) == ',' then
         sets[#sets + 1] = p.fields[j]
         sets[#sets + 1] = cells[j] .. provider_id
       end
-      answer[#answer + 1] = (overtaken and 'r' or '') .. int((i - 4) / 9)
+      answer[#answer + 1] = (overtaken and 'r' or '') .. int((i - 4) / 10)
     end
   end
   if #sets > 0 then
@@ -102,6 +108,8 @@ count(run_key, deltas)
 local added = {}
 count_cases(run_key, added)
 added[#added + 1] = finish_if_done(run, run_key, now)
+local paused, why = count_attempts(run, run_key, tried, errors, code, now)
+added[#added + 1], answer[3] = paused, why or ''
 if #added > 0 then
   local text = table.concat(added, ',')
   answer[2] = '[' .. text .. ']'

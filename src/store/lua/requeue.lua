@@ -24,6 +24,11 @@ for page = tonumber(ARGV[3]), tonumber(ARGV[4]) do
   local cells = redis.call('HGETALL', key)
   for i = 1, #cells, 2 do
     local letter, attempt, rest = cells[i + 1]:match('^(%a),(%d+),%d+,(.*)$')
+    local state_name = names[letter]
+    if letter == 'f' and rest:sub(1, 8) == 'unknown:' then
+      -- Called failed, as its channel is told (`on_unknown`): it may have been sent.
+      letter = 'n'
+    end
     if back[letter] then
       -- Asked again under the old key, an idempotent provider answers what it did the first time.
       local key_attempt = '0'
@@ -35,7 +40,7 @@ for page = tonumber(ARGV[3]), tonumber(ARGV[4]) do
       redis.call('HSET', key, cells[i], 'q,' .. attempt .. ',' .. int(now) .. ',' .. reason .. ',' .. key_attempt)
       local field, contact = cells[i]:match('^(%d+)(.*)$')
       redis.call('ZADD', run_key .. ':retry', int(now), int(page * PAGE + field) .. contact)
-      deltas[names[letter]] = deltas[names[letter]] - 1
+      deltas[state_name] = deltas[state_name] - 1
       deltas.queued = deltas.queued + 1
       moved = moved + 1
     end
@@ -47,6 +52,7 @@ if moved > 0 then
   if state == 'finished' then
     redis.call('HSET', run_key, 'state', 'running')
     redis.call('HDEL', run_key, 'finished_at')
+    count_anew(run_key)
     local permanent = redis.call('HEXISTS', run_key, 'recurring') == 1
     if not permanent then
       redis.call('HINCRBY', campaign_key, 'running_runs', 1)

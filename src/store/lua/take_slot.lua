@@ -9,7 +9,7 @@
 local run_key = base .. 'run:' .. ARGV[1]
 local slots_key = run_key .. ':slots'
 local k, me = ARGV[2], ARGV[4]
-local run = redis.call('HMGET', run_key, 'state', 'paused_by')
+local run = redis.call('HMGET', run_key, 'state', 'paused_by', 'auto_paused')
 if not run[1] then
   return { 'gone' }
 end
@@ -62,7 +62,7 @@ for _, delivery in ipairs(redis.call('ZRANGEBYSCORE', run_key .. ':retry', int(h
 end
 if #answer == 2 then
   -- Nothing is left of an earlier owner: now the flags count.
-  local reason = run[2]
+  local reason = run[2] or run[3]
   if redis.call('HGET', campaign_key, 'state') == 'paused' then
     reason = reason or 'campaign'
   end

@@ -108,7 +108,10 @@ impl RunView {
             paused_by: own.or(by_campaign).or(by_channel),
             held_until: hash.get("held_until").and_then(|at| at.parse().ok()).map(EpochMs),
             breaker: held_by_channel.is_some(),
-            auto_paused: hash.get("auto_paused").cloned(),
+            auto_paused: hash.get("auto_paused").map(|reason| {
+                let (errors, attempts) = (number(hash, "auto_paused_errors"), number(hash, "auto_paused_attempts"));
+                format!("paused itself: {reason} ({errors} of the last {attempts} attempts)")
+            }),
         };
         let state = text(hash, "state");
         let shown = RunState::parse(&state).map_or_else(|| state.clone(), |s| s.shown(&flags).as_str().to_owned());
@@ -173,6 +176,14 @@ mod tests {
         assert_eq!(shown(&running, None, blocked).0, "held");
         let own = hash(&[("state", "running"), ("paused_by", "ana")]);
         assert_eq!(shown(&own, None, ChannelState::Open), pair("paused", "paused by ana"));
+        let itself = [
+            ("auto_paused", "too_many_errors:server_error"),
+            ("auto_paused_errors", "431"),
+            ("auto_paused_attempts", "1960"),
+        ];
+        let itself = hash(&[&[("state", "running")], itself.as_slice()].concat());
+        let why = "paused itself: too_many_errors:server_error (431 of the last 1960 attempts)";
+        assert_eq!(shown(&itself, None, ChannelState::Open), pair("paused", why));
         let over = hash(&[("state", "finished")]);
         assert_eq!(shown(&over, Some("ana"), denied), pair("finished", ""));
     }
