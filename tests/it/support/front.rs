@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 /// Listens on a free port of this machine; a certificate of its own for `localhost`.
@@ -18,7 +18,7 @@ pub(crate) struct Front {
     port: u16,
     broken: Arc<AtomicBool>,
     folder: TempDir,
-    accepting: JoinHandle<()>,
+    _accepting: JoinSet<()>,
 }
 
 impl Front {
@@ -39,7 +39,9 @@ impl Front {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let is_broken = Arc::clone(&broken);
-        let accepting = tokio::spawn(async move {
+        let mut accepting = JoinSet::new();
+        accepting.spawn(async move {
+            let mut connections = JoinSet::new();
             while let Ok((mut inbound, _)) = listener.accept().await {
                 if is_broken.load(Ordering::SeqCst) {
                     // Not TLS at all, as of a port that is another service's.
@@ -47,14 +49,14 @@ impl Front {
                     continue;
                 }
                 let acceptor = acceptor.clone();
-                tokio::spawn(async move {
+                connections.spawn(async move {
                     let mut inbound = acceptor.accept(inbound).await?;
                     let mut outbound = TcpStream::connect(behind).await?;
                     tokio::io::copy_bidirectional(&mut inbound, &mut outbound).await
                 });
             }
         });
-        Self { port, broken, folder, accepting }
+        Self { port, broken, folder, _accepting: accepting }
     }
 
     /// `https://localhost:<port>`.
@@ -70,11 +72,5 @@ impl Front {
     /// From now on handshakes are good.
     pub(crate) fn mend(&self) {
         self.broken.store(false, Ordering::SeqCst);
-    }
-}
-
-impl Drop for Front {
-    fn drop(&mut self) {
-        self.accepting.abort();
     }
 }

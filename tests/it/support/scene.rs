@@ -208,6 +208,24 @@ pub(crate) fn people(count: usize) -> Vec<Value> {
         .collect()
 }
 
+/// A file of rows like those of [`people`], for the spool folder: more than a job may bring with it.
+pub(crate) fn people_csv(count: usize) -> String {
+    let rows = (1..=count).map(|n| format!("k-{n},A-{n},1000,{},Ana {n}", phone(n)));
+    let lines: Vec<String> = std::iter::once("key,reference,amount,SMScontact,name".to_owned()).chain(rows).collect();
+    lines.join("\n") + "\n"
+}
+
+/// A job that generates the rows of a file in the spool folder and sends them at once on the channel `sms`.
+pub(crate) fn send_file_job(campaign: &str, file: &str) -> Value {
+    let mut job = send_job(campaign, Value::Null);
+    if let Some(fields) = job.as_object_mut() {
+        fields.remove("rows");
+        fields.insert("rows_from".to_owned(), json!({"file": file}));
+        fields.insert("country".to_owned(), "ES".into());
+    }
+    job
+}
+
 /// A job that generates these rows and sends them at once on the channel `sms`. Its id is `gen-<campaign>`.
 pub(crate) fn send_job(campaign: &str, rows: impl Into<Value>) -> Value {
     let rows = rows.into();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::daemon::Daemon;
 use crate::support::ledger::campaign_audit;
-use crate::support::scene::{Scene, generate_from, run_key};
+use crate::support::scene::{Scene, people_csv, run_key, send_file_job};
 use crate::support::wait;
 
 /// The channel's breaker stays closed: a provider that fails now and then is the run's affair.
@@ -16,14 +16,9 @@ const IN_FLIGHT: u64 = 64;
 
 /// A campaign from a file: more rows than a job may bring with it.
 async fn send_many(scene: &mut Scene, campaign: &str, rows: usize) {
-    let rows: String = (1..=rows).map(|n| format!("k-{n},A-{n},1000,+346{n:08},Ana\n")).collect();
-    scene.settings.spool(&format!("{campaign}.csv"), format!("key,reference,amount,SMScontact,name\n{rows}"));
-    let mut job = generate_from(campaign, json!({"file": format!("{campaign}.csv")}));
-    for (field, value) in [("delivery", json!("now")), ("channel", json!("sms")), ("message", json!({"text": "Hola"}))]
-    {
-        job[field] = value;
-    }
-    scene.run("generate", &job).await;
+    let file = format!("{campaign}.csv");
+    scene.settings.spool(&file, people_csv(rows));
+    scene.run("generate", &send_file_job(campaign, &file)).await;
 }
 
 async fn paused_itself(scene: &mut Scene, campaign: &str) -> u64 {

@@ -36,7 +36,7 @@ async fn others_go_on(scene: &mut Scene, beside: &str) {
     let sent = sent.iter().filter(|message| message.reference.as_deref().unwrap().starts_with("w/"));
     let mut waited: Vec<i64> = sent.map(|message| message.at_ms - began).collect();
     waited.sort_unstable();
-    println!("beside {beside}: 100 messages waited {} ms, the longest {} ms", waited[50], waited[99]);
+    eprintln!("beside {beside}: 100 messages waited {} ms, the longest {} ms", waited[50], waited[99]);
 }
 
 async fn breaker_opens(scene: &mut Scene) {
