@@ -48,6 +48,9 @@ bench: ## Measure jobs, generation, sending and exports on this machine
 	$(CARGO) build --release $(LOCKED)
 	$(CARGO) run --release $(LOCKED) --quiet -- bench queue
 	$(CARGO) run --release $(LOCKED) --quiet -- bench generate --count 1000000
+	$(CARGO) run --release $(LOCKED) --quiet -- bench import --count 1000000
+	$(CARGO) run --release $(LOCKED) --quiet -- bench filter --count 1000000
+	$(CARGO) run --release $(LOCKED) --quiet -- bench recurring
 	$(CARGO) run --release $(LOCKED) --quiet -- bench send
 	$(CARGO) run --release $(LOCKED) --quiet -- bench export
 	$(CARGO) run --release $(LOCKED) --quiet -- bench receipts

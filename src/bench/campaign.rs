@@ -4,12 +4,15 @@
 //! queues in the design.
 
 use std::{
+    collections::HashMap,
     fs::File,
     io::{BufWriter, Write as _},
     path::Path,
 };
 
 use serde_json::{Value, json};
+
+use super::{results::until_state, stage::Stage};
 
 /// The text; the link is added at its end.
 pub(super) const TEXT: &str =
@@ -57,6 +60,18 @@ pub(super) fn job(id: &str, campaign: &str, file: &str, channel: Option<&str>) -
         fields.insert("message".to_owned(), json!({ "text": TEXT, "url": "end" }));
     }
     job
+}
+
+/// Imports such a file and waits for the end of the job.
+pub(super) async fn import(
+    stage: &Stage,
+    campaign: &str,
+    id: &str,
+    file: &str,
+) -> anyhow::Result<HashMap<String, String>> {
+    let job = json!({ "id": id, "campaign": campaign, "country": "ES", "rows_from": { "file": file } });
+    stage.store.add_job("import", job.to_string().as_bytes()).await?;
+    until_state(&stage.store, &stage.store.keys.job(id), &["done"]).await
 }
 
 /// The body of the request that such a message becomes, for a client without any queue.

@@ -7,7 +7,7 @@ use super::{
     Common, campaign,
     figures::{Figure, Unit, cpu_per_thousand, per_second},
     meter,
-    results::{between, number, until_state},
+    results::{between, number},
     stage::Stage,
 };
 
@@ -25,12 +25,12 @@ pub(super) async fn run(common: &Common) -> anyhow::Result<Vec<Figure>> {
     campaign::write_cases(&stage.spool("cases.csv"), count, "new")?;
     campaign::write_cases(&stage.spool("again.csv"), count, "again")?;
     stage.start_daemons()?;
-    import(&stage, "warm", "warm", "warm.csv").await?;
+    campaign::import(&stage, "warm", "warm", "warm.csv").await?;
     let (memory, cpu) = (meter::data_bytes(&stage.store).await?, stage.cpu()?);
-    let first = import(&stage, "bench", "first", "cases.csv").await?;
+    let first = campaign::import(&stage, "bench", "first", "cases.csv").await?;
     let used = stage.cpu()?.since(cpu);
     let memory = meter::data_bytes(&stage.store).await?.saturating_sub(memory);
-    let again = import(&stage, "bench", "again", "again.csv").await?;
+    let again = campaign::import(&stage, "bench", "again", "again.csv").await?;
     let took = |job| between(number(job, "accepted_at"), number(job, "finished_at"));
     let figures = vec![
         Figure::new("cases_per_second", "cases imported", Unit::PerSecond, per_second(count, took(&first))),
@@ -49,15 +49,4 @@ pub(super) async fn run(common: &Common) -> anyhow::Result<Vec<Figure>> {
     stage.check()?;
     stage.strike().await?;
     Ok(figures)
-}
-
-async fn import(
-    stage: &Stage,
-    campaign: &str,
-    id: &str,
-    file: &str,
-) -> anyhow::Result<std::collections::HashMap<String, String>> {
-    let job = serde_json::json!({ "id": id, "campaign": campaign, "country": "ES", "rows_from": { "file": file } });
-    stage.store.add_job("import", job.to_string().as_bytes()).await?;
-    until_state(&stage.store, &stage.store.keys.job(id), &["done"]).await
 }

@@ -5,14 +5,16 @@
 //! what we aim at on two cores that also run Redis and the provider. Nothing outside the temporary
 //! folder is touched. Nothing is timed in a test: a slow machine is not a failure.
 //!
-//! Reading order: `stage` and `process`, `figures`, then the measurements `queue`, `generate`, `import`, `export`, `send`
-//! (with `bare`, its yardstick, and `pace`, the accuracy of the rate), `receipts`, `fairness`, `trouble`.
+//! Reading order: `stage` and `process`, `figures`, then the measurements `queue`, `generate`, `import`, `filter`,
+//! `recurring`, `export`, `send` (with `bare`, its yardstick, and `pace`, the accuracy of the rate), `receipts`, `fairness`,
+//! `trouble`.
 
 mod bare;
 mod campaign;
 mod export;
 mod fairness;
 mod figures;
+mod filter;
 mod generate;
 mod import;
 mod meter;
@@ -20,6 +22,7 @@ mod pace;
 mod process;
 mod queue;
 mod receipts;
+mod recurring;
 mod results;
 mod send;
 mod stage;
@@ -48,6 +51,10 @@ enum What {
     Generate(Common),
     /// Cases a second from a CSV file, new and again, memory
     Import(Common),
+    /// Cases a second through a filter, from the job to the end of its run
+    Filter(Common),
+    /// Lateness of permanent messages, CPU time of a daemon with many that wait
+    Recurring(Common),
     /// Messages a second against a bare client, CPU time, Redis load, accuracy of the rate
     Send(Common),
     /// Orders a second into a file, memory
@@ -68,6 +75,8 @@ impl What {
             Self::Queue(common)
             | Self::Generate(common)
             | Self::Import(common)
+            | Self::Filter(common)
+            | Self::Recurring(common)
             | Self::Send(common)
             | Self::Export(common)
             | Self::Receipts(common)
@@ -149,6 +158,8 @@ async fn measure(what: &What) -> anyhow::Result<Report> {
             What::Queue(_) => queue::run(common).await?,
             What::Generate(_) => generate::run(common).await?,
             What::Import(_) => import::run(common).await?,
+            What::Filter(_) => filter::run(common).await?,
+            What::Recurring(_) => recurring::run(common).await?,
             What::Send(_) => send::run(common).await?,
             What::Export(_) => export::run(common).await?,
             What::Receipts(_) => receipts::run(common).await?,
@@ -182,6 +193,8 @@ fn notes(common: &Common, what: &What) -> Vec<String> {
         What::Import(_) => "Cases with two contacts, two labels and two variables from a CSV file in the spool folder; again: the same \
                             file with another label in every tenth row."
             .to_owned(),
+        What::Filter(_) => "Cases with two contacts, two labels and two variables; those left out are written down.".to_owned(),
+        What::Recurring(_) => "Definitions of one campaign over one case; the clock is Redis'.".to_owned(),
         What::Receipts(_) => format!(
             "{} requests at once, each answered when its receipts are written; the client shares the cores.",
             common.in_flight

@@ -127,7 +127,7 @@ impl Stage {
              [redis]\nurl = \"unix://{folder}/redis.sock\"\n\
              [queues]\npermits_control = {permits}\npermits_batch = {permits}\n\
              [sources]\nspool_dir = \"{folder}/spool\"\n\
-             [http]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"warn\"\n\
+             [recurring]\nmin_interval = \"1s\"\n[http]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"warn\"\n\
              [channels.bench]\nkind = \"sandbox\"\nurl = \"{url}\"\nin_flight = {in_flight}\n\
              rate_per_second = {rate_per_second}\n\
              [channels.nowhere]\nkind = \"sandbox\"\nurl = \"http://127.0.0.1:1\"\nslots = 64\n\

@@ -23,6 +23,7 @@ mod pressure;
 mod preview;
 mod privacy;
 mod producers;
+mod proof;
 mod queue;
 mod receipts;
 mod recurring;
