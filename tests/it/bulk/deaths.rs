@@ -17,7 +17,7 @@ const IN_FLIGHT: u64 = 8;
 /// The daemon dies at the given call of a run over 60 cases with two contacts each, and another one takes over.
 async fn dies_at(script: &str, side: Side, skip: usize, channel: &str) -> (u64, u64) {
     let what = format!("{script} {side:?} {skip}");
-    let mut scene = Scene::new().await;
+    let mut scene = Scene::with(channel, |_| {}).await;
     let gate = Gate::before(&scene.redis);
     let keys = format!("in_flight = {IN_FLIGHT}\n{channel}");
     scene.settings = Settings::with_redis_url(&gate.url()).sandbox_channel("sms", &scene.sandbox.url(), &keys);

@@ -19,7 +19,7 @@ const SENDING: [&str; 2] = ["claim", "land"];
 /// Kills whoever comes by first at a random call, again and again; returns how many died.
 async fn chain(seed: u64, channel: &str) -> (Scene, u64) {
     let mut random = StdRng::seed_from_u64(seed);
-    let mut scene = Scene::with("", |sandbox| (sandbox.latency_min_ms, sandbox.latency_max_ms) = (20, 60)).await;
+    let mut scene = Scene::with(channel, |sandbox| (sandbox.latency_min_ms, sandbox.latency_max_ms) = (20, 60)).await;
     let gates = [Gate::before(&scene.redis), Gate::before(&scene.redis)];
     let keys = format!("in_flight = {IN_FLIGHT}\n{channel}");
     let settings = |gate: &Gate, name: &str| {

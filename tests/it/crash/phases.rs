@@ -18,7 +18,7 @@ const IN_FLIGHT: u64 = 8;
 /// A campaign of 60 in three slices; the daemon dies at the given call, and another one takes over.
 /// Returns the ledger.
 async fn dies_at(script: &str, side: Side, skip: usize, channel: &str) -> Counted {
-    let mut scene = Scene::new().await;
+    let mut scene = Scene::with(channel, |_| {}).await;
     let gate = Gate::before(&scene.redis);
     let keys = format!("in_flight = {IN_FLIGHT}\n{channel}");
     scene.settings = Settings::with_redis_url(&gate.url())

@@ -51,11 +51,9 @@ pub(super) async fn draw_up(world: &mut World) {
     }
     account.events = events(&mut world.db).await;
     account.check_deliveries();
-    account.check_numbers(world);
     account.check_cases(world).await;
-    if !account.findings.is_empty() {
-        panic!("{}", account.story(world));
-    }
+    assert!(account.findings.is_empty(), "{}", account.story(world));
+    account.check_numbers(world);
 }
 
 /// What the provider accepted, by delivery.

@@ -61,6 +61,8 @@ impl World {
         let redis = Redis::start_append_only().await;
         let sandbox = sandbox_with(|sandbox| {
             (sandbox.seed, sandbox.latency_min_ms, sandbox.latency_max_ms) = (seed, 5, 25);
+            // A provider that tells repeats apart would hide them from the account.
+            sandbox.idempotency = false;
             sandbox.inbox_messages = 1_000_000;
             sandbox.tracked_keys = 1_000_000;
         })
