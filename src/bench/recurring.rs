@@ -21,6 +21,8 @@ const COUNT: u64 = 10_000;
 /// Definitions that tick, and how often each one does.
 const TICKING: u64 = 10;
 const TICKS: u32 = 15;
+/// A day: the first run of those that wait is so far away.
+const DAY_MS: i64 = 24 * 3600 * 1000;
 /// How long an idle daemon is watched.
 const WATCHED: Duration = Duration::from_secs(20);
 
@@ -35,14 +37,16 @@ pub(super) async fn run(common: &Common) -> anyhow::Result<Vec<Figure>> {
     let before = idle(&stage).await?;
     let mut results = Results::follow(&stage.store).await?;
     let began = std::time::Instant::now();
+    let tomorrow = stage.store.now_ms().await? + DAY_MS;
     for first in (0..count).step_by(1000) {
-        let jobs = (first..count.min(first + 1000)).map(|n| definition("idle", n, "24h", None));
+        let jobs = (first..count.min(first + 1000))
+            .map(|n| definition("idle", n, json!({ "every": "24h", "starts_at": tomorrow })));
         add(&stage, jobs).await?;
     }
     until_jobs(&mut results, count).await?;
     let defined = per_second(count, began.elapsed());
     let after = idle(&stage).await?;
-    add(&stage, (0..TICKING).map(|n| definition("ticks", n, "1s", Some(TICKS)))).await?;
+    add(&stage, (0..TICKING).map(|n| definition("ticks", n, json!({ "every": "1s", "max_runs": TICKS })))).await?;
     let mut late = lateness(&stage).await?;
     let share = |id, what: &str, used: Cpu| {
         Figure::new(id, what, Unit::Deviation, micros(used.daemons + used.redis) * 1000 / micros(WATCHED))
@@ -60,13 +64,12 @@ pub(super) async fn run(common: &Common) -> anyhow::Result<Vec<Figure>> {
     Ok(figures)
 }
 
-fn definition(campaign: &str, number: u64, every: &str, max_runs: Option<u32>) -> serde_json::Value {
+fn definition(campaign: &str, number: u64, times: serde_json::Value) -> serde_json::Value {
     let mut job = json!({
         "recurring": format!("d-{number}"), "campaign": campaign, "channel": "bench", "text": "Hola {{ first_name }}",
-        "every": every,
     });
-    if let (Some(max), Some(fields)) = (max_runs, job.as_object_mut()) {
-        fields.insert("max_runs".to_owned(), max.into());
+    if let (Some(fields), serde_json::Value::Object(times)) = (job.as_object_mut(), times) {
+        fields.extend(times);
     }
     job
 }

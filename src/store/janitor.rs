@@ -104,7 +104,7 @@ impl Store {
                 let state = self.campaign_fields(&campaign, &["state"]).await?.into_iter().next().flatten();
                 let is_under_way = matches!(state.as_deref(), Some("running" | "paused" | "scheduled"));
                 // Permanent messages do not move their campaign's state, and go on until they are stopped.
-                if is_under_way || self.definitions(&campaign).await?.iter().any(|(_, it)| it.state != "stopped") {
+                if is_under_way || self.has_lasting_definitions(&campaign).await? {
                     kept += 1;
                     continue;
                 }

@@ -151,11 +151,54 @@ impl Store {
         Ok(Definition::of(&hash))
     }
 
-    /// The definitions of a campaign, in the order they were made.
-    pub async fn definitions(&self, campaign: &str) -> Result<Vec<(String, Definition)>, StoreError> {
+    /// The names of a campaign's definitions, in the order they were made.
+    async fn definition_names(&self, campaign: &str) -> Result<Vec<String>, StoreError> {
         let mut range = cmd("ZRANGE");
         range.arg(self.keys.definitions(campaign)).arg(0).arg(-1);
-        let names: Vec<String> = self.connection.query(&range).await?;
+        self.connection.query(&range).await
+    }
+
+    /// Some fields of each of them. There may be thousands, of a few kilobytes each: who looks at all of them now and then
+    /// reads no more than it needs.
+    async fn of_definitions<const N: usize>(
+        &self,
+        campaign: &str,
+        fields: [&str; N],
+    ) -> Result<Vec<(String, [Option<String>; N])>, StoreError> {
+        let names = self.definition_names(campaign).await?;
+        let mut found = Vec::with_capacity(names.len());
+        for names in names.chunks(STRETCH) {
+            let mut pipeline = redis::pipe();
+            for name in names {
+                pipeline.cmd("HMGET").arg(self.keys.recurring(campaign, name)).arg(&fields);
+            }
+            let values: Vec<[Option<String>; N]> = self.connection.pipeline(&pipeline).await?;
+            found.extend(names.iter().cloned().zip(values));
+        }
+        Ok(found)
+    }
+
+    /// The alarms that a campaign's definitions are to have, and when.
+    async fn alarms(&self, campaign: &str) -> Result<Vec<(String, EpochMs)>, StoreError> {
+        let all = self.of_definitions(campaign, ["state", "next_at", "pending", "queued"]).await?;
+        let due = all.into_iter().filter_map(|(name, [state, next_at, pending, queued])| {
+            let now = (pending.is_some() || queued.is_some()).then_some(EpochMs(0));
+            let next = next_at.filter(|_| state.as_deref() == Some("active"));
+            let at = now.or_else(|| next?.parse().ok().map(EpochMs))?;
+            Some((alarm(campaign, &name), at))
+        });
+        Ok(due.collect())
+    }
+
+    /// Whether a campaign has a definition that is not stopped for good.
+    pub async fn has_lasting_definitions(&self, campaign: &str) -> Result<bool, StoreError> {
+        let all = self.of_definitions(campaign, ["state"]).await?;
+        Ok(all.into_iter().any(|(_, [state])| state.is_some_and(|state| state != "stopped")))
+    }
+
+    /// The definitions of a campaign, in the order they were made.
+    pub async fn definitions(&self, campaign: &str) -> Result<Vec<(String, Definition)>, StoreError> {
+        let names = self.definition_names(campaign).await?;
         let mut found = Vec::with_capacity(names.len());
         for names in names.chunks(STRETCH) {
             let mut pipeline = redis::pipe();
@@ -190,13 +233,7 @@ impl Store {
                 return Ok(armed);
             }
             for campaign in self.with_definitions(&campaigns).await? {
-                let due = self.definitions(&campaign).await?.into_iter().filter_map(|(name, definition)| {
-                    let now = (definition.pending.is_some() || definition.queued.is_some()).then_some(EpochMs(0));
-                    let at = now.or_else(|| definition.next_at.filter(|_| definition.state == "active"))?;
-                    Some((alarm(&campaign, &name), at))
-                });
-                let due: Vec<(String, EpochMs)> = due.collect();
-                for stretch in due.chunks(STRETCH) {
+                for stretch in self.alarms(&campaign).await?.chunks(STRETCH) {
                     let mut scores = cmd("ZMSCORE");
                     scores.arg(self.keys.scheduled());
                     for (member, _) in stretch {
