@@ -13,7 +13,7 @@ export PATH := $(CARGO_HOME)/bin:$(PATH)
 CARGO := cargo
 LOCKED := --locked
 
-.PHONY: help demo test lint build schemas bench advisories clean
+.PHONY: help demo test lint build schemas bench soak advisories clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## (.*)$$/  make \1\t\2/' | expand -t 20
@@ -55,6 +55,10 @@ bench: ## Measure jobs, generation, sending and exports on this machine
 	$(CARGO) run --release $(LOCKED) --quiet -- bench export
 	$(CARGO) run --release $(LOCKED) --quiet -- bench receipts
 	$(CARGO) bench $(LOCKED) --bench rules
+
+soak: ## Prove "never twice, never lost" for MINUTES (60), one random seed after another
+	@scripts/setup rust compiler redis nextest
+	REMESA_SOAK_MINUTES=$(or $(MINUTES),60) $(CARGO) nextest run $(LOCKED) --profile soak --no-capture -E 'test(=proof::a_soak_proves_seed_after_seed)'
 
 advisories: ## Look the dependencies up in the RustSec database (needs the network)
 	@scripts/setup rust compiler deny
