@@ -139,7 +139,7 @@ impl Account {
             }
             // Those left out before the run came to them are counted, not told one by one.
             let told = self.events.get(&of).is_some_and(|events| {
-                events.iter().any(|event| event["state"] == state && event["attempt"].to_string() == attempt)
+                events.iter().any(|event| event["state"] == state && event["attempt"].as_u64() == attempt.parse().ok())
             });
             if letter != "k" && !told {
                 self.find(&of, "the results stream does not tell its outcome");

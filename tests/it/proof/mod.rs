@@ -37,7 +37,7 @@ async fn prove(seed: u64, size: Size, faults: usize) {
     }
     // Fewer would prove less than is said.
     assert!(world.struck.len() > faults / 2, "seed {seed}: all was over after {:?}", world.struck);
-    world.heal().await;
+    world.heal();
     world.end().await;
     account::draw_up(&mut world).await;
 }
