@@ -101,7 +101,8 @@ fn sources(name: &str) -> Vec<String> {
     let body = std::fs::read_to_string(folder.join(format!("{name}.lua"))).expect("the script is there");
     let part = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
     let prelude = part("prelude.lua");
-    let shared = [String::new(), part("states.lua") + &part("closing.lua"), part("recurring.lua")];
+    let ledger = ["states.lua", "closing.lua", "auto_pause.lua"].map(part).concat();
+    let shared = [String::new(), ledger, part("recurring.lua")];
     let before: Vec<String> =
         std::iter::once(String::new()).chain(shared.iter().map(|shared| prelude.clone() + shared)).collect();
     ["#!lua\n", "#!lua flags=allow-oom\n", "#!lua flags=no-writes\n"]
