@@ -11,12 +11,18 @@ use tokio::sync::watch;
 use super::StoreError;
 
 /// Which server answers, and which history its data has.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct ServerIdentity {
     /// Of the process: another one after each start.
     pub run_id: String,
     /// Of the data's history (`master_replid`): another one after each start and after each failover.
     pub replication_id: String,
+}
+
+impl std::fmt::Display for ServerIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.run_id, self.replication_id)
+    }
 }
 
 impl ServerIdentity {
@@ -55,9 +61,9 @@ impl Announcer {
     }
 
     /// Tells it where it is news.
-    pub(super) fn announce(&self, identity: ServerIdentity) {
+    pub(super) fn announce(&self, identity: &ServerIdentity) {
         self.0.send_if_modified(|known| {
-            if known.as_ref() == Some(&identity) {
+            if known.as_ref() == Some(identity) {
                 return false;
             }
             if known.is_some() {
@@ -66,9 +72,14 @@ impl Announcer {
                     "redis is another server, or was started again"
                 );
             }
-            *known = Some(identity);
+            *known = Some(identity.clone());
             true
         });
+    }
+
+    /// Whether another server than this was met since.
+    pub(super) fn is_overtaken(&self, identity: &ServerIdentity) -> bool {
+        self.0.borrow().as_ref() != Some(identity)
     }
 }
 
@@ -99,7 +110,7 @@ mod tests {
         let mut heard = announcer.listen();
         let identity = |id: &str| ServerIdentity { run_id: id.into(), replication_id: id.into() };
         for (id, news) in [("a", true), ("a", false), ("b", true), ("b", false)] {
-            announcer.announce(identity(id));
+            announcer.announce(&identity(id));
             assert_eq!(heard.has_changed().unwrap(), news, "{id}");
             assert_eq!(*heard.borrow_and_update(), Some(identity(id)));
         }

@@ -38,12 +38,22 @@ pub struct Timeouts {
 #[derive(Debug, Clone)]
 pub struct Connection {
     inner: Arc<Inner>,
+    /// Every call fails on another server than this.
+    only: Option<Arc<ServerIdentity>>,
+}
+
+/// A connection in use, and whom it leads to.
+#[derive(Clone)]
+struct Current {
+    generation: u64,
+    server: Arc<ServerIdentity>,
+    connection: MultiplexedConnection,
 }
 
 struct Inner {
     client: Client,
     timeouts: Timeouts,
-    current: Mutex<Option<(u64, MultiplexedConnection)>>,
+    current: Mutex<Option<Current>>,
     generation: AtomicU64,
     /// Shared by all connections to this address.
     announcer: Arc<Announcer>,
@@ -65,7 +75,7 @@ impl Connection {
 
     fn over(client: Client, timeouts: Timeouts, announcer: Arc<Announcer>) -> Self {
         let (current, generation) = (Mutex::new(None), AtomicU64::new(0));
-        Self { inner: Arc::new(Inner { client, timeouts, current, generation, announcer }) }
+        Self { inner: Arc::new(Inner { client, timeouts, current, generation, announcer }), only: None }
     }
 
     /// A connection of its own to the same server, for a thread or a load of its own.
@@ -88,10 +98,30 @@ impl Connection {
         self.inner.announcer.listen()
     }
 
+    /// The same connection for calls that are to reach this server and no other: on another one they fail as
+    /// [`StoreError::Unavailable`], unsent.
+    #[must_use]
+    pub fn only_on(&self, server: &Arc<ServerIdentity>) -> Self {
+        Self { inner: Arc::clone(&self.inner), only: Some(Arc::clone(server)) }
+    }
+
     async fn open(&self) -> Result<(u64, MultiplexedConnection), StoreError> {
+        let current = self.connect().await?;
+        match &self.only {
+            Some(only) if **only != *current.server => {
+                if self.inner.announcer.is_overtaken(&current.server) {
+                    self.drop_generation(current.generation).await;
+                }
+                Err(StoreError::Unavailable("the server is another one by now".into()))
+            }
+            _ => Ok((current.generation, current.connection)),
+        }
+    }
+
+    async fn connect(&self) -> Result<Current, StoreError> {
         let mut current = self.inner.current.lock().await;
-        if let Some((generation, connection)) = current.as_ref() {
-            return Ok((*generation, connection.clone()));
+        if let Some(current) = current.as_ref() {
+            return Ok(current.clone());
         }
         let settings = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.inner.timeouts.connect))
@@ -102,10 +132,12 @@ impl Connection {
             .get_multiplexed_async_connection_with_config(&settings)
             .await
             .map_err(|e| StoreError::Unavailable(e.to_string()))?;
-        self.inner.announcer.announce(ServerIdentity::ask(&mut connection).await?);
+        let server = Arc::new(ServerIdentity::ask(&mut connection).await?);
+        self.inner.announcer.announce(&server);
         let generation = self.inner.generation.fetch_add(1, Ordering::Relaxed);
-        *current = Some((generation, connection.clone()));
-        Ok((generation, connection))
+        let opened = Current { generation, server, connection };
+        *current = Some(opened.clone());
+        Ok(opened)
     }
 
     async fn check<T>(&self, generation: u64, answer: Result<T, RedisError>) -> Result<T, StoreError> {
@@ -122,7 +154,7 @@ impl Connection {
 
     async fn drop_generation(&self, generation: u64) {
         let mut current = self.inner.current.lock().await;
-        if current.as_ref().is_some_and(|(g, _)| *g == generation) {
+        if current.as_ref().is_some_and(|current| current.generation == generation) {
             *current = None;
         }
     }
