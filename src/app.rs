@@ -24,6 +24,7 @@ use crate::{
     handler::{self, Context, ServedChannel, ServedPoint, context::Plans},
     http::{self, HttpState, Liveness, QueueLook, receipts::Desk, replies::Mailbox, unsubscribe::Doorkeeper},
     job::{DeadCode, Job, Outcome, QueueName},
+    journal::Journal,
     lifecycle,
     metrics::Metrics,
     orders::http::Platform,
@@ -142,7 +143,9 @@ impl Daemon {
         let (publisher, publishing_task) = Publisher::new(&store);
         let publishing = TaskTracker::new();
         publishing.spawn(publishing_task.run());
-        let registry = Arc::new(Registry::default());
+        let (registry, metrics) = (Arc::new(Registry::default()), Arc::new(Metrics::default()));
+        let (incarnation, dead) = (&instance.incarnation, &instance.dead);
+        let journal = Arc::new(Journal::new(&config.state_dir, incarnation, dead, Arc::clone(&metrics)));
         let ctx = Arc::new(Context {
             // Slot turns and jobs have a connection of their own beside the queue's.
             store: store.separate(),
@@ -152,15 +155,18 @@ impl Daemon {
             secret: secret.into_bytes().into(),
             incarnation: instance.incarnation.clone(),
             dead: instance.dead.clone(),
+            journal,
+            barrier: Arc::default(),
             registry: Arc::clone(&registry),
             publisher,
-            metrics: Arc::new(Metrics::default()),
+            metrics,
             drain: drain.clone(),
             plans: Plans::default(),
             pressure: Pressure::default(),
             previews: Semaphore::new(handler::preview::AT_ONCE),
         });
         let roles = TaskTracker::new();
+        roles.spawn(ctx.keeper(&store).run(end.clone()));
         let names: Vec<String> = config.channels.keys().cloned().collect();
         let listener = listen(config).await?;
         let address = listener.as_ref().and_then(|l| l.local_addr().ok());

@@ -19,7 +19,8 @@
 //! 4. [`queue`]: apalis over our own streams backend; who reads, renews, adopts, settles, repairs.
 //! 5. [`handler`]: what a job does; [`handler::turn`] is how a message leaves.
 //! 6. [`channel`]: the way to a provider, the table of its failures, the governor of its rate.
-//! 7. [`app`]: how a daemon is put together, started and stopped.
+//! 7. [`journal`]: what a daemon did in the last minute, for when Redis is away, or has lost it.
+//! 8. [`app`]: how a daemon is put together, started and stopped.
 //!
 //! Beside the way: [`wire`] is one HTTP request that knows whether it left, [`source`] reads files of rows, [`orders`]
 //! mints orders and links, [`export`] writes campaigns out, [`config`] says what this process is told to be,
@@ -37,6 +38,7 @@ pub mod export;
 pub mod handler;
 pub mod http;
 pub mod job;
+pub mod journal;
 pub mod lifecycle;
 pub mod metrics;
 pub mod orders;

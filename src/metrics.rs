@@ -132,6 +132,11 @@ pub struct Metrics {
     depth: Family<QueueState, Gauge>,
     oldest_seconds: Family<QueueLabel, Seconds>,
     recipients_waiting: Family<ChannelLabel, Gauge>,
+    spool_outcomes: Gauge,
+    spool_bytes: Gauge,
+    journal_bytes: Gauge,
+    journal_failing: Gauge,
+    reasserted: Counter,
     redis_up: Gauge,
     redis_used_bytes: Gauge,
     redis_max_bytes: Gauge,
@@ -155,6 +160,11 @@ impl Default for Metrics {
             depth: Family::default(),
             oldest_seconds: Family::default(),
             recipients_waiting: Family::default(),
+            spool_outcomes: Gauge::default(),
+            spool_bytes: Gauge::default(),
+            journal_bytes: Gauge::default(),
+            journal_failing: Gauge::default(),
+            reasserted: Counter::default(),
             redis_up: Gauge::default(),
             redis_used_bytes: Gauge::default(),
             redis_max_bytes: Gauge::default(),
@@ -182,6 +192,23 @@ impl Default for Metrics {
         registry.register("redis_used_bytes", "Memory Redis uses", metrics.redis_used_bytes.clone());
         registry.register("redis_max_bytes", "maxmemory of Redis, 0 for none", metrics.redis_max_bytes.clone());
         registry.register("redis_full", "Whether generate waits for room in Redis", metrics.redis_full.clone());
+        registry.register(
+            "spool_outcomes",
+            "Outcomes in the journal that Redis does not have yet",
+            metrics.spool_outcomes.clone(),
+        );
+        registry.register("spool_bytes", "What these take in the journal", metrics.spool_bytes.clone());
+        registry.register("journal_bytes", "The journal on disk", metrics.journal_bytes.clone());
+        registry.register(
+            "journal_failing",
+            "Whether the journal cannot be written: a full disk",
+            metrics.journal_failing.clone(),
+        );
+        registry.register(
+            "reasserted",
+            "Deliveries that Redis had lost, or that a dead daemon could not record, and that this daemon wrote again",
+            metrics.reasserted.clone(),
+        );
         registry.register("redis_up", "Whether the last look at Redis was answered", metrics.redis_up.clone());
         Self { registry, ..metrics }
     }
@@ -260,6 +287,24 @@ impl Metrics {
         self.redis_used_bytes.set(gauge(used_bytes));
         self.redis_max_bytes.set(gauge(max_bytes));
         self.redis_full.set(i64::from(full));
+    }
+
+    /// Outcomes were put into the journal (1), or Redis has them (-1).
+    pub fn spooled(&self, sign: i64, outcomes: u64, bytes: u64) {
+        let by = |n: u64| sign * i64::try_from(n).unwrap_or(0);
+        self.spool_outcomes.inc_by(by(outcomes));
+        self.spool_bytes.inc_by(by(bytes));
+    }
+
+    /// How large the journal is, and whether it cannot be written.
+    pub fn journal(&self, bytes: u64, failing: bool) {
+        self.journal_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.journal_failing.set(i64::from(failing));
+    }
+
+    /// Deliveries were written again.
+    pub fn reasserted(&self, deliveries: u64) {
+        self.reasserted.inc_by(deliveries);
     }
 
     /// Whether Redis answered.

@@ -11,10 +11,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     channel::{Channel, governor::Governor, settings::ChannelSettings},
     config::Config,
+    journal::{Journal, keeper::Keeper},
     metrics::Metrics,
     orders::http::Platform,
     store::{
         Store, StoreError,
+        barrier::Barrier,
         leases::Registry,
         outbox::Event,
         pressure::Pressure,
@@ -73,6 +75,10 @@ pub struct Context {
     pub incarnation: String,
     /// Earlier incarnations of this instance, known to be dead.
     pub dead: Vec<String>,
+    /// What was claimed and what became of it, on disk.
+    pub journal: Arc<Journal>,
+    /// Whether outcomes may be written, and recipients claimed, on the server that answers now.
+    pub barrier: Arc<Barrier>,
     /// Slots in hand are renewed through it.
     pub registry: Arc<Registry>,
     /// Events on their way.
@@ -99,6 +105,21 @@ pub struct RunShape {
 }
 
 impl Context {
+    /// Who writes again what a server lost, and lets nobody claim before.
+    pub fn keeper(&self, store: &Store) -> Keeper {
+        Keeper {
+            store: store.separate(),
+            journal: Arc::clone(&self.journal),
+            barrier: Arc::clone(&self.barrier),
+            registry: Arc::clone(&self.registry),
+            publisher: self.publisher.clone(),
+            metrics: Arc::clone(&self.metrics),
+            incarnation: self.incarnation.clone(),
+            dead: self.dead.clone(),
+            lease: self.config.leases.lease,
+        }
+    }
+
     /// How the runs of a channel are made. Where another daemon serves it, its heartbeat tells what it is like.
     pub async fn run_shape(&self, channel: &str) -> Result<RunShape, StoreError> {
         if let Some(served) = self.channels.get(channel) {

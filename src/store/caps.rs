@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use redis::{cmd, pipe};
+use serde::{Deserialize, Serialize};
 
 use crate::domain::{cap::Cap, clock::EpochMs};
 
@@ -16,7 +17,7 @@ use super::{Answer, Store, StoreError, entries::millis, scripts};
 const KEEP_RUN: Duration = Duration::from_hours(31 * 24);
 
 /// One message that wants to leave, or left.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
     /// The digest of its address.
     pub address: String,
@@ -40,7 +41,44 @@ pub enum Room {
     },
 }
 
+/// How long notes are kept that these caps ask for.
+fn keep(caps: &[Cap], once: bool) -> Duration {
+    caps.iter().map(Cap::keep).chain(once.then_some(KEEP_RUN)).max().unwrap_or_default()
+}
+
+/// Reservations that were made, as a daemon remembers them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reserved {
+    /// When (epoch ms).
+    pub at_ms: i64,
+    /// How long they are kept.
+    pub keep_ms: u64,
+    /// Each.
+    pub notes: Vec<Note>,
+}
+
+impl Reserved {
+    /// What was reserved of the `wanted`, under these caps.
+    pub fn new(wanted: Vec<Note>, rooms: &[Room], caps: &[Cap], once: bool, now: EpochMs) -> Self {
+        let notes = wanted.into_iter().zip(rooms).filter(|(_, room)| **room == Room::Reserved);
+        Self { at_ms: now.0, keep_ms: millis(keep(caps, once)), notes: notes.map(|(note, _)| note).collect() }
+    }
+}
+
 impl Store {
+    /// Makes reservations again that may have been lost.
+    pub async fn reserve_again(&self, reserved: &Reserved) -> Result<(), StoreError> {
+        let mut pipeline = pipe();
+        for Note { address, delivery } in &reserved.notes {
+            let key = self.keys.cap(address);
+            pipeline.cmd("ZADD").arg(&key).arg("NX").arg(reserved.at_ms).arg(delivery).ignore();
+            for longer in ["NX", "GT"] {
+                pipeline.cmd("PEXPIRE").arg(&key).arg(reserved.keep_ms).arg(longer).ignore();
+            }
+        }
+        self.connection.pipeline(&pipeline).await
+    }
+
     /// Reserves messages, one after the other. `once` begins the deliveries of a run that wants one message an address.
     pub async fn reserve_contacts(
         &self,
@@ -49,7 +87,7 @@ impl Store {
         once: Option<&str>,
         now: EpochMs,
     ) -> Result<Vec<Room>, StoreError> {
-        let keep = caps.iter().map(Cap::keep).chain(once.map(|_| KEEP_RUN)).max().unwrap_or_default();
+        let keep = keep(caps, once.is_some());
         let mut calls = Vec::with_capacity(wanted.len());
         for Note { address, delivery } in wanted {
             let mut call = scripts::RESERVE_CONTACT

@@ -21,6 +21,8 @@
 //! | `templates` | zset by name | import | for good |
 //! | `channel:<name>` | hash | governor | for good |
 //! | `worker:<incarnation>` | hash | heartbeat | 30 s without a beat |
+//! | `server` | hash | the barrier: which server this is, and who is done with it | for good |
+//! | `{C}:run:<R>:early` | hash | re-assertion: deliveries of a run that is lost, until it is made again | 1 h |
 //! | `optout:<kind>`, `blocked:<kind>` | sets of addresses | `opt_out`, unsubscribing | for good |
 //! | `outbound:<digest>` | zset | turns of channels that take replies | `replies.within` |
 //! | `reply:<digest>`, `{C}:reply:<digest>` | strings | replies | `replies.within` |
@@ -124,6 +126,11 @@ impl Keys {
     /// Names of the incarnations that beat lately (zset by beat).
     pub fn workers(&self) -> String {
         self.plain("workers")
+    }
+
+    /// Which server this is, and whether recipients may be claimed on it (hash).
+    pub fn server(&self) -> String {
+        self.plain("server")
     }
 
     /// How far a `forget` is (string, JSON).

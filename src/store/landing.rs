@@ -18,7 +18,7 @@ use super::{
 };
 
 /// The cell of an outcome. Where there is no provider's id, who asks again must know the key that was used.
-fn final_cell(record: &Record) -> String {
+pub(super) fn final_cell(record: &Record) -> String {
     let Record { state, attempt, at_ms, reason, .. } = record;
     let id = if record.is_doubtful() { record.key_mark() } else { record.provider_id.clone() };
     format!("{},{attempt},{at_ms},{reason},{id}", state.letter())

@@ -251,6 +251,14 @@ impl Registry {
         by_queue
     }
 
+    /// Whether a turn of ours works on this slot, with that fence or with any.
+    pub fn works_on(&self, (campaign, run, slot): (&str, &str, u32), fence: Option<u64>) -> bool {
+        locked(&self.slots).keys().any(|(held, with)| {
+            let same = held.slot == slot && held.run == run && held.campaign == campaign;
+            same && fence.is_none_or(|fence| fence == *with)
+        })
+    }
+
     /// The slots in hand.
     pub fn held_slots(&self) -> Vec<Arc<HeldSlot>> {
         locked(&self.slots).values().cloned().collect()

@@ -6,6 +6,7 @@
 
 pub mod active;
 pub mod alarms;
+pub mod barrier;
 pub mod campaigns;
 pub mod caps;
 pub mod case_view;
@@ -30,6 +31,7 @@ pub mod orders;
 pub mod outbox;
 pub mod pressure;
 pub mod publisher;
+pub mod reassert;
 pub mod receipts;
 pub mod records;
 pub mod recurring;
@@ -37,6 +39,7 @@ pub mod replies;
 pub mod runs;
 pub mod script;
 mod scripts;
+pub mod server;
 pub mod sift;
 pub mod slots;
 pub mod sources;
@@ -79,6 +82,12 @@ impl Store {
     #[must_use]
     pub fn blocking(&self, block: std::time::Duration) -> Self {
         Self { connection: self.connection.blocking(block), keys: Arc::clone(&self.keys) }
+    }
+
+    /// The same store for calls that are to reach this server and no other.
+    #[must_use]
+    pub fn only_on(&self, server: &Arc<ServerIdentity>) -> Self {
+        Self { connection: self.connection.only_on(server), keys: Arc::clone(&self.keys) }
     }
 
     /// A small hash, whole. Only for hashes whose size does not grow with a campaign.

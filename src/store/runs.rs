@@ -254,14 +254,15 @@ impl Store {
         Ok(Claimed::Recipients { now_ms, next_retry_ms: due.parse().ok(), more, sift, recipients })
     }
 
-    /// Records outcomes; `closes_cases` as the run does; `takeover` when they are about claims of a dead owner.
+    /// Records outcomes; `closes_cases` as the run does; `takeover` when they are about claims of a dead owner. `None`:
+    /// there is no such run.
     pub async fn record(
         &self,
         slot: &SlotRef,
         closes_cases: bool,
         takeover: bool,
         records: &[Record],
-    ) -> Result<Recorded, StoreError> {
+    ) -> Result<Option<Recorded>, StoreError> {
         let mut call = scripts::RECORD
             .call(&[&self.keys.campaign(&slot.campaign)])
             .arg(&slot.run)
@@ -289,10 +290,13 @@ impl Store {
         let auto_paused = answer.some_text()?;
         let (mut stale, mut overtaken) = (Vec::new(), 0);
         for index in answer.rest() {
+            if index == "gone" {
+                return Ok(None);
+            }
             overtaken += usize::from(index.starts_with('r'));
             stale.extend(index.trim_start_matches('r').parse::<usize>());
         }
-        Ok(Recorded { outbox_id, added, auto_paused, stale, overtaken })
+        Ok(Some(Recorded { outbox_id, added, auto_paused, stale, overtaken }))
     }
 
     /// Returns failed or unknown recipients of ledger pages `first..=last` to the queue.

@@ -32,11 +32,13 @@ const ROOMS: &[Room] = &[
     Room { name: "wire", may_use: &["domain"], never: APALIS },
     Room { name: "orders", may_use: &["domain", "wire"], never: APALIS },
     Room { name: "channel", may_use: &["domain", "wire"], never: APALIS },
+    // What handlers did, on disk; it tells Redis again.
+    Room { name: "journal", may_use: &["store", "domain"], never: APALIS },
     Room { name: "queue", may_use: &["store", "job", "domain"], never: &["reqwest"] },
     Room { name: "export", may_use: &["store", "domain"], never: APALIS },
     Room {
         name: "handler",
-        may_use: &["job", "domain", "store", "channel", "orders", "source", "export", "wire"],
+        may_use: &["job", "domain", "store", "channel", "orders", "source", "export", "wire", "journal"],
         never: APALIS,
     },
     Room { name: "http", may_use: &["store", "domain", "job"], never: APALIS },

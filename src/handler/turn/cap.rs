@@ -7,7 +7,7 @@
 use crate::{
     domain::{cap, clock::EpochMs, delivery::DeliveryState, hours::Otherwise},
     store::{
-        caps::{Note, Room},
+        caps::{Note, Reserved, Room},
         runs::Record,
     },
 };
@@ -43,6 +43,8 @@ impl Turn {
         let once = self.plan.bounds.once_per_address.then(|| format!("{}/{}/", self.slot.campaign, self.slot.run));
         match self.ctx.store.reserve_contacts(&notes, &self.plan.bounds.caps, once.as_deref(), now).await {
             Ok(rooms) => {
+                let (caps, once) = (&self.plan.bounds.caps, once.is_some());
+                self.ctx.journal.reserved(Reserved::new(notes, &rooms, caps, once, now));
                 for (index, room) in asked.into_iter().zip(rooms) {
                     if let Some(unsent) = self.turned_away(room) {
                         turn_away(letters, index, unsent);
@@ -96,6 +98,7 @@ impl Turn {
 
     /// Gives notes back.
     pub(super) async fn give_back(&self, unused: &[Note]) {
+        self.ctx.journal.freed(unused);
         if let Err(error) = self.ctx.store.free_contacts(unused).await {
             tracing::warn!(slot = %self.slot, %error, messages = unused.len(), "messages that did not leave count");
         }

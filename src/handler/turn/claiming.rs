@@ -1,4 +1,4 @@
-//! Claiming: permits, then rate, then exactly that many recipients, then their messages, and the gate.
+//! Claiming: permits, then rate, then exactly that many recipients, noted in the journal; then their messages, and the gate.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -11,14 +11,14 @@ use crate::{
     channel::governor::{Grant, Pace},
     domain::clock::EpochMs,
     store::{
-        StoreError,
+        ServerIdentity, StoreError,
         channels::Held,
         runs::{ClaimRequest, Claimed, Recipient, Sift},
     },
 };
 
 use super::{
-    gate::Prepared,
+    gate::{Prepared, turn_away},
     prepare::{Unsent, prepare},
     work::Turn,
 };
@@ -83,6 +83,9 @@ impl Turn {
     pub async fn claim(self: Arc<Self>, floor: u64, pace: &mut Pace) -> Result<Brought, StoreError> {
         let governor = &self.plan.channel.governor;
         let Some(mut permits) = self.permits().await else { return Ok(Brought::TimeUp) };
+        if !self.may_claim().await {
+            return Ok(Brought::TimeUp);
+        }
         let hint = self.plan.parts_hint.load(Ordering::Relaxed).max(1);
         let wanted = u32::try_from(permits.len()).unwrap_or(1).saturating_mul(hint);
         let parts = loop {
@@ -96,7 +99,8 @@ impl Turn {
         permits.truncate(count);
         let deadline = Instant::now() + self.ctx.config.leases.claim_deadline;
         let deadline = self.closes.map_or(deadline, |closes| deadline.min(closes));
-        let (now_ms, recipients, sift) = match self.claim_surely(count, floor).await? {
+        let (claimed, server) = self.claim_surely(count, floor).await?;
+        let (now_ms, recipients, sift) = match claimed {
             Claimed::Lost => return Ok(Brought::Lost),
             Claimed::Stop => return Ok(Brought::Stopped),
             Claimed::Recipients { next_retry_ms, more: false, recipients, .. } if recipients.is_empty() => {
@@ -112,7 +116,9 @@ impl Turn {
             }
             None => None,
         };
-        let ready = self.ready(recipients, permits, (deadline, EpochMs(now_ms)), pace).await;
+        // Noted before anything leaves: should the server lose the claim, it is told again.
+        let holds = self.ctx.journal.claimed(&server, &self.origin, &recipients);
+        let ready = self.ready(recipients, holds, permits, (deadline, EpochMs(now_ms)), pace).await;
         Ok(Brought::Recipients { ready, now: EpochMs(now_ms), sift })
     }
 
@@ -144,8 +150,20 @@ impl Turn {
         Some(permits)
     }
 
-    /// Asks until Redis answers: after a lost reply the same nonce brings the same recipients.
-    async fn claim_surely(&self, count: usize, floor: u64) -> Result<Claimed, StoreError> {
+    /// Waits until claims may be made on the server that answers now. False: the turn's time is up before.
+    async fn may_claim(&self) -> bool {
+        self.ctx.barrier.lets_claim()
+            || tokio::select! {
+                () = self.ctx.drain.cancelled() => false,
+                () = self.lost.cancelled() => false,
+                () = tokio::time::sleep_until(self.until.into()) => false,
+                _ = self.ctx.barrier.to_claim(&self.ctx.store) => true,
+            }
+    }
+
+    /// Asks until Redis answers: after a lost reply the same nonce brings the same recipients, on the next server, too, if
+    /// it knows of them. With the answer comes the server that gave it.
+    async fn claim_surely(&self, count: usize, floor: u64) -> Result<(Claimed, Arc<ServerIdentity>), StoreError> {
         let request = ClaimRequest {
             nonce: format!("{:016x}", rand::random::<u64>()),
             count,
@@ -155,23 +173,27 @@ impl Turn {
         };
         let mut back_off = Duration::from_millis(20);
         loop {
-            match self.ctx.store.claim(&self.slot, self.fence, &self.ctx.incarnation, &request).await {
+            let (store, server) = self.ctx.barrier.to_claim(&self.ctx.store).await;
+            match store.claim(&self.slot, self.fence, &self.ctx.incarnation, &request).await {
                 Err(error @ StoreError::Unavailable(_)) => {
                     tracing::warn!(slot = %self.slot, %error, "a claim is asked again");
                     tokio::select! {
-                        () = self.lost.cancelled() => return Ok(Claimed::Lost),
+                        () = self.lost.cancelled() => return Ok((Claimed::Lost, server)),
                         () = tokio::time::sleep(back_off) => {}
                     }
                     back_off = (back_off * 2).min(Duration::from_secs(1));
                 }
-                answer => return answer,
+                answer => return Ok((answer?, server)),
             }
         }
     }
 
+    /// Messages of what was claimed. Where the server does not hold the claim any more (`holds`), none of them leaves.
+
     async fn ready(
         &self,
         recipients: Vec<Recipient>,
+        holds: bool,
         permits: Vec<OwnedSemaphorePermit>,
         (deadline, now): (Instant, EpochMs),
         pace: &mut Pace,
@@ -182,6 +204,10 @@ impl Turn {
             .iter()
             .map(|recipient| prepare(&self.plan.writing, &self.ctx.secret, &self.slot, recipient))
             .collect();
+        if !holds {
+            tracing::warn!(slot = %self.slot, recipients = letters.len(), "claimed on a server that is not there any more: released");
+            (0..letters.len()).for_each(|index| turn_away(&mut letters, index, Unsent::Released));
+        }
         self.pass_gate(&mut letters).await;
         self.pass_caps(&mut letters, now).await;
         for (mut letter, permit) in letters.into_iter().zip(permits) {

@@ -32,6 +32,7 @@ use crate::{
     store::{
         StoreError,
         leases::Lease,
+        reassert::Origin,
         runs::{InDoubt, Leaving, SlotRef, Take},
     },
 };
@@ -49,6 +50,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// A slot whose channel this daemon does not serve rests so long.
 const FOREIGN: Duration = Duration::from_secs(10);
+
+/// A slot that an older turn of ours still works on rests so long.
+const OWN_TURN: Duration = Duration::from_secs(1);
 
 /// Runs one turn.
 pub async fn run(ctx: &Arc<Context>, slot: SlotRef, lease: Arc<Lease>) -> Outcome {
@@ -76,8 +80,18 @@ async fn turn(ctx: &Arc<Context>, slot: &SlotRef, lease: &Arc<Lease>) -> Result<
             return Ok(Outcome::done(serde_json::Value::Null));
         }
     };
+    if ctx.registry.works_on((&slot.campaign, &slot.run, slot.slot), None) {
+        // An older turn of ours, whose entry a server lost: it still waits for answers, and is not to be taken for dead.
+        let now = EpochMs(ctx.store.now_ms().await?);
+        return Ok(Outcome::Snooze { until: now.plus(OWN_TURN) });
+    }
     let lease_for = ctx.config.leases.lease;
-    let (fence, in_doubt) = match ctx.store.take_slot(slot, &ctx.incarnation, lease_for, &ctx.dead).await? {
+    // What others did before stands there first: whoever seems to be in doubt may be known to somebody.
+    let store = tokio::select! {
+        () = ctx.drain.cancelled() => return Err(StoreError::Unavailable("nobody may be claimed yet".into())),
+        (store, _) = ctx.barrier.to_claim(&ctx.store) => store,
+    };
+    let (fence, in_doubt) = match store.take_slot(slot, &ctx.incarnation, lease_for, &ctx.dead).await? {
         Take::Taken { fence, in_doubt } => (fence, in_doubt),
         Take::Over | Take::Paused => return Ok(Outcome::done(serde_json::Value::Null)),
         Take::Busy { until_ms } => return Ok(Outcome::Snooze { until: EpochMs(until_ms) }),
@@ -88,6 +102,15 @@ async fn turn(ctx: &Arc<Context>, slot: &SlotRef, lease: &Arc<Lease>) -> Result<
         ctx: Arc::clone(ctx),
         slot: slot.clone(),
         fence,
+        origin: Arc::new(Origin {
+            campaign: slot.campaign.clone(),
+            run: slot.run.clone(),
+            made: plan.made.0.clone(),
+            job: plan.made.1.clone(),
+            closes: plan.closes_cases,
+            slot: slot.slot,
+            fence,
+        }),
         plan,
         lease: Arc::clone(lease),
         lost: hold.lost(),

@@ -55,6 +55,8 @@ pub struct RunPlan {
     pub closes_cases: bool,
     /// The number of its last recipient.
     pub last: u64,
+    /// When it was made, and by which job: tells it from another run of its name.
+    pub made: (String, String),
     /// Which lists of addresses count (PO-24).
     pub category: Category,
     /// An order with less life left is not sent (PO-19).
@@ -174,6 +176,7 @@ impl RunPlan {
             writing,
             closes_cases: text("close_cases") == "1",
             last: text("end").parse().unwrap_or(0),
+            made: (text("created_at").to_owned(), text("job").to_owned()),
             category,
             min_life: ctx.config.orders.floor,
             bounds,

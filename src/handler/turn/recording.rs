@@ -1,15 +1,17 @@
 //! Recording: outcomes into the ledger, events to the publisher, counts into the metrics.
 //!
-//! Ends of claims that stand as they were made land all at once; whatever else there is (retries, releases,
-//! recipients that have moved on, claims of a dead owner) is judged one by one by a slower script.
+//! Outcomes stand in the journal before they are handed to Redis. Ends of claims that stand as they were made land all at
+//! once; whatever else there is (retries, releases, recipients that have moved on, claims of a dead owner) is judged one
+//! by one by a slower script. Where the whole run is lost, they are left for its job, which makes it again.
 
 use std::{collections::HashMap, time::Duration};
 
 use crate::{
     domain::delivery::DeliveryState,
     store::{
-        StoreError,
+        Store, StoreError,
         outbox::Event,
+        reassert::{Origin, Reasserted, Reassertion},
         runs::{Record, Recorded},
     },
 };
@@ -22,6 +24,9 @@ impl Turn {
     pub async fn write_surely(&self, records: Vec<Record>) {
         let (ends, open): (Vec<_>, Vec<_>) = records.into_iter().partition(Record::is_final);
         for mut records in [ends, open] {
+            if records.is_empty() {
+                continue;
+            }
             let mut back_off = Duration::from_millis(20);
             while let Err(error) = self.write(&mut records).await {
                 tracing::warn!(slot = %self.slot, %error, recipients = records.len(), "outcomes wait for redis");
@@ -33,10 +38,8 @@ impl Turn {
 
     async fn write(&self, records: &mut [Record]) -> Result<(), StoreError> {
         if records.iter().all(Record::is_final) {
-            if records.is_empty() {
-                return Ok(());
-            }
-            if let Some(recorded) = self.ctx.store.land(&self.slot, self.plan.closes_cases, records).await? {
+            let store = self.ctx.barrier.to_record(&self.ctx.store).await;
+            if let Some(recorded) = store.land(&self.slot, self.plan.closes_cases, records).await? {
                 self.recorded(records, recorded);
                 return Ok(());
             }
@@ -46,12 +49,31 @@ impl Turn {
 
     /// Lets the ledger judge records one by one; `takeover` when they are about claims of a dead owner.
     pub async fn judge(&self, records: &mut [Record], takeover: bool) -> Result<(), StoreError> {
-        let recorded = self.ctx.store.record(&self.slot, self.plan.closes_cases, takeover, records).await?;
+        let store = self.ctx.barrier.to_record(&self.ctx.store).await;
+        let Some(recorded) = store.record(&self.slot, self.plan.closes_cases, takeover, records).await? else {
+            return self.leave_early(&store, records).await;
+        };
         let late = recorded.stale.len().saturating_sub(recorded.overtaken);
         if late > 0 {
             tracing::warn!(slot = %self.slot, recipients = late, "outcomes came too late to count");
         }
         self.recorded(records, recorded);
+        Ok(())
+    }
+
+    /// There is no such run: its server is gone, and lost it. The outcomes wait for the job that makes it again.
+    async fn leave_early(&self, store: &Store, records: &[Record]) -> Result<(), StoreError> {
+        tracing::warn!(slot = %self.slot, recipients = records.len(), "outcomes of a run that is not there");
+        let remembered = records.iter().map(Record::remembered).collect();
+        let left = Reassertion { origin: Origin::clone(&self.origin), held: false, remembered };
+        for Reasserted { outbox_id, events, .. } in
+            store.reassert(&self.ctx.incarnation, self.ctx.config.leases.lease, &[left]).await?
+        {
+            match outbox_id {
+                Some(outbox_id) => self.ctx.publish(&self.slot.campaign, outbox_id, events),
+                None => store.publish(&events).await?,
+            }
+        }
         Ok(())
     }
 

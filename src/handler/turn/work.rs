@@ -5,7 +5,7 @@
 //! are claimed and not recorded.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
@@ -18,7 +18,14 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     channel::{DeliverError, FilledTemplate, Submission, governor::Pace},
     domain::{clock::EpochMs, delivery::DeliveryId, expiry::validity},
-    store::{StoreError, leases::Lease, runs::SlotRef},
+    journal::Batch,
+    store::{
+        StoreError,
+        caps::Note,
+        leases::Lease,
+        reassert::Origin,
+        runs::{Record, SlotRef},
+    },
 };
 
 use super::{
@@ -32,7 +39,7 @@ use super::{
 /// Outcomes written by one script.
 const RECORD_AT_ONCE: usize = 64;
 
-/// An outcome waits no longer than this for others to be written with.
+/// An outcome waits no longer than this for others to be noted with.
 const RECORD_AFTER: Duration = Duration::from_millis(3);
 
 /// A turn under way.
@@ -44,6 +51,8 @@ pub struct Turn {
     pub slot: SlotRef,
     /// The fence it was taken with.
     pub fence: u64,
+    /// The slot and the fence, as the journal notes them.
+    pub origin: Arc<Origin>,
     /// The run, compiled.
     pub plan: Arc<RunPlan>,
     /// The entry's lease.
@@ -88,7 +97,18 @@ struct Landed {
     who: Who,
     landing: Landing,
     /// Back when the outcome is recorded.
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
+}
+
+/// Outcomes that stand in the journal, on their way to Redis.
+struct Noted {
+    /// What the journal calls them.
+    batch: Batch,
+    records: Vec<Record>,
+    /// What they give back.
+    unused: Vec<Note>,
+    /// Back when they are recorded.
+    permits: Vec<OwnedSemaphorePermit>,
 }
 
 type ClaimUnderWay = BoxFuture<'static, (Result<Brought, StoreError>, Pace)>;
@@ -104,6 +124,7 @@ struct UnderWay {
     messages: FuturesUnordered<Pin<Box<dyn Future<Output = Landed> + Send>>>,
     landed: Vec<Landed>,
     landed_since: Option<Instant>,
+    noted: VecDeque<Noted>,
     pace: Option<Pace>,
     ordinals: BTreeSet<u64>,
     end: Option<End>,
@@ -174,7 +195,7 @@ impl Turn {
                     me.take_in(&mut way, brought);
                 }
                 () = under_way(way.sift.as_mut()), if way.sift.is_some() => way.sift = None,
-                () = sleep_until(flush_at), if flush_at.is_some() && way.record.is_none() => {}
+                () = sleep_until(flush_at), if flush_at.is_some() => {}
             }
         }
     }
@@ -184,6 +205,7 @@ impl Turn {
             ctx: Arc::clone(&self.ctx),
             slot: self.slot.clone(),
             fence: self.fence,
+            origin: Arc::clone(&self.origin),
             plan: Arc::clone(&self.plan),
             lease: Arc::clone(&self.lease),
             lost: self.lost.clone(),
@@ -214,11 +236,15 @@ impl Turn {
         let idle = way.messages.is_empty();
         let waited = way.landed_since.is_some_and(|since| since.elapsed() >= RECORD_AFTER);
         let enough = way.landed.len() >= self.plan.channel.governor.company(RECORD_AT_ONCE);
-        if way.record.is_none() && !way.landed.is_empty() && (idle || waited || enough) {
+        if !way.landed.is_empty() && (idle || waited || enough) {
             let take = way.landed.len().min(RECORD_AT_ONCE * 2);
             let batch: Vec<Landed> = way.landed.drain(..take).collect();
             way.landed_since = (!way.landed.is_empty()).then(Instant::now);
-            way.record = Some(Box::pin(Arc::clone(self).record(batch, way.clock.now())));
+            // At once, whether or not Redis takes outcomes now.
+            way.noted.push_back(self.note_down(batch, way.clock.now()));
+        }
+        if way.record.is_none() && !way.noted.is_empty() {
+            way.record = Some(Box::pin(Arc::clone(self).record(way.recorded_next())));
         }
     }
 
@@ -242,7 +268,7 @@ impl Turn {
                         Err(unsent) => {
                             let (who, unsent) = *unsent;
                             way.mark(who.of);
-                            way.land(Landed { who, landing: Landing::Unsent(unsent), _permit: permit });
+                            way.land(Landed { who, landing: Landing::Unsent(unsent), permit });
                         }
                     }
                 }
@@ -279,7 +305,7 @@ impl Turn {
             tokio::time::sleep_until(at.into()).await;
         }
         if self.lost.is_cancelled() {
-            return Landed { who, landing: Landing::Released, _permit: permit };
+            return Landed { who, landing: Landing::Released, permit };
         }
         let receipt_url = self.ctx.config.public_url.as_ref().map(|public| {
             let channel = &self.plan.channel.settings().name;
@@ -322,20 +348,37 @@ impl Turn {
             Err(DeliverError::NotSent) => Landing::Released,
             Err(DeliverError::Failure(failure)) => Landing::Failed(failure),
         };
-        Landed { who, landing, _permit: permit }
+        Landed { who, landing, permit }
     }
 
-    /// Records a batch; then its permits are free. Returns which, and whether they are due again.
-    async fn record(self: Arc<Self>, batch: Vec<Landed>, now: EpochMs) -> Vec<(DeliveryId, bool)> {
+    /// Judges what came down, and notes it in the journal: from here on it outlives this daemon.
+    fn note_down(&self, landed: Vec<Landed>, now: EpochMs) -> Noted {
         let rules = self.rules(now);
         let (campaign, run) = (self.slot.campaign.as_str(), self.slot.run.as_str());
-        let records: Vec<_> = batch
+        let records: Vec<_> = landed
             .iter()
             .map(|landed| record(campaign, run, &landed.who, &landed.landing, &rules, rand::random()))
             .collect();
+        let unused = self.unused(landed.iter().map(|landed| &landed.who).zip(&records));
+        let batch = self.ctx.journal.ended(&self.origin, &records);
+        Noted { batch, records, unused, permits: landed.into_iter().map(|landed| landed.permit).collect() }
+    }
+
+    /// Records what was noted; then its permits are free. Returns which, and whether they are due again.
+    async fn record(self: Arc<Self>, noted: Vec<Noted>) -> Vec<(DeliveryId, bool)> {
+        let (mut records, mut unused, mut batches, mut permits) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for one in noted {
+            records.extend(one.records);
+            unused.extend(one.unused);
+            batches.push(one.batch);
+            permits.push(one.permits);
+        }
         let recorded = records.iter().map(|record| (record.of, record.due_in.is_some())).collect();
-        let unused = self.unused(batch.iter().map(|landed| &landed.who).zip(&records));
         self.write_surely(records).await;
+        for batch in batches {
+            self.ctx.journal.recorded(batch);
+        }
+        drop(permits);
         self.give_back(&unused).await;
         recorded
     }
@@ -343,8 +386,13 @@ impl Turn {
 
 impl UnderWay {
     fn is_over(&self) -> bool {
-        let Self { claim, record, sift, messages, landed, .. } = self;
-        claim.is_none() && record.is_none() && sift.is_none() && messages.is_empty() && landed.is_empty()
+        let Self { claim, record, sift, messages, landed, noted, .. } = self;
+        claim.is_none()
+            && record.is_none()
+            && sift.is_none()
+            && messages.is_empty()
+            && landed.is_empty()
+            && noted.is_empty()
     }
 
     /// Recipients in flight hold their batch; further contacts and retries are found by the retry set.
@@ -358,6 +406,20 @@ impl UnderWay {
         if of.contact == 0 {
             self.ordinals.remove(&of.n);
         }
+    }
+
+    /// What one script writes of what was noted: the oldest, and as many behind it as go together.
+    fn recorded_next(&mut self) -> Vec<Noted> {
+        let (mut next, mut outcomes) = (Vec::new(), 0);
+        while let Some(noted) = self.noted.pop_front() {
+            outcomes += noted.records.len();
+            if outcomes > RECORD_AT_ONCE * 2 && !next.is_empty() {
+                self.noted.push_front(noted);
+                break;
+            }
+            next.push(noted);
+        }
+        next
     }
 
     fn land(&mut self, landed: Landed) {

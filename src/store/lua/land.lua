@@ -9,6 +9,9 @@
 -- Returns {'moved'}, or {'landed', outbox entry id or '', events the script added or '', why the run paused itself or ''}.
 local run = ARGV[1]
 local run_key = base .. 'run:' .. run
+if redis.call('EXISTS', run_key) == 0 then
+  return { 'moved' }
+end
 local first_page = 8 + 2 * ARGV[7]
 local at = first_page
 while at <= #ARGV do

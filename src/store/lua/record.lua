@@ -10,7 +10,8 @@
 -- a lost reply never lands on a later claim of the same recipient.
 -- A receipt may have overtaken its outcome: then the outcome only adds the provider's id, where the receipt had none.
 -- Returns {outbox entry id or '', events the script added (cases it closed, the run's end) or '', why the run paused itself or '', then indexes (from 0) of outcomes
--- that were not applied, because the recipient has moved on; 'r' before those that a receipt overtook}.
+-- that were not applied, because the recipient has moved on; 'r' before those that a receipt overtook}, or
+-- {'', '', '', 'gone'} where there is no such run, and nothing was written.
 local run, mode = ARGV[1], ARGV[2]
 local run_key = base .. 'run:' .. run
 local retry_key = run_key .. ':retry'
@@ -19,6 +20,9 @@ local retries_exist = redis.call('EXISTS', retry_key) == 1
 local closes = ARGV[3] == '1'
 local about_run = redis.call('HMGET', run_key, 'state', 'definition')
 local run_state = about_run[1]
+if not run_state then
+  return { '', '', '', 'gone' }
+end
 -- Nothing waits in a run that was stopped for good.
 local over = (run_state == 'cancelled' or run_state == 'failed' or run_state == 'not_sent') and run_state
 if closes then

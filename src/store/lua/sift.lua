@@ -6,7 +6,7 @@
 -- Returns {'sifted' | 'moved' (another did it) | 'over' (the run has ended), outbox entry, events as JSON}.
 local run, first, last = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local run_key = base .. 'run:' .. run
-local flags = redis.call('HMGET', run_key, 'state', 'sifted', 'cursor')
+local flags = redis.call('HMGET', run_key, 'state', 'sifted', 'cursor', 'ahead')
 if flags[1] ~= 'running' then
   return { 'over', '', '' }
 elseif tonumber(flags[2]) ~= first - 1 then
@@ -49,27 +49,29 @@ end
 if number then
   skip(page_of(run_key, number), fields, reasons)
 end
--- Further contacts wait at once for their message.
-local pages, due, cell = {}, {}, 'q,0,' .. int(now) .. ',,0'
+-- Further contacts wait at once for their message. One that was claimed before this was lost has its cell, and counts.
+local ahead = tonumber(flags[4] or '0') > 0
+local pages, due, more, cell = {}, {}, 0, 'q,0,' .. int(now) .. ',,0'
 for i = further, #ARGV do
   local page, field = place_of(run_key, ARGV[i])
-  local sets = pages[page] or {}
-  pages[page] = sets
-  sets[#sets + 1] = field
-  sets[#sets + 1] = cell
-  due[#due + 1] = int(now)
-  due[#due + 1] = ARGV[i]
-  if #due >= 1000 or i == #ARGV then
-    redis.call('ZADD', run_key .. ':retry', unpack(due))
-    due = {}
+  if not (ahead and redis.call('HEXISTS', page, field) == 1) then
+    local sets = pages[page] or {}
+    pages[page] = sets
+    sets[#sets + 1] = field
+    sets[#sets + 1] = cell
+    due[#due + 1] = int(now)
+    due[#due + 1] = ARGV[i]
+    more = more + 1
   end
+end
+for i = 1, #due, 1000 do
+  redis.call('ZADD', run_key .. ':retry', unpack(due, i, math.min(i + 999, #due)))
 end
 for page, sets in pairs(pages) do
   for i = 1, #sets, 1000 do
     redis.call('HSET', page, unpack(sets, i, math.min(i + 999, #sets)))
   end
 end
-local more = #ARGV - further + 1
 count(run_key, { queued = more - skipped, skipped = skipped, total = more })
 redis.call('HSET', run_key, 'sifted', int(last), 'sift_until', ARGV[4] == '1' and int(now + 5000) or '0',
   'progress_at', int(now))
