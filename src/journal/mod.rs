@@ -132,14 +132,15 @@ impl Journal {
     }
 
     /// Notes that Redis has them.
-    pub fn recorded(&self, batch: Batch) {
-        let Batch(batch) = batch;
+    pub fn recorded(&self, batches: Vec<Batch>) {
         let mut book = self.book();
-        if let Some(Waiting { segment, outcomes, bytes }) = book.waiting.remove(&batch) {
-            if segment.is_some() {
-                book.append(|bytes| line::write(&Line::Recorded(batch), bytes));
+        for Batch(batch) in batches {
+            if let Some(Waiting { segment, outcomes, bytes }) = book.waiting.remove(&batch) {
+                if segment.is_some() {
+                    book.append(|bytes| line::write(&Line::Recorded(batch), bytes));
+                }
+                self.metrics.spooled(-1, outcomes, bytes);
             }
-            self.metrics.spooled(-1, outcomes, bytes);
         }
     }
 

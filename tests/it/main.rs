@@ -27,6 +27,7 @@ mod proof;
 mod queue;
 mod receipts;
 mod recurring;
+mod redis;
 mod rules;
 mod sending;
 mod support;

@@ -189,7 +189,6 @@ impl Turn {
     }
 
     /// Messages of what was claimed. Where the server does not hold the claim any more (`holds`), none of them leaves.
-
     async fn ready(
         &self,
         recipients: Vec<Recipient>,

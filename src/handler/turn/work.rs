@@ -375,9 +375,7 @@ impl Turn {
         }
         let recorded = records.iter().map(|record| (record.of, record.due_in.is_some())).collect();
         self.write_surely(records).await;
-        for batch in batches {
-            self.ctx.journal.recorded(batch);
-        }
+        self.ctx.journal.recorded(batches);
         drop(permits);
         self.give_back(&unused).await;
         recorded

@@ -13,6 +13,7 @@ pub(crate) mod grep;
 pub(crate) mod ledger;
 pub(crate) mod mail;
 pub(crate) mod provider;
+pub(crate) mod proxy;
 pub(crate) mod redis;
 pub(crate) mod scene;
 pub(crate) mod shortage;

@@ -27,6 +27,8 @@ pub(crate) struct Redis {
     port: u16,
     append_only: bool,
     environment: Vec<(&'static str, String)>,
+    /// Further arguments of the next start.
+    arguments: Vec<String>,
     child: Option<Child>,
 }
 
@@ -48,7 +50,7 @@ impl Redis {
 
     async fn start_with(append_only: bool, environment: Vec<(&'static str, String)>) -> Self {
         let folder = tempfile::Builder::new().prefix("remesa-redis-").tempdir().unwrap();
-        let mut server = Self { folder, port: 0, append_only, environment, child: None };
+        let mut server = Self { folder, port: 0, append_only, environment, arguments: Vec::new(), child: None };
         for _ in 0..PORTS_TRIED {
             server.port = free_port();
             if server.launch().await {
@@ -60,21 +62,7 @@ impl Redis {
 
     /// Starts the process and waits until it answers; false if it ended instead.
     async fn launch(&mut self) -> bool {
-        let folder = self.folder.path();
-        let log = File::options().create(true).append(true).open(folder.join("redis.log")).unwrap();
-        let child = Command::new("redis-server")
-            .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
-            .args(["--unixsocket", self.socket().to_str().unwrap(), "--unixsocketperm", "700"])
-            .args(["--dir", folder.to_str().unwrap(), "--save", ""])
-            .args(["--appendonly", if self.append_only { "yes" } else { "no" }, "--appendfsync", "always"])
-            .args(["--maxmemory-policy", "noeviction", "--enable-debug-command", "local"])
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .expect("redis-server is on PATH (make test installs it)");
-        self.child = Some(child);
+        self.spawn();
         wait::until("redis-server answers or ends", async || {
             if self.child.as_mut().unwrap().try_wait().unwrap().is_some() {
                 return Some(false);
@@ -84,6 +72,25 @@ impl Redis {
             pong.is_ok().then_some(true)
         })
         .await
+    }
+
+    fn spawn(&mut self) {
+        let folder = self.folder.path();
+        let log = File::options().create(true).append(true).open(folder.join("redis.log")).unwrap();
+        let child = Command::new("redis-server")
+            .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
+            .args(["--unixsocket", self.socket().to_str().unwrap(), "--unixsocketperm", "700"])
+            .args(["--dir", folder.to_str().unwrap(), "--save", ""])
+            .args(["--appendonly", if self.append_only { "yes" } else { "no" }, "--appendfsync", "always"])
+            .args(["--maxmemory-policy", "noeviction", "--enable-debug-command", "local"])
+            .args(&self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("redis-server is on PATH (make test installs it)");
+        self.child = Some(child);
     }
 
     /// Where it listens: the Unix socket, as an address for `redis.url`.
@@ -135,6 +142,43 @@ impl Redis {
     pub(crate) async fn restart(&mut self) {
         self.kill();
         assert!(self.launch().await, "redis-server did not come back:\n{}", self.log());
+    }
+
+    /// How much its append-only file holds by now: a mark to go back to.
+    pub(crate) fn mark(&self) -> u64 {
+        std::fs::metadata(self.append_only_file()).unwrap().len()
+    }
+
+    /// Kills it and starts it again without what it took behind the mark: what a failure of the power, or a failover to
+    /// a replica that lags, loses.
+    pub(crate) async fn restart_at(&mut self, mark: u64) {
+        self.kill();
+        let file = File::options().write(true).open(self.append_only_file()).unwrap();
+        assert!(file.metadata().unwrap().len() > mark, "nothing is lost");
+        file.set_len(mark).unwrap();
+        self.restart().await;
+    }
+
+    fn append_only_file(&self) -> PathBuf {
+        self.folder.path().join("appendonlydir/appendonly.aof.1.incr.aof")
+    }
+
+    /// Kills it, takes away its data, and starts it again.
+    pub(crate) async fn restart_empty(&mut self) {
+        self.kill();
+        let data = self.folder.path().join("appendonlydir");
+        if data.exists() {
+            std::fs::remove_dir_all(data).unwrap();
+        }
+        self.restart().await;
+    }
+
+    /// Starts it again with further arguments, and does not wait until it has loaded its data.
+    pub(crate) fn restart_loading(&mut self, arguments: &[&str]) {
+        self.kill();
+        self.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        self.spawn();
+        self.arguments.clear();
     }
 
     /// Freezes it: connections stay open, nothing is answered.
