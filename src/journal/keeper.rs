@@ -29,6 +29,7 @@ use super::{
     Journal,
     line::{Entry, Line},
     segments::{self, Past},
+    whom,
 };
 
 /// How often the journal is tidied.
@@ -200,12 +201,13 @@ impl Again<'_> {
     }
 
     async fn flush(&mut self) -> Result<(), StoreError> {
-        let lines = std::mem::take(&mut self.lines);
+        let mut lines = std::mem::take(&mut self.lines);
         if lines.is_empty() {
             return Ok(());
         }
         let now_ms = self.store.now_ms().await?;
-        for Reassertion { origin, .. } in &lines {
+        for Reassertion { origin, remembered, .. } in &mut lines {
+            whom::tell(self.store, &origin.campaign, remembered).await?;
             if !self.announced.contains(&origin.campaign) {
                 // The intent first: the reconciler publishes what we leave behind.
                 self.store.touch_active(&origin.campaign, "", now_ms).await?;

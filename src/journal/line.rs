@@ -7,6 +7,7 @@ use std::{borrow::Cow, io::BufRead};
 
 use serde::{Deserialize, Serialize};
 
+use super::whom;
 use crate::{
     domain::delivery::DeliveryId,
     store::{
@@ -128,7 +129,7 @@ pub fn write(line: &Line<'_>, bytes: &mut Vec<u8>) {
     bytes.push(b'\n');
 }
 
-/// Writes outcomes and their events.
+/// Writes outcomes and their events, without whom these are about.
 pub fn write_outcomes(origin: &Origin, batch: u64, records: &[Record], bytes: &mut Vec<u8>) {
     let each = records.iter().map(|record| {
         (record.of.to_string(), record.cell.clone(), record.cell_after(), record.due_ms(), record.event.is_some())
@@ -136,7 +137,7 @@ pub fn write_outcomes(origin: &Origin, batch: u64, records: &[Record], bytes: &m
     let outcomes = Outcomes { batch, origin: Cow::Borrowed(origin), each: each.collect() };
     write(&Line::Outcomes(outcomes), bytes);
     for event in records.iter().filter_map(|record| record.event.as_ref()) {
-        bytes.extend_from_slice(event.json.as_bytes());
+        whom::write_without(&event.json, bytes);
         bytes.push(b'\n');
     }
 }

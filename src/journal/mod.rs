@@ -10,11 +10,13 @@
 //! answers. Nothing is synced: the journal outlives the daemon, not a power failure. Where it cannot be written, sending
 //! goes on as it would without it, and that is said.
 //!
+//! Keys, references and ids, which may name a person, are left out (`whom`).
 //! `line` is what stands there, `segments` the files, [`keeper`] what is done with them.
 
 pub mod keeper;
 pub mod line;
 pub mod segments;
+mod whom;
 
 use std::{
     borrow::Cow,

@@ -95,7 +95,7 @@ impl Segments {
     }
 
     fn begin(&mut self, head: &[u8]) -> std::io::Result<Open> {
-        // Keys and references of orders stand there: nobody else reads them.
+        // It says who was written to, if only by number: nobody else reads it.
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         let path = self.folder.join(format!("{:08}.{EXTENSION}", self.next));
         let mut file = OpenOptions::new().append(true).create_new(true).open(&path)?;
