@@ -13,7 +13,7 @@ export PATH := $(CARGO_HOME)/bin:$(PATH)
 CARGO := cargo
 LOCKED := --locked
 
-.PHONY: help demo test lint build schemas bench soak advisories clean
+.PHONY: help demo test lint build deb schemas bench soak advisories clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## (.*)$$/  make \1\t\2/' | expand -t 20
@@ -24,7 +24,7 @@ demo: ## Build and run the demo campaign with an embedded Redis and the provider
 	$(CARGO) run --release $(LOCKED) --quiet -- demo
 
 test: ## Run all tests
-	@scripts/setup rust compiler redis nextest languages postgres mail clocks
+	@scripts/setup rust compiler redis nextest languages postgres mail clocks promtool systemd debian
 	$(CARGO) nextest run $(LOCKED)
 	$(CARGO) test --doc $(LOCKED)
 
@@ -38,6 +38,11 @@ lint: ## Check format, lints, documentation and dependencies
 build: ## Build the release binary
 	@scripts/setup rust compiler
 	$(CARGO) build --release $(LOCKED)
+
+deb: ## Make the Debian package in target/debian
+	@scripts/setup rust compiler
+	$(CARGO) build --release $(LOCKED)
+	scripts/deb target/release/remesa
 
 schemas: ## Write the schemas in jobs/ again from the Rust types
 	@scripts/setup rust compiler

@@ -1,24 +1,30 @@
 //! The process and those who run it: signals, systemd's readiness protocol, the watchdog.
 //!
-//! The first SIGTERM, SIGINT or SIGHUP cancels a token, and whoever holds it begins to drain; the second ends the
-//! process at once with exit code 1, leaving its leases to run out. The watchdog is fed only while a closure says
+//! The first SIGTERM or SIGINT cancels a token, and whoever holds it begins to drain; the second ends the process at
+//! once with exit code 1, leaving its leases to run out. SIGHUP asks a daemon to read its configuration again; where
+//! a terminal is hung up, it is a wish to end. The watchdog is fed only while a closure says
 //! that there is progress: a process whose event loop stands still, or which claims nothing although work waits, is
 //! restarted by systemd. Outside systemd (no `NOTIFY_SOCKET`) the notifications go nowhere and cost nothing. A child
 //! process should be started without `NOTIFY_SOCKET`.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 /// What systemd gets beyond the drain budget before it kills: closing connections, the embedded Redis.
-const STOP_MARGIN: Duration = Duration::from_secs(10);
+pub const STOP_MARGIN: Duration = Duration::from_secs(10);
 
-/// The signals that end a daemon. Caught from [`Signals::install`] on.
+/// What a terminal sends when it goes away, and systemd's `ExecReload` on purpose.
+const HANG_UP: &str = "SIGHUP";
+
+/// The signals that a daemon hears. Caught from [`Signals::install`] on.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
@@ -44,24 +50,41 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
-            _ = self.hang_up.recv() => "SIGHUP",
+            _ = self.hang_up.recv() => HANG_UP,
         }
     }
 
-    /// Cancels `stop` at the first signal and ends the process at the second. Returns never; drop it when drained.
-    pub async fn run(mut self, stop: CancellationToken) {
-        let signal = self.next().await;
-        info!(signal, "draining; a second signal ends at once");
-        stop.cancel();
-        let signal = self.next().await;
-        warn!(signal, "ended before the drain was over");
-        std::process::exit(1);
+    /// Cancels `stop` at the first signal to end, and ends the process at the second; SIGHUP asks for a `reload`, if
+    /// there is somebody to ask. Returns never; drop it when drained.
+    pub async fn run(mut self, stop: CancellationToken, reload: Option<Arc<Notify>>) {
+        loop {
+            let signal = self.next().await;
+            match &reload {
+                Some(reload) if signal == HANG_UP => reload.notify_one(),
+                _ if stop.is_cancelled() => {
+                    warn!(signal, "ended before the drain was over");
+                    std::process::exit(1);
+                }
+                _ => {
+                    info!(signal, "draining; a second signal ends at once");
+                    stop.cancel();
+                }
+            }
+        }
     }
 }
 
 /// Tells systemd that everything is up. `status` is the line that `systemctl status` shows.
 pub fn notify_ready(status: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+/// Tells systemd that the configuration is read again; [`notify_ready`] ends it.
+pub fn notify_reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now, NotifyState::Status("reloading")]),
+        Err(error) => warn!(%error, "systemd could not be told"),
+    }
 }
 
 /// Changes the line that `systemctl status` shows.
@@ -111,26 +134,36 @@ async fn feed(limit: Duration, progress: impl Fn() -> bool, pat: impl Fn(), end:
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::time::Duration;
 
     use nix::sys::signal::{Signal, raise};
+    use tokio::sync::Notify;
     use tokio_util::sync::CancellationToken;
 
     use super::{Signals, feed};
 
     // One test, because a signal reaches every listener of the process.
     #[tokio::test]
-    async fn each_of_the_three_signals_begins_the_drain() {
+    async fn each_of_the_three_signals_begins_the_drain_and_a_hang_up_asks_for_a_reload_where_there_is_one() {
         for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
             let stop = CancellationToken::new();
             let signals = Signals::install().unwrap();
             raise(signal).unwrap();
             tokio::select! {
-                () = signals.run(stop.clone()) => unreachable!("the second signal was never sent"),
+                () = signals.run(stop.clone(), None) => unreachable!("the second signal was never sent"),
                 () = stop.cancelled() => {}
             }
         }
+        let (stop, reload) = (CancellationToken::new(), Arc::new(Notify::new()));
+        let signals = Signals::install().unwrap();
+        raise(Signal::SIGHUP).unwrap();
+        tokio::select! {
+            () = signals.run(stop.clone(), Some(Arc::clone(&reload))) => unreachable!("it never ends"),
+            () = reload.notified() => {}
+        }
+        assert!(!stop.is_cancelled());
     }
 
     #[tokio::test]

@@ -7,9 +7,9 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write};
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use crate::config::{LogFormat, LogSettings};
 
@@ -22,11 +22,26 @@ pub enum TelemetryError {
     /// Something else in this process logs already.
     #[error("logging was set up twice")]
     Twice(#[from] TryInitError),
+    /// The level cannot be changed any more.
+    #[error("the log has ended")]
+    Ended(#[from] reload::Error),
+}
+
+/// The level of the log, which may change.
+#[derive(Debug, Clone)]
+pub struct LogLevel(reload::Handle<EnvFilter, Registry>);
+
+impl LogLevel {
+    /// Logs from now on what this level or these directives say.
+    pub fn set(&self, level: &str) -> Result<(), TelemetryError> {
+        self.0.reload(EnvFilter::try_new(level)?)?;
+        Ok(())
+    }
 }
 
 /// Begins logging for the whole process.
-pub fn init(settings: &LogSettings) -> Result<(), TelemetryError> {
-    let filter = EnvFilter::try_new(&settings.level)?;
+pub fn init(settings: &LogSettings) -> Result<LogLevel, TelemetryError> {
+    let (filter, level) = reload::Layer::new(EnvFilter::try_new(&settings.level)?);
     let registry = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer().with_writer(|| Masked(io::stderr()));
     match settings.format {
@@ -39,7 +54,7 @@ pub fn init(settings: &LogSettings) -> Result<(), TelemetryError> {
             registry.with(layer).try_init()?;
         }
     }
-    Ok(())
+    Ok(LogLevel(level))
 }
 
 /// Masks telephone numbers on their way out. The formatter hands over one whole line at a time.

@@ -2,7 +2,7 @@
 //!
 //! Known are the channels of this configuration and those that daemons publish, which may have another.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use clap::Subcommand;
 use redis::cmd;
@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::{
     config::Config,
+    queue::depth::{ChannelDepth, Depth, measure},
     store::{Store, StoreError, system::SEEN, view::ChannelState},
 };
 
@@ -133,9 +134,9 @@ pub async fn views(store: &Store, config: &Config, now_ms: i64) -> Result<Vec<Ch
 async fn list(context: &Context, shown: output::Format) -> anyhow::Result<()> {
     let now_ms = context.store.now_ms().await?;
     let views = views(&context.store, &context.config, now_ms).await?;
-    let depth = crate::queue::depth::measure(&context.store, &names(&context.store, &context.config).await?).await?;
+    let depth = measure(&context.store, &names(&context.store, &context.config).await?).await?;
     if shown.json {
-        output::json(&with_waiting(&views, &depth.recipients)?)?;
+        output::json(&with_waiting(&views, &depth)?)?;
         return Ok(());
     }
     if views.is_empty() {
@@ -156,7 +157,7 @@ async fn list(context: &Context, shown: output::Format) -> anyhow::Result<()> {
             Some(0) => "unlimited".to_owned(),
             Some(rate) => format!("{}/s", format::count(rate)),
         };
-        let waiting = depth.recipients.get(&view.channel).copied().unwrap_or(0);
+        let waiting = depth.channels.get(&view.channel).map_or(0, ChannelDepth::recipients);
         let served = if view.served { "yes" } else { "no daemon" };
         let kind = view.kind.unwrap_or("not in this configuration");
         rows.add([view.channel, kind.to_owned(), rate, format::count(waiting), served.to_owned(), view.shown]);
@@ -165,14 +166,11 @@ async fn list(context: &Context, shown: output::Format) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn with_waiting(
-    views: &[ChannelView],
-    waiting: &BTreeMap<String, u64>,
-) -> Result<Vec<serde_json::Value>, serde_json::Error> {
+fn with_waiting(views: &[ChannelView], depth: &Depth) -> Result<Vec<serde_json::Value>, serde_json::Error> {
     let each = views.iter().map(|view| {
         let mut value = serde_json::to_value(view)?;
         if let Some(fields) = value.as_object_mut() {
-            let waiting = waiting.get(&view.channel).copied().unwrap_or(0);
+            let waiting = depth.channels.get(&view.channel).map_or(0, ChannelDepth::recipients);
             fields.insert("recipients_waiting".to_owned(), waiting.into());
         }
         Ok(value)

@@ -22,7 +22,7 @@ use crate::{
     orders::http::Platform,
     store::{
         Store,
-        system::{LAYOUT, ServerInfo},
+        system::{LAYOUT, REDIS_AT_LEAST, ServerInfo, version},
     },
     wire::DeliverError,
 };
@@ -41,9 +41,6 @@ Examples:
 
 /// Clocks that differ by more are worth knowing: Redis' clock rules all due times.
 const SKEW_LIMIT: Duration = Duration::from_secs(2);
-
-/// The oldest Redis whose scripts and streams do what we need.
-const REDIS_AT_LEAST: (u32, u32) = (7, 0);
 
 /// Arguments of `remesa check`.
 #[derive(Debug, clap::Args)]
@@ -134,20 +131,13 @@ async fn redis(config: &Config) -> Vec<Finding> {
 /// What the server says of itself.
 fn server(info: &ServerInfo) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let (major, minor) = REDIS_AT_LEAST;
-    findings.push(if version(&info.version).is_some_and(|version| version >= REDIS_AT_LEAST) {
-        good("version", info.version.clone())
-    } else {
-        bad("version", format!("{}: at least {major}.{minor} is needed", info.version))
+    findings.push(match info.too_old() {
+        None => good("version", info.version.clone()),
+        Some(why) => bad("version", why),
     });
-    findings.push(if info.maxmemory_policy == "noeviction" {
-        good("maxmemory-policy", "noeviction")
-    } else {
-        let policy = &info.maxmemory_policy;
-        bad(
-            "maxmemory-policy",
-            format!("{policy} would drop orders: set it to noeviction (CONFIG SET maxmemory-policy noeviction)"),
-        )
+    findings.push(match info.evicts() {
+        None => good("maxmemory-policy", "noeviction"),
+        Some(why) => bad("maxmemory-policy", why),
     });
     findings.push(if info.append_only {
         good("append-only file", "on")
@@ -166,12 +156,6 @@ fn server(info: &ServerInfo) -> Vec<Finding> {
         }
     });
     findings
-}
-
-/// Major and minor of `7.0.15`.
-fn version(text: &str) -> Option<(u32, u32)> {
-    let mut numbers = text.split('.').map(str::parse);
-    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 async fn layout(store: &Store) -> Finding {

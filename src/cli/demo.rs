@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    app,
+    app::{self, reload::Reloads},
     config::{self, Config},
     job::QueueName,
     lifecycle::Signals,
@@ -72,7 +72,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     telemetry::init(&config.log)?;
     let stop = CancellationToken::new();
     let mut signals = Signals::install()?;
-    let mut daemon = TaskTracker::new().spawn(app::run(Arc::clone(&config), stop.clone()));
+    let mut daemon = TaskTracker::new().spawn(app::run(Arc::clone(&config), Reloads::never(&config), stop.clone()));
     let story = tokio::select! {
         story = story(&config, &sandbox, args.format) => story,
         ended = &mut daemon => return Err(too_early(ended)),

@@ -6,7 +6,7 @@
 
 use std::{io, process::ExitCode};
 
-use crate::{config::ConfigError, job::Rejection};
+use crate::{app::Unfit, config::ConfigError, job::Rejection};
 
 /// Failed at run time.
 pub const FATAL: u8 = 1;
@@ -51,7 +51,7 @@ impl Ending {
         }
         let code = if error.downcast_ref::<Usage>().is_some() {
             USAGE
-        } else if error.downcast_ref::<ConfigError>().is_some() {
+        } else if error.downcast_ref::<ConfigError>().is_some() || error.downcast_ref::<Unfit>().is_some() {
             CONFIGURATION
         } else {
             FATAL

@@ -63,7 +63,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the daemon until SIGTERM, SIGINT or SIGHUP.
+    /// Run the daemon until SIGTERM or SIGINT; SIGHUP reads its configuration again.
     Run(run::Args),
     /// Run a whole campaign on this machine: embedded Redis, simulated provider, 600 rows.
     Demo(demo::Args),
@@ -105,6 +105,8 @@ enum Command {
     Schema(published::SchemaArgs),
     /// Print the completions of a shell.
     Completions(published::CompletionsArgs),
+    /// Print or write the man pages.
+    Man(published::ManArgs),
     /// Measure jobs, generation, sending and exports on this machine.
     Bench(bench::BenchArgs),
 }
@@ -140,6 +142,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Check(args) => check::run(&globals, args).await,
         Command::Schema(args) => published::schema(args),
         Command::Completions(args) => published::completions::<Arguments>(&args),
+        Command::Man(args) => published::man::<Arguments>(&args),
         Command::Bench(args) => bench::run(args).await,
     }
 }

@@ -1,4 +1,4 @@
-//! `remesa schema` and `remesa completions`: what the program says of itself for other programs.
+//! `remesa schema`, `remesa completions` and `remesa man`: what the program says of itself for other programs.
 
 use std::{fs, path::PathBuf};
 
@@ -24,6 +24,11 @@ Examples:
   remesa completions zsh > ~/.zfunc/_remesa
   remesa completions fish > ~/.config/fish/completions/remesa.fish";
 
+const MAN_EXAMPLES: &str = "\
+Examples:
+  remesa man | man -l -                          the page of remesa itself
+  remesa man --write /usr/local/share/man/man1   the pages of all commands: remesa-campaign-show.1 ...";
+
 /// Arguments of `remesa schema`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = SCHEMA_EXAMPLES)]
@@ -43,6 +48,27 @@ pub struct CompletionsArgs {
     /// The shell.
     #[arg(value_enum)]
     shell: Shell,
+}
+
+/// Arguments of `remesa man`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = MAN_EXAMPLES)]
+pub struct ManArgs {
+    /// Write the pages of all commands into this folder.
+    #[arg(long, value_name = "DIR")]
+    write: Option<PathBuf>,
+}
+
+/// Prints the man page of `C`, or writes those of all its commands.
+pub fn man<C: CommandFactory>(args: &ManArgs) -> anyhow::Result<()> {
+    if let Some(folder) = &args.write {
+        return clap_mangen::generate_to(C::command(), folder)
+            .with_context(|| format!("cannot write into {}", folder.display()));
+    }
+    let mut page = Vec::new();
+    clap_mangen::Man::new(C::command()).render(&mut page)?;
+    output::raw(&String::from_utf8(page)?)?;
+    Ok(())
 }
 
 /// Prints or writes the schemas. Always JSON.

@@ -219,7 +219,7 @@ fn queue_views(depth: &Depth, before: &Counts, after: &Counts, elapsed: Duration
             queue: name.clone(),
             waiting: queue.waiting,
             running: queue.running,
-            oldest_ms: u64::try_from(queue.oldest.as_millis()).unwrap_or(u64::MAX),
+            oldest_ms: u64::try_from(queue.oldest().as_millis()).unwrap_or(u64::MAX),
             added_per_second: per_second(added, elapsed),
             settled_per_second: per_second(settled, elapsed),
             note: note(name, full),
@@ -244,8 +244,8 @@ fn channel_rows(
     let rows = channels.into_iter().map(|channel| {
         let ended = |counts: &Counts| counts.ended.get(&channel.channel).copied().unwrap_or(0);
         let rate = per_second(ended(after).saturating_sub(ended(before)), elapsed);
-        let waiting = depth.recipients.get(&channel.channel).copied().unwrap_or(0);
-        let parts = depth.parts.get(&channel.channel).copied().unwrap_or(0);
+        let depth = depth.channels.get(&channel.channel).cloned().unwrap_or_default();
+        let (waiting, parts) = (depth.recipients(), depth.parts);
         let limit = channel.rate_per_second.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(0);
         // What it does now; where it does nothing yet, what its limit allows.
         let measured = (rate > 0).then(|| waiting.div_ceil(rate));
@@ -367,14 +367,14 @@ fn print_daemons(daemons: &[DaemonView], now_ms: i64) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::queue::depth::QueueDepth;
+    use crate::queue::depth::{ChannelDepth, QueueDepth};
 
     fn counts(queue: &str, added: u64, length: u64) -> Counts {
         Counts { entries: BTreeMap::from([(queue.to_owned(), (added, length))]), ended: BTreeMap::new() }
     }
 
     fn depth(queue: &str, waiting: u64) -> Depth {
-        let depth = QueueDepth { waiting, running: 1, oldest: Duration::from_secs(3) };
+        let depth = QueueDepth { waiting, running: 1, oldest_waiting: Duration::from_secs(3), ..QueueDepth::default() };
         Depth { queues: BTreeMap::from([(queue.to_owned(), depth)]), ..Depth::default() }
     }
 
@@ -413,7 +413,8 @@ mod tests {
             kind: None,
             rate_per_second: None,
         };
-        let depth = Depth { recipients: BTreeMap::from([("sms".to_owned(), 1001)]), ..Depth::default() };
+        let waiting = ChannelDepth { turn: 1000, hours: 1, ..ChannelDepth::default() };
+        let depth = Depth { channels: BTreeMap::from([("sms".to_owned(), waiting)]), ..Depth::default() };
         let ended = |n| Counts { entries: BTreeMap::new(), ended: BTreeMap::from([("sms".to_owned(), n)]) };
         let rows = channel_rows(vec![channel], &depth, &ended(50), &ended(150), Duration::from_secs(1));
         assert_eq!((rows[0].messages_per_second, rows[0].seconds_left), (100, Some(11)));

@@ -57,3 +57,4 @@ pub mod zone;
 
 pub use excerpt::Excerpt;
 pub use word::WrongState;
+pub(crate) use word::words;

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{
     domain::{receipt::Receipt, reference},
     job::{Outcome, ReceiptJob, Rejection, RejectionCode},
-    metrics::ReceiptResult,
+    metrics::labels::ReceiptResult,
     store::receipts::{Arrived, Received},
 };
 

@@ -32,7 +32,7 @@ pub struct QueueLook<'a> {
     pub queue: &'a str,
     /// Entries that wait and that nothing holds back (leave out what a full Redis or a pause keeps waiting).
     pub waiting: u64,
-    /// Permits that nobody holds.
+    /// Entries that could be taken at once: an idle reader's permits are free too.
     pub permits_free: usize,
     /// Entries this daemon has claimed since its start; only its change matters.
     pub claimed: u64,

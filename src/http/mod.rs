@@ -1,9 +1,9 @@
-//! HTTP on loopback: `/livez`, `/readyz`, `/metrics`, the receipts of providers ([`receipts`]), what people answer
+//! HTTP on loopback: `/livez`, `/readyz`, `/startupz`, `/metrics`, the receipts of providers ([`receipts`]), what people answer
 //! ([`replies`]), the page where they
 //! unsubscribe ([`mod@unsubscribe`]), the look-up of campaigns and orders (`lookup`).
 //!
 //! `/livez` fails only when a restart would help (see [`liveness`]); `/readyz` fails also while Redis
-//! does not answer within a second, and during the drain. The address is the configured `http.listen`; but for
+//! does not answer within a second, and during the drain; `/startupz` until the start is over. The address is the configured `http.listen`; but for
 //! signatures of receipts there is no authentication, so it belongs on loopback, behind a proxy that lets nothing but
 //! `/receipts/`, `/replies/` and `/u/` through.
 
@@ -24,7 +24,10 @@ use std::{
 use axum::{
     Router,
     extract::State,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{
+        StatusCode,
+        header::{CONTENT_TYPE, RETRY_AFTER},
+    },
     middleware,
     response::{IntoResponse, Response},
     routing::get,
@@ -73,16 +76,29 @@ pub async fn serve(listener: TcpListener, state: HttpState, stop: CancellationTo
     axum::serve(listener, router(state)).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
+/// Serves while the daemon starts, until `started`: it is alive, and everything else has to wait.
+pub async fn serve_start(listener: TcpListener, started: CancellationToken) -> io::Result<()> {
+    let starting = || async {
+        let soon = [(CONTENT_TYPE, PLAIN), (RETRY_AFTER, "1")];
+        (StatusCode::SERVICE_UNAVAILABLE, soon, "starting\n").into_response()
+    };
+    let alive = || async { text(StatusCode::OK, "alive\n".to_owned()) };
+    let router = Router::new().route("/livez", get(alive)).fallback(starting);
+    axum::serve(listener, router).with_graceful_shutdown(started.cancelled_owned()).await
+}
+
 fn router(state: HttpState) -> Router {
     let receipts = receipts::router(Arc::clone(&state.receipts));
     let replies = replies::router(Arc::clone(&state.mailbox));
     let unsubscribe = unsubscribe::router(Arc::clone(&state.doorkeeper));
     let gate = Arc::new(gate::Gate::new(state.public_url.as_deref()));
-    let about = "remesa: /livez /readyz /metrics /receipts/<channel> /replies/<channel> /u/<token> /campaigns\n";
+    let about =
+        "remesa: /livez /readyz /startupz /metrics /receipts/<channel> /replies/<channel> /u/<token> /campaigns\n";
     Router::new()
         .route("/", get(move || async move { text(StatusCode::OK, about.to_owned()) }))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
+        .route("/startupz", get(|| async { text(StatusCode::OK, "started\n".to_owned()) }))
         .route("/metrics", get(metrics))
         .merge(lookup::routes().route_layer(middleware::from_fn_with_state(gate, gate::pass)))
         .with_state(state)

@@ -28,7 +28,7 @@ use super::webhook::{self, Refused};
 use crate::{
     config::{Config, ReceiptSettings},
     domain::reply::{Inbound, ReplyMap},
-    metrics::{Metrics, ReplyResult},
+    metrics::{Metrics, labels::ReplyResult},
     store::{Store, replies::ReplyRules},
 };
 

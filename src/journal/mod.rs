@@ -40,7 +40,7 @@ use line::{Claims, Line};
 use segments::{Past, Segments};
 
 /// How long what was recorded is kept: more than a replica lags, or an append-only file is behind.
-const KEEP: Duration = Duration::from_mins(1);
+pub const KEEP: Duration = Duration::from_mins(1);
 
 /// Outcomes on their way to Redis.
 #[derive(Debug)]
@@ -79,10 +79,20 @@ pub struct Journal {
 impl Journal {
     /// The journal of `incarnation` in the state folder, with what the `dead` ones of its instance left there.
     pub fn new(state_dir: &Path, incarnation: &str, dead: &[String], metrics: Arc<Metrics>) -> Self {
+        Self::over(Segments::new(&state_dir.join("journal"), incarnation, dead), metrics)
+    }
+
+    /// The journal of an `incarnation` that relieves another one in the same process, which lives on for as long as its
+    /// own may be needed.
+    pub fn beside(state_dir: &Path, incarnation: &str, metrics: Arc<Metrics>) -> Self {
+        Self::over(Segments::beside(&state_dir.join("journal"), incarnation), metrics)
+    }
+
+    fn over(segments: Segments, metrics: Arc<Metrics>) -> Self {
         let book = Book {
             server: None,
             head: Vec::new(),
-            segments: Segments::new(&state_dir.join("journal"), incarnation, dead),
+            segments,
             next_batch: 0,
             waiting: HashMap::new(),
             failing: false,

@@ -74,6 +74,11 @@ impl Segments {
         Self { folder: folder(root, author), author: author.to_owned(), next, open: None, past }
     }
 
+    /// Of `author`, which relieves another in the same process: what lies there is that one's matter.
+    pub fn beside(root: &Path, author: &str) -> Self {
+        Self { folder: folder(root, author), author: author.to_owned(), next: 0, open: None, past: VecDeque::new() }
+    }
+
     /// Appends `bytes`; a new file begins with `head`. Returns the number of the file.
     pub fn append(&mut self, head: &[u8], bytes: &[u8]) -> std::io::Result<u64> {
         if self.open.as_ref().is_some_and(|open| open.begun.elapsed() >= SPAN) {

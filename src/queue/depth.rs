@@ -1,17 +1,22 @@
-//! Depth: how much waits, runs, and for how long, each second, in `remesa:depth` and the metrics.
+//! Depth: how much waits and runs, since when, and what it waits for.
 //!
-//! Waiting is the stream's length less what is pending (`lag` turns nil after deletes). Every daemon
-//! writes it; the values are the same.
+//! Measured from the streams (waiting = length less pending; `lag` turns nil after deletes) and from the counters of
+//! the runs in progress, whatever their number: one script a queue, some hundred runs a round trip. Any daemon, and
+//! `remesa status` without one, finds the same values. [`teller`] tells them each second.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+pub mod teller;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::{Duration, Instant},
+};
 
 use redis::cmd;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
+    domain::clock::EpochMs,
     job::QueueName,
-    metrics::Metrics,
-    store::{GROUP, Store, StoreError, pressure::Pressure},
+    store::{Store, StoreError, queue_length::QueueLength},
 };
 
 use super::QueueId;
@@ -29,8 +34,49 @@ pub struct QueueDepth {
     pub waiting: u64,
     /// Entries in hand.
     pub running: u64,
+    /// Age of the oldest entry that waits.
+    pub oldest_waiting: Duration,
+    /// Age of the oldest entry in hand.
+    pub oldest_running: Duration,
+}
+
+impl QueueDepth {
+    fn of(length: &QueueLength, now_ms: i64) -> Self {
+        let age = |at: Option<i64>| at.map_or(Duration::ZERO, |at| EpochMs(now_ms).since(EpochMs(at)));
+        Self {
+            waiting: length.waiting,
+            running: length.in_hand,
+            oldest_waiting: age(length.oldest_waiting_ms),
+            oldest_running: age(length.oldest_in_hand_ms),
+        }
+    }
+
     /// Age of the oldest entry.
-    pub oldest: Duration,
+    pub fn oldest(&self) -> Duration {
+        self.oldest_waiting.max(self.oldest_running)
+    }
+}
+
+/// What waits at one channel: recipients of runs in progress that are not sent to yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChannelDepth {
+    /// For nothing but their turn.
+    pub turn: u64,
+    /// For the time of their next attempt.
+    pub retry: u64,
+    /// For contact hours, or the cap of their address.
+    pub hours: u64,
+    /// For somebody to resume the run or its campaign.
+    pub resume: u64,
+    /// The message parts of all of them, as far as a run has shown how many a message has.
+    pub parts: u64,
+}
+
+impl ChannelDepth {
+    /// All of them.
+    pub fn recipients(&self) -> u64 {
+        self.turn + self.retry + self.hours + self.resume
+    }
 }
 
 /// Everything `status` shows.
@@ -38,28 +84,26 @@ pub struct QueueDepth {
 pub struct Depth {
     /// By queue name.
     pub queues: BTreeMap<String, QueueDepth>,
-    /// Recipients of running runs not yet sent to, by channel.
-    pub recipients: BTreeMap<String, u64>,
-    /// Their message parts, as far as a run has shown how many a message has, by channel.
-    pub parts: BTreeMap<String, u64>,
+    /// By channel.
+    pub channels: BTreeMap<String, ChannelDepth>,
+    /// Redis' clock when it was measured.
+    pub now_ms: i64,
+    /// How long Redis took to tell it.
+    pub round_trip: Duration,
 }
 
 /// Measures all queues of producers and those of `channels`.
 pub async fn measure(store: &Store, channels: &[String]) -> Result<Depth, StoreError> {
+    let asked = Instant::now();
     let now_ms = store.now_ms().await?;
-    let names: Vec<String> = QueueName::ALL
-        .iter()
-        .map(|q| q.as_str().to_owned())
-        .chain(channels.iter().map(|c| QueueId::Batch(c.clone()).name()))
-        .collect();
-    let mut depth = Depth::default();
-    for name in names {
-        let queue = measure_queue(store, &name, now_ms).await?;
-        depth.queues.insert(name, queue);
+    let mut depth = Depth { now_ms, round_trip: asked.elapsed(), ..Depth::default() };
+    let producers = QueueName::ALL.iter().map(|queue| queue.as_str().to_owned());
+    for name in producers.chain(channels.iter().map(|channel| QueueId::Batch(channel.clone()).name())) {
+        let length = store.queue_length(&name).await?;
+        depth.queues.insert(name, QueueDepth::of(&length, now_ms));
     }
     for channel in channels {
-        depth.recipients.insert(channel.clone(), 0);
-        depth.parts.insert(channel.clone(), 0);
+        depth.channels.insert(channel.clone(), ChannelDepth::default());
     }
     for runs in store.active(RUNS).await?.chunks(RUNS_AT_ONCE) {
         count_recipients(store, runs, &mut depth).await?;
@@ -67,46 +111,78 @@ pub async fn measure(store: &Store, channels: &[String]) -> Result<Depth, StoreE
     Ok(depth)
 }
 
-/// Channel, state, queued, retry, held, parts of a message.
-type Counts = (Option<String>, Option<String>, Option<u64>, Option<u64>, Option<u64>, Option<u64>);
+/// What the hash of a run says of its recipients.
+const FIELDS: [&str; 9] =
+    ["channel", "state", "queued", "retry", "held", "parts_hint", "paused_by", "auto_paused", "held_until"];
+
+type Fields = (
+    Option<String>,
+    Option<String>,
+    Option<u64>,
+    Option<u64>,
+    Option<u64>,
+    Option<u64>,
+    Option<String>,
+    Option<String>,
+    Option<i64>,
+);
 
 async fn count_recipients(store: &Store, runs: &[(String, String)], depth: &mut Depth) -> Result<(), StoreError> {
-    const FIELDS: [&str; 6] = ["channel", "state", "queued", "retry", "held", "parts_hint"];
+    let runs: Vec<&(String, String)> = runs.iter().filter(|(_, run)| !run.is_empty()).collect();
     let mut pipeline = redis::pipe();
-    for (campaign, run) in runs.iter().filter(|(_, run)| !run.is_empty()) {
+    for (campaign, run) in &runs {
         pipeline.cmd("HMGET").arg(store.keys.run(campaign, run)).arg(&FIELDS);
     }
-    let found: Vec<Counts> = store.connection.pipeline(&pipeline).await?;
-    for (channel, state, queued, retry, held, parts_hint) in found {
-        if let (Some(channel), Some("running")) = (channel, state.as_deref()) {
-            let waiting = queued.unwrap_or(0) + retry.unwrap_or(0) + held.unwrap_or(0);
-            *depth.parts.entry(channel.clone()).or_default() += waiting * parts_hint.unwrap_or(1);
-            *depth.recipients.entry(channel).or_default() += waiting;
+    let found: Vec<Fields> = store.connection.pipeline(&pipeline).await?;
+    let mut counts: Vec<(&str, String, ChannelDepth)> = Vec::new();
+    for ((campaign, _), fields) in runs.iter().zip(found) {
+        let (channel, state, queued, retry, held, parts_hint, paused_by, auto_paused, held_until) = fields;
+        let (Some(channel), Some("running")) = (channel, state.as_deref()) else { continue };
+        let [queued, retry, held] = [queued, retry, held].map(|count| count.unwrap_or(0));
+        let waiting = queued + retry + held;
+        if waiting == 0 {
+            continue;
         }
+        let parts = waiting * parts_hint.unwrap_or(1);
+        let count = if paused_by.is_some() || auto_paused.is_some() {
+            ChannelDepth { resume: waiting, parts, ..ChannelDepth::default() }
+        } else if held_until.is_some_and(|at| at > depth.now_ms) {
+            ChannelDepth { hours: waiting, parts, ..ChannelDepth::default() }
+        } else {
+            ChannelDepth { turn: queued, retry, hours: held, resume: 0, parts }
+        };
+        counts.push((campaign.as_str(), channel, count));
+    }
+    let paused = paused_among(store, counts.iter().filter(|(.., count)| count.resume == 0).map(|(c, ..)| *c)).await?;
+    for (campaign, channel, mut count) in counts {
+        if paused.get(campaign) == Some(&true) {
+            count = ChannelDepth { resume: count.recipients(), parts: count.parts, ..ChannelDepth::default() };
+        }
+        let sum = depth.channels.entry(channel).or_default();
+        sum.turn += count.turn;
+        sum.retry += count.retry;
+        sum.hours += count.hours;
+        sum.resume += count.resume;
+        sum.parts += count.parts;
     }
     Ok(())
 }
 
-async fn measure_queue(store: &Store, name: &str, now_ms: i64) -> Result<QueueDepth, StoreError> {
-    let key = store.keys.jobs(name);
-    let length: u64 = store.connection.query(cmd("XLEN").arg(&key)).await?;
-    let pending: u64 = match store.connection.query::<redis::Value>(cmd("XPENDING").arg(&key).arg(GROUP)).await {
-        Ok(redis::Value::Array(parts)) => match parts.first() {
-            Some(redis::Value::Int(count)) => u64::try_from(*count).unwrap_or(0),
-            _ => 0,
-        },
-        // No stream or no group yet: nothing is pending.
-        Ok(_) | Err(StoreError::Refused(_)) => 0,
-        Err(error) => return Err(error),
-    };
-    let oldest = store.oldest_entry(name).await?;
-    let born = oldest.and_then(|id| id.split('-').next()?.parse::<i64>().ok());
-    let age_ms = born.map_or(0, |at| u64::try_from(now_ms - at).unwrap_or(0));
-    Ok(QueueDepth {
-        waiting: length.saturating_sub(pending),
-        running: pending.min(length),
-        oldest: Duration::from_millis(age_ms),
-    })
+/// Which of these campaigns are paused.
+async fn paused_among<'a>(
+    store: &Store,
+    campaigns: impl Iterator<Item = &'a str>,
+) -> Result<HashMap<&'a str, bool>, StoreError> {
+    let mut paused: HashMap<&str, bool> = campaigns.map(|campaign| (campaign, false)).collect();
+    let mut pipeline = redis::pipe();
+    for campaign in paused.keys() {
+        pipeline.add_command(cmd("HGET").arg(store.keys.campaign(campaign)).arg("state").clone());
+    }
+    let states: Vec<Option<String>> = store.connection.pipeline(&pipeline).await?;
+    for (paused, state) in paused.values_mut().zip(states) {
+        *paused = state.as_deref() == Some("paused");
+    }
+    Ok(paused)
 }
 
 impl Depth {
@@ -117,15 +193,13 @@ impl Depth {
         for (name, queue) in &self.queues {
             fields.push((format!("{name}:waiting"), queue.waiting));
             fields.push((format!("{name}:running"), queue.running));
-            fields.push((format!("{name}:oldest_ms"), u64::try_from(queue.oldest.as_millis()).unwrap_or(u64::MAX)));
+            fields.push((format!("{name}:oldest_ms"), u64::try_from(queue.oldest().as_millis()).unwrap_or(u64::MAX)));
         }
-        for (channel, waiting) in &self.recipients {
-            fields.push((format!("{channel}:recipients"), *waiting));
-        }
-        for (channel, parts) in &self.parts {
-            fields.push((format!("{channel}:parts"), *parts));
-            if let Some(seconds) = seconds_left(*parts, rates.get(channel).copied().unwrap_or(0)) {
-                fields.push((format!("{channel}:seconds"), seconds));
+        for (name, channel) in &self.channels {
+            fields.push((format!("{name}:recipients"), channel.recipients()));
+            fields.push((format!("{name}:parts"), channel.parts));
+            if let Some(seconds) = seconds_left(channel.parts, rates.get(name).copied().unwrap_or(0)) {
+                fields.push((format!("{name}:seconds"), seconds));
             }
         }
         fields
@@ -140,67 +214,29 @@ pub fn seconds_left(parts: u64, rate_per_second: u32) -> Option<u64> {
     (rate_per_second > 0).then(|| parts.div_ceil(u64::from(rate_per_second)))
 }
 
-/// Measures and writes the depth each second until `stop`; `look` is told what was found, or that Redis
-/// did not answer.
-pub async fn run(
-    store: Store,
-    rates: Rates,
-    pressure: Pressure,
-    metrics: Arc<Metrics>,
-    look: impl Fn(Option<&Depth>) + Send,
-    stop: CancellationToken,
-) {
-    let channels: Vec<String> = rates.keys().cloned().collect();
-    let unlimited: Vec<String> =
-        rates.iter().filter(|(_, rate)| **rate == 0).map(|(name, _)| format!("{name}:seconds")).collect();
-    let mut tick = tokio::time::interval(Duration::from_secs(1));
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = tick.tick() => {}
-        }
-        let measuring = async {
-            let depth = measure(&store, &channels).await?;
-            let mut fields = depth.fields(&rates);
-            let (used, max) = pressure.memory();
-            let memory = [("used_bytes", used), ("max_bytes", max), ("full", u64::from(pressure.is_full()))];
-            fields.extend(memory.map(|(name, value)| (format!("redis:{name}"), value)));
-            store.surely::<()>("HSET", &store.keys.depth(), fields).await?;
-            if !unlimited.is_empty() {
-                // Of a time when the channel had a limit.
-                store.connection.query::<()>(cmd("HDEL").arg(store.keys.depth()).arg(&unlimited)).await?;
-            }
-            Ok::<Depth, StoreError>(depth)
-        };
-        let Ok(depth) = measuring.await else {
-            metrics.redis_up(false);
-            look(None);
-            continue;
-        };
-        metrics.redis_up(true);
-        look(Some(&depth));
-        for (name, queue) in &depth.queues {
-            metrics.depth(name, queue.waiting, queue.running, queue.oldest);
-        }
-        for (channel, waiting) in &depth.recipients {
-            metrics.recipients_waiting(channel, *waiting);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_channel_shows_its_parts_and_how_long_they_take_where_its_rate_is_limited() {
-        let of = |n| BTreeMap::from([("fast".to_owned(), n), ("slow".to_owned(), n)]);
-        let depth = Depth { queues: BTreeMap::new(), recipients: of(100), parts: of(201) };
+        let waiting = ChannelDepth { turn: 60, retry: 10, hours: 10, resume: 20, parts: 201 };
+        let channels = BTreeMap::from([("fast".to_owned(), waiting.clone()), ("slow".to_owned(), waiting)]);
+        let depth = Depth { channels, ..Depth::default() };
         let rates = Rates::from([("fast".to_owned(), 0), ("slow".to_owned(), 20)]);
         let fields: BTreeMap<String, u64> = depth.fields(&rates).into_iter().collect();
         let expected = [("fast:parts", 201), ("fast:recipients", 100), ("slow:parts", 201), ("slow:recipients", 100)];
         let expected = expected.into_iter().chain([("slow:seconds", 11)]);
         assert_eq!(fields, expected.map(|(name, value)| (name.to_owned(), value)).collect());
+    }
+
+    #[test]
+    fn the_oldest_that_waits_is_told_from_the_oldest_that_runs() {
+        let length = QueueLength { waiting: 1, in_hand: 1, oldest_waiting_ms: Some(9_000), oldest_in_hand_ms: None };
+        let depth = QueueDepth::of(&length, 10_000);
+        let seconds = Duration::from_secs;
+        assert_eq!((depth.oldest_waiting, depth.oldest_running, depth.oldest()), (seconds(1), seconds(0), seconds(1)));
+        // A clock that went back makes nothing younger than now.
+        assert_eq!(QueueDepth::of(&length, 8_000).oldest(), Duration::ZERO);
     }
 }

@@ -54,6 +54,7 @@ impl<H: Handle> Worker<H> {
             ("error", sentence.to_owned()),
         ];
         tracing::warn!(job = %accepted.id, attempt = %accepted.attempt, code, "job will be tried again");
+        self.metrics.job_retried(queue.as_str());
         self.delay(queue, accepted, "scheduled", at, &fields).await
     }
 
@@ -137,7 +138,7 @@ impl<H: Handle> Worker<H> {
         all.extend(fields);
         self.store.refuse_job(accepted.id.as_str(), self.retention(accepted), &all).await?;
         self.tell(accepted, queue, "rejected", code.as_str(), now).await?;
-        self.metrics.job_ended(queue, "rejected");
+        self.metrics.job_ended(queue.as_str(), "rejected");
         Ok(Ending::Settle)
     }
 
@@ -189,7 +190,7 @@ impl<H: Handle> Worker<H> {
         }
         let code = more.iter().find(|(f, _)| *f == "error_code").map_or("", |(_, v)| v.as_str());
         self.tell(accepted, queue, state, code, now).await?;
-        self.metrics.job_ended(queue, state);
+        self.metrics.job_ended(queue.as_str(), state);
         if accepted.named && state != "rejected" {
             self.wake_waiters(accepted, now).await?;
         }

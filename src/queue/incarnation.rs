@@ -3,7 +3,7 @@
 //! An incarnation is `host:instance:<random>`, new at every start. The lock file of the instance holds
 //! the incarnations that held it before: whoever gets the lock knows that they are dead and takes
 //! over their entries and slots at once, without waiting for a lease to end. A second daemon of the
-//! same instance does not get the lock and refuses to start.
+//! same instance does not get the lock and refuses to start. A reload is a new start under the same lock.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -44,38 +44,68 @@ pub struct Instance {
     pub incarnation: String,
     /// Names of earlier starts, known to be dead.
     pub dead: Vec<String>,
-    _lock: File,
+    /// Whether it relieves another start of the same process, which took over what the dead had left.
+    pub relieves: bool,
+    /// Beginning of every name: `host:instance`.
+    name: String,
+    /// What the lock file says, the oldest first.
+    held_by: Vec<String>,
+    lock: File,
+    file: String,
 }
 
 impl Instance {
     /// Takes the lock of `instance` in `state_dir`. `random` makes the incarnation unique.
     pub fn take(state_dir: &Path, instance: &str, host: &str, random: u64) -> Result<Self, InstanceError> {
         let path = state_dir.join(format!("{instance}.lock"));
-        let file_error =
-            |e: std::io::Error| InstanceError::File { file: path.display().to_string(), reason: e.to_string() };
+        let file = path.display().to_string();
+        let file_error = |e| InstanceError::file(&file, &e);
         std::fs::create_dir_all(state_dir).map_err(file_error)?;
         let mut lock =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(file_error)?;
         lock.try_lock().map_err(|e| match e {
-            TryLockError::WouldBlock => {
-                InstanceError::Taken { instance: instance.to_owned(), file: path.display().to_string() }
-            }
+            TryLockError::WouldBlock => InstanceError::Taken { instance: instance.to_owned(), file: file.clone() },
             TryLockError::Error(e) => file_error(e),
         })?;
         let mut text = String::new();
         lock.read_to_string(&mut text).map_err(file_error)?;
         let earlier: Vec<String> = text.lines().map(str::to_owned).collect();
         let dead = earlier.iter().rev().take(REMEMBERED).cloned().collect::<Vec<_>>();
-        let incarnation = format!("{host}:{instance}:{random:016x}");
-        let mut lines: Vec<&str> = dead.iter().rev().map(String::as_str).collect();
-        lines.push(&incarnation);
-        let content = lines.join("\n") + "\n";
-        lock.seek(SeekFrom::Start(0)).map_err(file_error)?;
+        let name = format!("{host}:{instance}");
+        let mut taken = Self { incarnation: String::new(), dead, relieves: false, name, held_by: earlier, lock, file };
+        taken.begin(random)?;
+        Ok(taken)
+    }
+
+    /// Begins another start under the same lock. Whoever gets the lock next knows of all of them.
+    pub fn renew(&mut self, random: u64) -> Result<(), InstanceError> {
+        self.begin(random)?;
+        self.relieves = true;
+        self.dead.clear();
+        Ok(())
+    }
+
+    fn begin(&mut self, random: u64) -> Result<(), InstanceError> {
+        self.incarnation = format!("{}:{random:016x}", self.name);
+        self.held_by.push(self.incarnation.clone());
+        let surplus = self.held_by.len().saturating_sub(REMEMBERED + 1);
+        self.held_by.drain(..surplus);
+        self.write().map_err(|error| InstanceError::file(&self.file, &error))
+    }
+
+    fn write(&mut self) -> std::io::Result<()> {
+        let content = self.held_by.join("\n") + "\n";
+        self.lock.seek(SeekFrom::Start(0))?;
         // Cut behind what is written, not before it: on a full disk the names of the dead are not lost.
-        lock.write_all(content.as_bytes()).map_err(file_error)?;
-        lock.set_len(u64::try_from(content.len()).unwrap_or(u64::MAX)).map_err(file_error)?;
-        lock.sync_data().map_err(file_error)?;
-        Ok(Self { incarnation, dead, _lock: lock })
+        self.lock.write_all(content.as_bytes())?;
+        self.lock.set_len(u64::try_from(content.len()).unwrap_or(u64::MAX))?;
+        self.lock.sync_data()
+    }
+}
+
+impl InstanceError {
+    fn file(file: &str, error: &std::io::Error) -> Self {
+        Self::File { file: file.to_owned(), reason: error.to_string() }
     }
 }
 
@@ -92,6 +122,23 @@ mod tests {
         drop(first);
         let second = Instance::take(dir.path(), "default", "host", 2).unwrap();
         assert_eq!(second.dead, [name]);
+    }
+
+    #[test]
+    fn a_reload_is_another_start_and_both_are_dead_for_the_next_holder() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut held = Instance::take(dir.path(), "default", "host", 1).unwrap();
+        let first = held.incarnation.clone();
+        held.renew(2).unwrap();
+        let second = held.incarnation.clone();
+        assert!(first != second && held.dead.is_empty() && held.relieves, "the first lives on until it has drained");
+        for n in 0..40 {
+            held.renew(100 + n).unwrap();
+        }
+        let last = held.incarnation.clone();
+        drop(held);
+        let next = Instance::take(dir.path(), "default", "host", 3).unwrap();
+        assert_eq!((next.dead.first(), next.dead.len()), (Some(&last), REMEMBERED));
     }
 
     #[test]

@@ -29,7 +29,10 @@ pub mod worker;
 
 use std::{
     future::Future,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -72,6 +75,8 @@ pub struct Queue {
     pub capacity: usize,
     /// Entries read so far.
     pub claimed: Arc<AtomicU64>,
+    /// Permits that the reader holds while it waits for entries.
+    pub reading: Arc<AtomicUsize>,
 }
 
 impl Queue {
@@ -83,7 +88,13 @@ impl Queue {
             permits: Arc::new(Semaphore::new(capacity)),
             capacity,
             claimed: Arc::default(),
+            reading: Arc::default(),
         }
+    }
+
+    /// Entries that could be taken: those whose permits nobody holds, or only the reader that waits for them.
+    pub fn permits_free(&self) -> usize {
+        self.permits.available_permits() + self.reading.load(Ordering::Relaxed)
     }
 }
 

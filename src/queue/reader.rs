@@ -105,7 +105,10 @@ impl Reader {
         }
         let asked = Instant::now();
         let count = held.num_permits();
-        let mut entries = self.store.read_entries(&self.queue.name, &self.incarnation, count, BLOCK).await?;
+        self.queue.reading.store(count, Ordering::Relaxed);
+        let read = self.store.read_entries(&self.queue.name, &self.incarnation, count, BLOCK).await;
+        self.queue.reading.store(0, Ordering::Relaxed);
+        let mut entries = read?;
         if asked.elapsed() > BLOCK + LATE {
             entries = self.confirm(entries).await?;
         }

@@ -7,12 +7,16 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Store, StoreError, active::Watched, runs::SlotRef};
+use crate::{
+    metrics::{Metrics, labels::Recovered},
+    store::{Store, StoreError, active::Watched, runs::SlotRef},
+};
 
 use super::QueueId;
 
@@ -33,6 +37,8 @@ const LEFT_BEHIND_MS: i64 = 5_000;
 pub struct Reconciler {
     /// The store.
     pub store: Store,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Reconciler {
@@ -52,7 +58,10 @@ impl Reconciler {
             if round.is_multiple_of(ALARMS_EVERY) {
                 match self.store.rearm_definitions().await {
                     Ok(0) => {}
-                    Ok(armed) => tracing::warn!(armed, "alarms of permanent messages were lost, and are set again"),
+                    Ok(armed) => {
+                        tracing::warn!(armed, "alarms of permanent messages were lost, and are set again");
+                        self.metrics.recovered(Recovered::Alarm, armed);
+                    }
                     Err(error) => tracing::warn!(%error, "alarms of permanent messages were not looked at"),
                 }
             }
@@ -103,6 +112,7 @@ impl Reconciler {
             }
             let ids: Vec<String> = entries.into_iter().map(|(id, _)| id).collect();
             self.store.clear_outbox(campaign, &ids).await?;
+            self.metrics.recovered(Recovered::Events, ids.len());
         }
     }
 
@@ -158,6 +168,7 @@ impl Reconciler {
             let (channel, slots) = self.store.arm_slots(campaign, run, Some(&missing)).await?;
             if !slots.is_empty() {
                 tracing::info!(campaign, run, slots = slots.len(), "slots armed again");
+                self.metrics.recovered(Recovered::Slot, slots.len());
             }
             let texts: Vec<String> = slots.iter().map(ToString::to_string).collect();
             self.store.add_entries(&QueueId::Batch(channel).name(), "slot", &texts).await?;

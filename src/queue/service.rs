@@ -247,6 +247,7 @@ impl<H: Handle> Parts<H> {
             dead: self.settings.dead.clone(),
             interval: self.settings.sweep,
             lease: self.settings.lease,
+            metrics: Arc::clone(&self.metrics),
         };
         self.bringers.spawn(sweeper.run(self.drain.clone()));
         let nudge = Arc::new(Notify::new());
@@ -261,7 +262,7 @@ impl<H: Handle> Parts<H> {
         self.bringers.spawn(scheduler.run(self.drain.clone()));
         let clock = ClockWatch { store: self.store.clone(), queues: self.settings.queues.clone() };
         self.bringers.spawn(clock.run(self.drain.clone()));
-        let reconciler = Reconciler { store: self.store.clone() };
+        let reconciler = Reconciler { store: self.store.clone(), metrics: Arc::clone(&self.metrics) };
         self.bringers.spawn(reconciler.run(self.drain.clone()));
         let metrics = Arc::clone(&self.metrics);
         self.bringers.spawn(pressure::run(self.pressure.clone(), self.store.clone(), metrics, self.drain.clone()));

@@ -12,7 +12,10 @@ use std::{
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Store, leases::Registry};
+use crate::{
+    metrics::{Metrics, labels::Recovered},
+    store::{Store, leases::Registry},
+};
 
 use super::{Queue, suspects::Suspect};
 
@@ -42,6 +45,8 @@ pub struct Sweeper {
     pub interval: Duration,
     /// Entries idle for longer are anybody's.
     pub lease: Duration,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Sweeper {
@@ -91,6 +96,7 @@ impl Sweeper {
                 continue;
             }
             tracing::info!(queue = %queue.name, entry = %entry.id, deliveries = entry.deliveries, "adopted");
+            self.metrics.recovered(Recovered::Entry, 1);
             let lease = self.registry.adopt(&queue.name, &entry.id);
             if suspects.send(Suspect { entry, lease }).is_err() {
                 return Ok(());

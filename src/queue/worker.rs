@@ -100,6 +100,9 @@ impl<H: Handle> Worker<H> {
         if before == Stage::GivenBack {
             return;
         }
+        if before == Stage::Waiting && delivery.entry.deliveries <= 1 {
+            self.metrics.job_began(&delivery.queue.name, &delivery.entry.id);
+        }
         match delivery.queue.id.clone() {
             QueueId::Batch(_) => self.run_slot(delivery).await,
             QueueId::Jobs(queue) => {
@@ -136,8 +139,9 @@ impl<H: Handle> Worker<H> {
                 Err(_) => self.snooze(delivery, REST),
             };
         }
-        let lease = Arc::clone(&delivery.lease);
+        let (lease, began) = (Arc::clone(&delivery.lease), Instant::now());
         let outcome = AssertUnwindSafe(self.handle.turn(slot.clone(), lease)).catch_unwind().await;
+        self.metrics.job_ran(&delivery.queue.name, began.elapsed());
         if delivery.lease.is_lost() {
             return self.forget(&delivery);
         }
@@ -227,7 +231,7 @@ impl<H: Handle> Worker<H> {
             accepted.written = true;
             work.await
         };
-        self.metrics.job_ran(queue, began.elapsed());
+        self.metrics.job_ran(queue.as_str(), began.elapsed());
         if lease.is_lost() {
             return Ok(Ending::Leave);
         }

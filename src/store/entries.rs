@@ -252,12 +252,6 @@ impl Store {
         self.connection.query(cmd("XADD").arg(key).arg("*").arg("job").arg(job)).await
     }
 
-    /// The id of the oldest entry of a queue; what it carries stays where it is.
-    pub async fn oldest_entry(&self, queue: &str) -> Result<Option<String>, StoreError> {
-        let id: String = scripts::OLDEST_ENTRY.call(&[&self.keys.jobs(queue)]).run(&self.connection).await?;
-        Ok((!id.is_empty()).then_some(id))
-    }
-
     /// Adds entries of our own that carry `name` = one of `values` each. They stand for work that was taken on, so
     /// they are written over `maxmemory` too.
     pub async fn add_entries(&self, queue: &str, name: &str, values: &[String]) -> Result<(), StoreError> {

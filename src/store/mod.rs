@@ -31,6 +31,7 @@ pub mod orders;
 pub mod outbox;
 pub mod pressure;
 pub mod publisher;
+pub mod queue_length;
 pub mod reassert;
 pub mod receipts;
 pub mod records;

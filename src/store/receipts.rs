@@ -18,7 +18,7 @@ use crate::{
         receipt::Receipt,
     },
     job::event::{DELIVERY, DeliveryEvent},
-    metrics::ReceiptResult,
+    metrics::labels::ReceiptResult,
 };
 
 use super::{

@@ -10,7 +10,10 @@ use std::collections::HashMap;
 use redis::cmd;
 
 use super::{Answer, Store, StoreError, entries::millis, scripts};
-use crate::domain::{clock::EpochMs, frequency::tick::Plan};
+use crate::{
+    domain::{clock::EpochMs, frequency::tick::Plan},
+    metrics::labels::DueResult,
+};
 
 /// Definitions read by one round trip.
 const STRETCH: usize = 100;
@@ -112,6 +115,13 @@ pub enum Defined {
         /// Its state; empty when it is gone.
         state: String,
     },
+}
+
+/// What was decided about the due times that have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decided {
+    /// What became of the one that was to get a run, if one was.
+    pub due: Option<DueResult>,
 }
 
 /// What came of asking for a run now.
@@ -277,8 +287,14 @@ impl Store {
         })
     }
 
-    /// Records what is done about the due times that have come. False when the definition is not what it was read as.
-    pub async fn tick(&self, campaign: &str, name: &str, seen: &Definition, plan: &Plan) -> Result<bool, StoreError> {
+    /// Records what is done about the due times that have come. Nothing when the definition is not what it was read as.
+    pub async fn tick(
+        &self,
+        campaign: &str,
+        name: &str,
+        seen: &Definition,
+        plan: &Plan,
+    ) -> Result<Option<Decided>, StoreError> {
         let time = |at: Option<EpochMs>| at.map(|at| at.0.to_string()).unwrap_or_default();
         self.announce(campaign).await?;
         let call = scripts::TICK
@@ -291,17 +307,21 @@ impl Store {
             .arg(plan.missed_count)
             .arg(time(plan.next))
             .arg(millis(plan.half_interval));
-        self.decided(campaign, Answer::new(call.run(&self.connection).await?)).await
+        let mut answer = Answer::new(call.run(&self.connection).await?);
+        if !self.decided(campaign, &mut answer).await? {
+            return Ok(None);
+        }
+        Ok(Some(Decided { due: DueResult::parse(&answer.text()?) }))
     }
 
     /// Begins the run that stands in line, once the run before has ended. False while it has not.
     pub async fn tick_queued(&self, campaign: &str, name: &str, due: EpochMs) -> Result<bool, StoreError> {
         self.announce(campaign).await?;
         let call = scripts::TICK_QUEUED.call(&[&self.keys.campaign(campaign)]).arg(name).arg(due.0);
-        self.decided(campaign, Answer::new(call.run(&self.connection).await?)).await
+        self.decided(campaign, &mut Answer::new(call.run(&self.connection).await?)).await
     }
 
-    async fn decided(&self, campaign: &str, mut answer: Answer) -> Result<bool, StoreError> {
+    async fn decided(&self, campaign: &str, answer: &mut Answer) -> Result<bool, StoreError> {
         if answer.text()? != "decided" {
             return Ok(false);
         }

@@ -19,7 +19,7 @@ use crate::{
         unsubscribe::{Circle, CircleKind},
     },
     job::event::{CASE, CaseEvent, REPLY, ReplyEvent},
-    metrics::ReplyResult,
+    metrics::labels::ReplyResult,
 };
 
 use super::{

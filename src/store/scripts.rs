@@ -65,7 +65,7 @@ plain!(GIVE_BACK, "allow-oom", "give_back");
 plain!(REMOVE_CONSUMER, "allow-oom", "remove_consumer");
 plain!(REMOVE_IDLE_CONSUMERS, "allow-oom", "remove_idle_consumers");
 plain!(ADD_ENTRIES, "allow-oom", "add_entries");
-plain!(OLDEST_ENTRY, "no-writes", "oldest_entry");
+plain!(QUEUE_LENGTH, "no-writes", "queue_length");
 plain!(LOOKED_AFTER, "allow-oom", "looked_after");
 plain!(BARRIER, "allow-oom", "barrier");
 plain!(SURELY, "allow-oom", "surely");

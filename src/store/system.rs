@@ -29,7 +29,30 @@ pub struct ServerInfo {
     pub append_only: bool,
 }
 
+/// The oldest Redis whose scripts and streams do what we need.
+pub const REDIS_AT_LEAST: (u32, u32) = (7, 0);
+
+/// Major and minor of `7.0.15`.
+pub fn version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split('.').map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
 impl ServerInfo {
+    /// Why its version cannot be used, if so.
+    pub fn too_old(&self) -> Option<String> {
+        let (major, minor) = REDIS_AT_LEAST;
+        let good = version(&self.version).is_some_and(|version| version >= REDIS_AT_LEAST);
+        (!good).then(|| format!("{}: at least {major}.{minor} is needed", self.version))
+    }
+
+    /// Why its maxmemory-policy cannot be used, if so.
+    pub fn evicts(&self) -> Option<String> {
+        let policy = &self.maxmemory_policy;
+        let advice = "set it to noeviction (CONFIG SET maxmemory-policy noeviction)";
+        (policy != "noeviction").then(|| format!("{policy} would drop orders: {advice}"))
+    }
+
     /// Whether no new work may be taken: from 85 % of `maxmemory` on.
     pub fn is_nearly_full(&self) -> bool {
         is_full(false, self.used_memory_bytes, self.maxmemory_bytes)

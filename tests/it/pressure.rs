@@ -3,13 +3,12 @@
 //! A private Redis with a small `maxmemory` and `noeviction`, as the documentation asks for. It is made full with a
 //! string of our own, so that its room is exactly what the test says.
 
-use std::io::{Read as _, Write as _};
-
 use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
 use remesa::sandbox::Fate;
 use serde_json::{Value, json};
 
+use crate::support::http;
 use crate::support::ledger::campaign_audit;
 use crate::support::provider::counted;
 use crate::support::scene::{Scene, generate_job, order_key, people, phone, send_job};
@@ -70,10 +69,7 @@ async fn above_the_mark_no_generate_is_read_commands_are_obeyed_and_everything_s
     assert_eq!(status["redis"]["full"], true, "{status}");
     let queue = status["queues"].as_array().unwrap().iter().find(|queue| queue["queue"] == "generate").unwrap();
     assert!(queue["note"].as_str().unwrap().contains("Redis is full"), "{queue}");
-    let mut stream = std::net::TcpStream::connect(daemon.http().await).unwrap();
-    write!(stream, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-    let mut metrics = String::new();
-    stream.read_to_string(&mut metrics).unwrap();
+    let (_, metrics) = http::get(daemon.http().await, "/metrics").await;
     assert!(metrics.contains("remesa_redis_full 1") && metrics.contains("remesa_redis_max_bytes"), "{metrics}");
     daemon.event("redis is over 85 % of maxmemory: generate waits until it is below 80 %", |_| true).await;
 

@@ -6,8 +6,12 @@
 use std::time::Duration;
 
 use crate::{
-    domain::{clock::EpochMs, frequency::tick::plan},
-    store::StoreError,
+    domain::{
+        clock::EpochMs,
+        frequency::tick::{Plan, plan},
+    },
+    metrics::labels::DueResult,
+    store::{StoreError, recurring::Decided},
 };
 
 use super::{Context, LOOKS, decoded, finish, rings_at};
@@ -37,7 +41,9 @@ pub async fn tick(ctx: &Context, campaign: &str, name: &str) -> Result<Option<i6
                 if plan.missed_count > 0 {
                     tracing::warn!(campaign, recurring = name, missed = plan.missed_count, "due times were missed");
                 }
-                ctx.store.tick(campaign, name, &definition, &plan).await?;
+                if let Some(decided) = ctx.store.tick(campaign, name, &definition, &plan).await? {
+                    count(ctx, &plan, decided, next_at, now);
+                }
                 continue;
             }
         }
@@ -50,4 +56,13 @@ pub async fn tick(ctx: &Context, campaign: &str, name: &str) -> Result<Option<i6
     }
     // It changes faster than it can be read: let others breathe.
     Ok(Some(EpochMs(ctx.store.now_ms().await?).plus(LINE).0))
+}
+
+/// Counts what was decided, and how late.
+fn count(ctx: &Context, plan: &Plan, decided: Decided, first: EpochMs, now: EpochMs) {
+    ctx.metrics.due_late(now.since(plan.run.unwrap_or(first)));
+    ctx.metrics.due(DueResult::Missed, plan.missed_count);
+    if let Some(result) = decided.due {
+        ctx.metrics.due(result, 1);
+    }
 }

@@ -29,6 +29,7 @@ use std::{
 use crate::{
     domain::clock::EpochMs,
     job::{Next, Outcome},
+    metrics::labels::Recovered,
     store::{
         StoreError,
         leases::Lease,
@@ -125,6 +126,7 @@ impl Turn {
     async fn run(mut self, in_doubt: Vec<InDoubt>) -> Result<Outcome, StoreError> {
         if !in_doubt.is_empty() {
             tracing::warn!(slot = %self.slot, recipients = in_doubt.len(), "a dead owner left recipients in flight");
+            self.ctx.metrics.recovered(Recovered::Recipient, in_doubt.len());
             recover(&self, in_doubt).await?;
             self.lease.progressed();
         }

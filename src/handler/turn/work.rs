@@ -337,7 +337,10 @@ impl Turn {
         self.ctx.metrics.provider_answered(&served.settings().name, began.elapsed());
         let noted = match &answer {
             Ok(_) => served.governor.note(Ok(()), began).await,
-            Err(DeliverError::Failure(failure)) => served.governor.note(Err(failure), began).await,
+            Err(DeliverError::Failure(failure)) => {
+                self.ctx.metrics.provider_failed(&served.settings().name, failure.class());
+                served.governor.note(Err(failure), began).await
+            }
             Err(DeliverError::NotSent) => Ok(()),
         };
         if let Err(error) = noted {

@@ -34,7 +34,7 @@ use crate::{
         receipt::Told,
         signature::{SignatureError, equal},
     },
-    metrics::ReceiptResult,
+    metrics::labels::ReceiptResult,
     store::receipts::{Arrived, Received},
 };
 

@@ -3,7 +3,10 @@
 //! A server that starts, or a replica that becomes a master, has another replication id: from then on its data may lack
 //! what the server before it took last. A replica is never handed out: it answers reads from the past.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use redis::aio::MultiplexedConnection;
 use tokio::sync::watch;
@@ -47,17 +50,27 @@ impl ServerIdentity {
     }
 }
 
-/// The last server that a connection was opened to, told to whoever listens.
+/// The last server that a connection was opened to, told to whoever listens; and how often one was opened again.
 #[derive(Debug)]
-pub(super) struct Announcer(watch::Sender<Option<ServerIdentity>>);
+pub(super) struct Announcer(watch::Sender<Option<ServerIdentity>>, AtomicU64);
 
 impl Announcer {
     pub(super) fn new() -> Self {
-        Self(watch::Sender::new(None))
+        Self(watch::Sender::new(None), AtomicU64::new(0))
     }
 
     pub(super) fn listen(&self) -> watch::Receiver<Option<ServerIdentity>> {
         self.0.subscribe()
+    }
+
+    /// A connection that had broken was opened again.
+    pub(super) fn reopened(&self) {
+        self.1.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that was.
+    pub(super) fn times_reopened(&self) -> u64 {
+        self.1.load(Ordering::Relaxed)
     }
 
     /// Tells it where it is news.

@@ -105,6 +105,11 @@ impl Connection {
         Self { inner: Arc::clone(&self.inner), only: Some(Arc::clone(server)) }
     }
 
+    /// How often a broken connection was opened again, over all that were made of this one or that this one was made of.
+    pub fn times_reopened(&self) -> u64 {
+        self.inner.announcer.times_reopened()
+    }
+
     async fn open(&self) -> Result<(u64, MultiplexedConnection), StoreError> {
         let current = self.connect().await?;
         match &self.only {
@@ -135,6 +140,9 @@ impl Connection {
         let server = Arc::new(ServerIdentity::ask(&mut connection).await?);
         self.inner.announcer.announce(&server);
         let generation = self.inner.generation.fetch_add(1, Ordering::Relaxed);
+        if generation > 0 {
+            self.inner.announcer.reopened();
+        }
         let opened = Current { generation, server, connection };
         *current = Some(opened.clone());
         Ok(opened)

@@ -3,7 +3,8 @@
 -- KEYS[1] campaign; ARGV[1] name, ARGV[2] version and ARGV[3] due time that the planner saw, ARGV[4] the due time that
 -- is to get a run or '', ARGV[5] the first that gets none or '', ARGV[6] how many get none, ARGV[7] the next one or '',
 -- ARGV[8] half the interval, ms
--- Returns {'stale'}, or {'decided', outbox entry}
+-- Returns {'stale'}, or {'decided', outbox entry, what became of the due time: 'run' | 'queued' | 'overlapped' |
+-- 'missed' | ''}
 local name = ARGV[1]
 local key = definition_key(name)
 local d = redis.call('HMGET', key, 'state', 'version', 'next_at', 'pending', 'overlap', 'queued')
@@ -16,7 +17,7 @@ if not campaign_state then
 end
 local now = now_ms()
 local events = {}
-local due = ARGV[4]
+local due, became = ARGV[4], ''
 local function not_run(what, reason, first, count)
   redis.call('HINCRBY', key, what, count)
   local more = ',"reason":"' .. reason .. '","due":' .. first .. ',"count":' .. count
@@ -40,22 +41,27 @@ end
 if due ~= '' then
   if campaign_state == 'paused' then
     not_run('missed', 'campaign_paused', due, 1)
+    became = 'missed'
   elseif absorbs(key, tonumber(due)) then
     not_run('overlapped', 'absorbed', due, 1)
+    became = 'overlapped'
   elseif not run_under_way(key) then
     if d[6] then
       -- What stood in line has not begun yet: this one takes its place.
       not_run('overlapped', 'replaced', d[6], 1)
     end
     decide_run(name, key, due)
+    became = 'run'
   elseif d[5] == 'queue' then
     if d[6] then
       not_run('overlapped', 'replaced', d[6], 1)
     end
     redis.call('HSET', key, 'queued', due)
+    became = 'queued'
   else
     not_run('overlapped', 'under_way', due, 1)
+    became = 'overlapped'
   end
 end
 stop_if_over(name, key, now, events)
-return { 'decided', publish(name, events) }
+return { 'decided', publish(name, events), became }

@@ -1,10 +1,9 @@
 //! DA-9: a number is whole in orders and exports, masked in events, and absent from logs, metrics and the status.
 
-use std::io::{Read as _, Write as _};
-
 use serde_json::json;
 
 use crate::support::grep::holds;
+use crate::support::http;
 use crate::support::scene::{Scene, people, send_job};
 
 const DIGITS: &str = "600123456";
@@ -36,10 +35,7 @@ async fn da_9_no_number_is_in_a_log_at_the_level_trace_nor_in_metrics_and_events
     daemon.event("parked", |_| true).await;
     let log = daemon.log();
     assert!(!holds(log.as_bytes(), DIGITS), "{:?}", log.lines().find(|line| holds(line.as_bytes(), DIGITS)));
-    let mut stream = std::net::TcpStream::connect(daemon.http().await).unwrap();
-    write!(stream, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-    let mut metrics = String::new();
-    stream.read_to_string(&mut metrics).unwrap();
+    let (_, metrics) = http::get(daemon.http().await, "/metrics").await;
     assert!(metrics.contains("remesa_deliveries_total") && !holds(metrics.as_bytes(), DIGITS));
 }
 

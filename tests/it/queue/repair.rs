@@ -88,7 +88,7 @@ async fn what_was_announced_and_never_came_is_forgotten_only_after_a_minute() {
     // Not old enough to be published by anybody but its writer.
     let event = [("run", ""), ("events", "[]")];
     let _: String = stage.connection.xadd("remesa:{loud}:outbox", "*", &event).await.unwrap();
-    Reconciler { store: stage.store() }.reconcile().await.unwrap();
+    Reconciler { store: stage.store(), metrics: std::sync::Arc::default() }.reconcile().await.unwrap();
     assert_eq!(stage.member_score("old/").await, None);
     assert_eq!(stage.member_score("old/refused").await, None);
     for kept in ["fresh/", "fresh/refused"] {
@@ -108,7 +108,7 @@ async fn a_thousand_paused_runs_do_not_hide_the_ones_behind_them() {
     let () = paused.query_async(&mut stage.connection).await.unwrap();
     stage.run_in("running", &[("queued", "1")]).await;
     let () = stage.connection.zadd("remesa:active", "c/r", 5_000).await.unwrap();
-    let reconciler = Reconciler { store: stage.store() };
+    let reconciler = Reconciler { store: stage.store(), metrics: std::sync::Arc::default() };
     reconciler.reconcile().await.unwrap();
     reconciler.reconcile().await.unwrap();
     stage.left("batch:sms-main", 1).await;
@@ -120,7 +120,7 @@ async fn a_thousand_paused_runs_do_not_hide_the_ones_behind_them() {
 async fn a_stopped_run_is_armed_only_for_what_a_dead_owner_left_in_flight() {
     let mut stage = Stage::with_channel().await;
     let () = stage.connection.zadd("remesa:active", "c/r", 1).await.unwrap();
-    let reconciler = Reconciler { store: stage.store() };
+    let reconciler = Reconciler { store: stage.store(), metrics: std::sync::Arc::default() };
     for (state, paused) in [("cancelled", None), ("running", Some("an operator"))] {
         stage.run_in(state, &[("queued", "1"), ("sending", "0")]).await;
         if let Some(by) = paused {

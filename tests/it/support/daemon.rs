@@ -84,6 +84,21 @@ impl Settings {
         self.folder.path().join("spool")
     }
 
+    /// The same instance with another text in the place of one of its configuration.
+    pub(crate) fn replaced(&self, before: &str, after: &str) -> Self {
+        assert!(self.toml.contains(before), "{before} in {}", self.toml);
+        let mut same = self.instance(&self.instance);
+        same.toml = self.toml.replace(before, after);
+        same
+    }
+
+    /// Writes the configuration file, which a daemon that runs reads again when it is told to.
+    pub(crate) fn write(&self) -> PathBuf {
+        let path = self.folder.path().join(format!("{}.toml", self.instance));
+        std::fs::write(&path, &self.toml).unwrap();
+        path
+    }
+
     /// Puts a file into the spool folder.
     pub(crate) fn spool(&self, name: &str, content: impl AsRef<[u8]>) {
         std::fs::create_dir_all(self.spool_dir()).unwrap();
@@ -97,9 +112,8 @@ impl Settings {
 
     /// `remesa <arguments>` with this configuration and nothing else of our environment but PATH.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let path = self.folder.path().join(format!("{}.toml", self.instance));
+        let path = self.write();
         std::fs::create_dir_all(self.spool_dir()).unwrap();
-        std::fs::write(&path, &self.toml).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_remesa"));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("RUST_BACKTRACE", "1");
         command.env("HOME", self.folder.path()).env("REMESA_CONFIG", &path).env("REMESA_INSTANCE", &self.instance);
@@ -192,6 +206,12 @@ impl Daemon {
     /// Asks it to drain: SIGTERM.
     pub(crate) fn term(&self) {
         self.signal(Signal::SIGTERM);
+    }
+
+    /// Lets it read this configuration: SIGHUP.
+    pub(crate) fn reload(&self, settings: &Settings) {
+        settings.write();
+        self.signal(Signal::SIGHUP);
     }
 
     /// Sends it a signal.

@@ -10,6 +10,7 @@ pub(crate) mod daemon;
 pub(crate) mod front;
 pub(crate) mod gate;
 pub(crate) mod grep;
+pub(crate) mod http;
 pub(crate) mod ledger;
 pub(crate) mod mail;
 pub(crate) mod provider;
