@@ -6,8 +6,8 @@
 //! folder is touched. Nothing is timed in a test: a slow machine is not a failure.
 //!
 //! Reading order: `stage` and `process`, `figures`, then the measurements `queue`, `generate`, `import`, `filter`,
-//! `recurring`, `export`, `send` (with `bare`, its yardstick, and `pace`, the accuracy of the rate), `receipts`, `fairness`,
-//! `trouble`.
+//! `recurring`, `export`, `send` (with `bare`, its yardstick, and `pace`, the accuracy of the rate), `receipts`, `recovery`,
+//! `fairness`, `trouble`.
 
 mod bare;
 mod campaign;
@@ -22,6 +22,7 @@ mod pace;
 mod process;
 mod queue;
 mod receipts;
+mod recovery;
 mod recurring;
 mod results;
 mod send;
@@ -61,6 +62,8 @@ enum What {
     Export(Common),
     /// Receipts a second into the ledger, one a request and in lists
     Receipts(Common),
+    /// How soon messages leave again after kill -9 of the daemon that sent them
+    Recovery(Common),
     /// How exactly one daemon, and three together, keep to a rate
     Rate(Common),
     /// How long 100 recipients take behind 200,000 on the same channel
@@ -80,6 +83,7 @@ impl What {
             | Self::Send(common)
             | Self::Export(common)
             | Self::Receipts(common)
+            | Self::Recovery(common)
             | Self::Rate(common)
             | Self::Fairness(common)
             | Self::Trouble(common) => common,
@@ -124,6 +128,7 @@ impl Common {
             in_flight: self.in_flight,
             rate_per_second: 0,
             durable: self.durable,
+            slots: 0,
             sick: &[],
         }
     }
@@ -163,6 +168,7 @@ async fn measure(what: &What) -> anyhow::Result<Report> {
             What::Send(_) => send::run(common).await?,
             What::Export(_) => export::run(common).await?,
             What::Receipts(_) => receipts::run(common).await?,
+            What::Recovery(_) => recovery::run(common).await?,
             What::Rate(_) => pace::compare(common).await?,
             What::Fairness(_) => fairness::run(common).await?,
             What::Trouble(_) => trouble::run(common).await?,
@@ -194,6 +200,7 @@ fn notes(common: &Common, what: &What) -> Vec<String> {
                             file with another label in every tenth row."
             .to_owned(),
         What::Filter(_) => "Cases with two contacts, two labels and two variables; those left out are written down.".to_owned(),
+        What::Recovery(_) => "A run of one slot; the longest of three deaths each, leases as by default (12 s).".to_owned(),
         What::Recurring(_) => "Definitions of one campaign over one case; the clock is Redis'.".to_owned(),
         What::Receipts(_) => format!(
             "{} requests at once, each answered when its receipts are written; the client shares the cores.",

@@ -34,6 +34,8 @@ pub(super) struct Setting {
     pub(super) rate_per_second: u32,
     /// Whether Redis keeps an append-only file.
     pub(super) durable: bool,
+    /// Slots of a run over the channel `bench`, 0 for the default.
+    pub(super) slots: u8,
     /// Arguments of a second simulator, behind the channel `sick`; none: there is no such channel.
     pub(super) sick: &'static [&'static str],
 }
@@ -85,13 +87,21 @@ impl Stage {
 
     /// Starts the daemons; they are ready when their first job has ended.
     pub(super) fn start_daemons(&mut self) -> anyhow::Result<()> {
-        for number in 0..self.setting.daemons {
-            std::fs::write(self.config_path(number), self.config(number))?;
-            let mut command = self.program(number)?;
-            command.arg("run");
-            self.daemons.push(Process::start("a daemon", command.stdout(Stdio::null()))?);
-        }
+        (0..self.setting.daemons).try_for_each(|number| self.start_daemon(number))
+    }
+
+    /// Starts the daemon `number`, or starts it again.
+    pub(super) fn start_daemon(&mut self, number: usize) -> anyhow::Result<()> {
+        std::fs::write(self.config_path(number), self.config(number))?;
+        let mut command = self.program(number)?;
+        command.arg("run");
+        self.daemons.push(Process::start("a daemon", command.stdout(Stdio::null()))?);
         Ok(())
+    }
+
+    /// The daemon that was started as the `index`th; dropping it kills it.
+    pub(super) fn take_daemon(&mut self, index: usize) -> Process {
+        self.daemons.remove(index)
     }
 
     fn config_path(&self, number: usize) -> PathBuf {
@@ -119,6 +129,7 @@ impl Stage {
         let Setting { permits, in_flight, rate_per_second, .. } = self.setting;
         let folder = self.folder.path().display();
         let url = &self.provider_url;
+        let slots = if self.setting.slots > 0 { format!("slots = {}\n", self.setting.slots) } else { String::new() };
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = write!(
@@ -129,7 +140,7 @@ impl Stage {
              [sources]\nspool_dir = \"{folder}/spool\"\n\
              [recurring]\nmin_interval = \"1s\"\n[http]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"warn\"\n\
              [channels.bench]\nkind = \"sandbox\"\nurl = \"{url}\"\nin_flight = {in_flight}\n\
-             rate_per_second = {rate_per_second}\n\
+             rate_per_second = {rate_per_second}\n{slots}\
              [channels.nowhere]\nkind = \"sandbox\"\nurl = \"http://127.0.0.1:1\"\nslots = 64\n\
              retry_base = \"1h\"\nretry_cap = \"24h\"\n"
         );
