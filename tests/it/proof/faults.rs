@@ -18,6 +18,10 @@ pub(super) enum Fault {
     RedisRestart,
     /// Redis is killed together with a daemon.
     RedisAndDaemon(usize),
+    /// Redis comes back without what it took last: a failure of the power, or a failover to a replica that lags.
+    RedisLosesTail,
+    /// The same, and a daemon dies with it.
+    RedisLosesTailAndDaemon(usize),
     /// Redis stands still for a while.
     RedisFreeze,
     /// Every connection to Redis is cut.
@@ -35,7 +39,7 @@ impl Fault {
         (0..count)
             .map(|_| {
                 let daemon = random.random_range(0..super::world::DAEMONS);
-                match random.random_range(0..10) {
+                match random.random_range(0..12) {
                     0 | 1 => Self::Kill(daemon),
                     2 => Self::KillAll,
                     3 => Self::Freeze(daemon),
@@ -50,6 +54,8 @@ impl Fault {
                         }
                     }
                     8 => Self::Cut,
+                    9 => Self::RedisLosesTail,
+                    10 => Self::RedisLosesTailAndDaemon(daemon),
                     _ => Self::Storm,
                 }
             })
@@ -60,7 +66,7 @@ impl Fault {
     pub(super) fn in_flight(self, permits: u64) -> u64 {
         match self {
             Self::Kill(_) | Self::Freeze(_) | Self::Drain(_) | Self::RedisAndDaemon(_) => permits,
-            Self::KillAll | Self::RedisRestart => permits * super::world::DAEMONS as u64,
+            Self::KillAll | Self::RedisRestart | Self::RedisLosesTail | Self::RedisLosesTailAndDaemon(_) => permits * super::world::DAEMONS as u64,
             Self::RedisFreeze | Self::Cut | Self::ScriptFlush | Self::Storm => 0,
         }
     }

@@ -24,6 +24,8 @@ pub(super) const ORDERS: [&str; 2] = ["orders-a", "orders-b"];
 pub(super) const CASES: &str = "cases";
 /// A campaign with a permanent message.
 pub(super) const PERMANENT: &str = "permanent";
+/// Messages that Redis forgets when it loses what it took last.
+const LOST: u64 = 25;
 /// Longer than the leases of the tests' daemons (3 s).
 const BEYOND_THE_LEASE: Duration = Duration::from_millis(3_500);
 /// Longer than a blocking read, shorter than the response time-out.
@@ -179,6 +181,11 @@ impl World {
                 self.restart_redis().await;
                 self.start(daemon).await;
             }
+            Fault::RedisLosesTail => self.lose_tail(None).await,
+            Fault::RedisLosesTailAndDaemon(daemon) => {
+                self.lose_tail(Some(daemon)).await;
+                self.start(daemon).await;
+            }
             Fault::RedisFreeze => {
                 self.redis.stop();
                 passes(FROZEN).await;
@@ -219,6 +226,18 @@ impl World {
 
     async fn restart_redis(&mut self) {
         self.redis.restart().await;
+        self.db = self.redis.connect().await;
+    }
+
+    /// Redis loses some messages' worth of what it took, and the daemon with it.
+    async fn lose_tail(&mut self, daemon: Option<usize>) {
+        let mark = self.redis.mark();
+        let accepted = self.sandbox.stats().counts.accepted;
+        self.has_sent(accepted + LOST).await;
+        if let Some(daemon) = daemon {
+            self.daemons[daemon].kill();
+        }
+        self.redis.restart_at(mark).await;
         self.db = self.redis.connect().await;
     }
 
