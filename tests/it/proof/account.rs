@@ -165,8 +165,8 @@ impl Account {
         let answers = stats.answers;
         let most = in_flight + answers.cut + answers.failed + answers.reset + answers.hung + answers.broken;
         assert!(unknown <= most, "seed {seed}: {unknown} unknown, at most {most} can be, after {:?}", world.struck);
-        let (total, faults) = (self.cells.len(), world.struck.len());
-        eprintln!("seed {seed}: {total} deliveries, {faults} faults, {unknown} unknown of at most {most}");
+        let faults: Vec<_> = world.struck.iter().map(|(_, fault)| fault).collect();
+        eprintln!("seed {seed}: {} deliveries, {unknown} unknown of at most {most} after {faults:?}", self.cells.len());
         assert_eq!(stats.counts.repeated_recipients, 0, "seed {seed}: a number was sent to twice");
     }
 

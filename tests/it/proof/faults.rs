@@ -66,7 +66,9 @@ impl Fault {
     pub(super) fn in_flight(self, permits: u64) -> u64 {
         match self {
             Self::Kill(_) | Self::Freeze(_) | Self::Drain(_) | Self::RedisAndDaemon(_) => permits,
-            Self::KillAll | Self::RedisRestart | Self::RedisLosesTail | Self::RedisLosesTailAndDaemon(_) => permits * super::world::DAEMONS as u64,
+            Self::KillAll | Self::RedisRestart | Self::RedisLosesTail | Self::RedisLosesTailAndDaemon(_) => {
+                permits * super::world::DAEMONS as u64
+            }
             Self::RedisFreeze | Self::Cut | Self::ScriptFlush | Self::Storm => 0,
         }
     }

@@ -44,7 +44,7 @@ async fn prove(seed: u64, size: Size, faults: usize) {
 
 #[tokio::test]
 async fn nobody_is_lost_and_nobody_is_sent_to_twice_whatever_fails_in_whatever_order() {
-    for seed in 1..=2 {
+    for seed in [6, 8] {
         prove(seed, SMALL, 8).await;
     }
 }
