@@ -46,7 +46,7 @@ async fn on_unknown_fail_calls_a_lost_answer_failed() {
     let _daemon = scene.daemon().await;
     scene.run("generate", &send_job("c", people(2))).await;
     scene.finished("c").await;
-    assert_eq!(scene.outcome("c", 1).await, outcome("f", 1, "answer_lost"));
+    assert_eq!(scene.outcome("c", 1).await, outcome("f", 1, "unknown:answer_lost"));
     assert_eq!(campaign_audit(&mut scene.db, "c").await, [("failed", 2)].into());
 }
 

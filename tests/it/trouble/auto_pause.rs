@@ -1,6 +1,12 @@
 //! BM-26: a run with too many errors pauses itself, whichever daemons met them; a resume lets it go on.
 
+use std::time::Duration;
+
+use remesa::domain::delivery::DeliveryState;
+use remesa::domain::failure::Tried;
 use remesa::sandbox::SandboxSettings;
+use remesa::store::Store;
+use remesa::store::runs::{ClaimRequest, Claimed, Record, SlotRef, Take};
 use serde_json::{Value, json};
 
 use crate::support::daemon::Daemon;
@@ -43,7 +49,7 @@ async fn run_events(scene: &mut Scene, campaign: &str) -> Vec<Value> {
 async fn bm_26_a_run_with_too_many_errors_pauses_itself_and_resume_begins_to_count_anew() {
     let mut scene = Scene::with(KEYS, |sandbox| sandbox.fail_per_mille = 1000).await;
     let daemons = [scene.daemon().await, Daemon::start(&scene.settings.instance("two")).await];
-    send_many(&mut scene, "c", 4_000).await;
+    send_many(&mut scene, "c", 2_600).await;
     let tried = paused_itself(&mut scene, "c").await;
     // A thousand errors, and what both daemons had in flight then.
     assert!((1_000..=1_000 + 2 * IN_FLIGHT).contains(&tried), "{tried}");
@@ -72,7 +78,7 @@ async fn bm_26_a_run_with_too_many_errors_pauses_itself_and_resume_begins_to_cou
     scene.command(json!({"action": "resume", "campaign": "c", "run": "delivery@1"})).await;
     scene.finished("c").await;
     let ledger = campaign_audit(&mut scene.db, "c").await;
-    assert_eq!(ledger, [("sent", 4_000 - tried - again), ("unknown", tried + again)].into());
+    assert_eq!(ledger, [("sent", 2_600 - tried - again), ("unknown", tried + again)].into());
     let events = run_events(&mut scene, "c").await;
     let told: Vec<_> =
         events.iter().map(|event| (event["state"].as_str().unwrap(), event["reason"].as_str())).collect();
@@ -82,19 +88,94 @@ async fn bm_26_a_run_with_too_many_errors_pauses_itself_and_resume_begins_to_cou
 }
 
 #[tokio::test]
-async fn bm_26_numbers_that_do_not_exist_and_a_fifth_of_errors_pause_nobody() {
-    let mut scene = Scene::with(KEYS, |sandbox| {
-        (sandbox.fail_per_mille, sandbox.refuse_per_mille) = (120, 600);
-    })
-    .await;
+async fn bm_26_numbers_that_do_not_exist_pause_nobody() {
+    let mut scene = Scene::with(KEYS, |sandbox| sandbox.refuse_per_mille = 1000).await;
     let _daemon = scene.daemon().await;
-    send_many(&mut scene, "c", 9_000).await;
+    send_many(&mut scene, "c", 1_500).await;
     let hash = scene.finished("c").await;
-    assert!(!hash.contains_key("auto_paused"));
-    let stats = scene.sandbox.stats();
-    assert!(stats.answers.failed > 1_000 && stats.answers.refused > 4_000, "{stats:?}");
-    assert_eq!(hash["attempts"], "9000");
-    assert!(hash["errors"].starts_with(&format!("{};", stats.answers.failed)), "{}", hash["errors"]);
+    assert_eq!((hash["failed"].as_str(), hash["attempts"].as_str()), ("1500", "1500"));
+    assert!(!hash.contains_key("auto_paused") && !hash.contains_key("errors"), "{hash:?}");
+}
+
+/// A turn of the test's own, in a run whose channel is paused.
+struct Hand {
+    store: Store,
+    slot: SlotRef,
+    fence: u64,
+}
+
+impl Hand {
+    const NAME: &str = "test:hand:1";
+
+    async fn take(scene: &mut Scene) -> Self {
+        let store = scene.store();
+        let token = scene.hash(&format!("{}:slots", run_key("c"))).await["0:token"].parse().unwrap();
+        let slot = SlotRef { campaign: "c".to_owned(), run: "delivery@1".to_owned(), slot: 0, token };
+        let taken = store.take_slot(&slot, Self::NAME, Duration::from_mins(5), &[]).await.unwrap();
+        let Take::Taken { fence, .. } = taken else { panic!("{taken:?}") };
+        Self { store, slot, fence }
+    }
+
+    /// Attempts a hundred, of which so many come to nothing. Returns why the run paused itself, if it did.
+    async fn hundred(&self, nonce: usize, troubled: usize) -> Option<String> {
+        let lease = Duration::from_mins(5);
+        let request =
+            ClaimRequest { nonce: nonce.to_string(), count: 100, floor: u64::MAX / 2, lease, min_life: Duration::ZERO };
+        let claimed = self.store.claim(&self.slot, self.fence, Self::NAME, &request).await.unwrap();
+        let Claimed::Recipients { recipients, .. } = claimed else { panic!("{claimed:?}") };
+        assert_eq!(recipients.len(), 100);
+        let records: Vec<Record> = recipients
+            .into_iter()
+            .enumerate()
+            .map(|(i, recipient)| Record {
+                of: recipient.of,
+                state: if i < troubled { DeliveryState::Unknown } else { DeliveryState::Sent },
+                attempt: 1,
+                key_attempt: 1,
+                doubt: i < troubled,
+                cell: recipient.cell,
+                at_ms: 1,
+                reason: if i < troubled { "answer_lost".to_owned() } else { String::new() },
+                provider_id: String::new(),
+                due_in: None,
+                event: None,
+                tried: if i < troubled { Tried::Troubled } else { Tried::Answered },
+            })
+            .collect();
+        self.store.land(&self.slot, false, &records).await.unwrap().unwrap().auto_paused
+    }
+}
+
+#[tokio::test]
+async fn bm_26_a_thousand_errors_and_over_a_fifth_of_the_last_two_thousand_attempts_are_the_limit() {
+    let mut scene = Scene::new().await;
+    let mut daemon = scene.daemon().await;
+    scene.command(json!({"action": "pause", "channel": "sms"})).await;
+    send_many(&mut scene, "c", 7_000).await;
+    daemon.kill();
+    let hand = Hand::take(&mut scene).await;
+    // A fifth, for long enough: 1,000 errors in 5,000 attempts, and 400 in the last 2,000.
+    for n in 0..50 {
+        assert_eq!(hand.hundred(n, 20).await, None, "after {n} hundreds");
+    }
+    let hash = scene.delivery("c").await;
+    assert_eq!((hash["attempts"].as_str(), &hash["errors"][..5]), ("5000", "1000;"));
+    // Over a fifth by one.
+    assert_eq!(hand.hundred(50, 21).await.as_deref(), Some("too_many_errors:answer_lost"));
+    let hash = scene.delivery("c").await;
+    assert_eq!((hash["auto_paused_errors"].as_str(), hash["auto_paused_attempts"].as_str()), ("401", "2000"));
+    campaign_audit(&mut scene.db, "c").await;
+
+    // From the resume on everything is counted anew: 999 errors are too few, however many they are of the last.
+    let _daemon = scene.daemon().await;
+    scene.command(json!({"action": "resume", "campaign": "c", "run": "delivery@1"})).await;
+    for n in 51..60 {
+        assert_eq!(hand.hundred(n, 100).await, None);
+    }
+    assert_eq!(hand.hundred(60, 99).await, None);
+    assert!(hand.hundred(61, 1).await.is_some());
+    let hash = scene.delivery("c").await;
+    assert_eq!((hash["auto_paused_errors"].as_str(), hash["auto_paused_attempts"].as_str()), ("1000", "1100"));
 }
 
 #[tokio::test]
