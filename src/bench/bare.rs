@@ -12,7 +12,12 @@ use std::{
 use anyhow::Context as _;
 use tokio::{sync::mpsc, task::JoinSet};
 
-use super::{campaign, figures::per_second, process::own_cpu, stage::Stage};
+use super::{
+    campaign,
+    figures::per_second,
+    process::own_cpu,
+    stage::{Stage, client},
+};
 
 /// Results written by one pipeline.
 const BATCH: usize = 64;
@@ -28,9 +33,7 @@ pub(super) struct Bare {
 
 /// Sends so many messages, `in_flight` at once.
 pub(super) async fn send(stage: &Stage, count: u64, in_flight: u32) -> anyhow::Result<Bare> {
-    // Someone else may have installed it already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?;
+    let client = client()?;
     let url: Arc<str> = format!("{}/messages", stage.provider_url()).into();
     let (results, written) = mpsc::channel(BATCH * 4);
     let (began, cpu) = (Instant::now(), own_cpu()?);

@@ -26,6 +26,9 @@ const RUNS: usize = 5;
 /// Parts a second, where there is a limit: a hundred at half of it are 0.4 s.
 const RATE: u32 = 500;
 
+/// Slot turns of a daemon at once, as by default.
+const PERMITS: u16 = 4;
+
 /// The big run is well under way when so many of it were sent.
 const UNDER_WAY: u64 = 1_000;
 
@@ -47,7 +50,7 @@ pub(super) async fn run(common: &Common) -> anyhow::Result<Vec<Figure>> {
 
 /// Median and longest of the small runs, in microseconds.
 async fn measure(common: &Common, rate_per_second: u32) -> anyhow::Result<(u64, u64)> {
-    let mut stage = Stage::set(Setting { rate_per_second, ..common.setting() }).await?;
+    let mut stage = Stage::set(Setting { rate_per_second, permits: PERMITS, ..common.setting() }).await?;
     campaign::write_csv(&stage.spool("big.csv"), common.count.unwrap_or(BIG))?;
     campaign::write_csv(&stage.spool("small.csv"), SMALL)?;
     stage.start_daemons()?;

@@ -7,7 +7,7 @@ use super::{
     Common, campaign,
     figures::{Figure, Unit},
     results::until_state,
-    stage::{Setting, Stage},
+    stage::{Setting, Stage, client},
 };
 use crate::sandbox::{Second, Stats};
 
@@ -57,7 +57,7 @@ async fn measure(common: &Common, daemons: usize) -> anyhow::Result<impl Fn(usiz
     until_state(&stage.store, &stage.store.keys.job("pace"), &["done"]).await?;
     until_state(&stage.store, &stage.store.keys.run("pace", "delivery@1"), &["finished"]).await?;
     let url = format!("{}/stats", stage.provider_url());
-    let stats: Stats = serde_json::from_slice(&reqwest::get(url).await?.bytes().await?)?;
+    let stats: Stats = serde_json::from_slice(&client()?.get(url).send().await?.bytes().await?)?;
     stage.check()?;
     stage.strike().await?;
     let seconds = whole_seconds(&stats.per_second);

@@ -17,7 +17,7 @@ use super::{
     Common, campaign,
     figures::{Figure, Unit, cpu_per_thousand, per_second},
     send::Sent,
-    stage::Stage,
+    stage::{Stage, client},
 };
 use crate::domain::{failure::Attempt, reference};
 
@@ -83,9 +83,7 @@ struct Poster {
 
 impl Poster {
     async fn of(stage: &Stage, in_flight: u32) -> anyhow::Result<Self> {
-        // Someone else may have installed it already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?;
+        let client = client()?;
         let workers = stage.store.workers().await?;
         let (_, daemon) = workers.first().context("no daemon")?;
         let address = daemon.get("http").context("the daemon does not say where it listens")?;

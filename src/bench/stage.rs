@@ -217,6 +217,13 @@ fn simulator(arguments: &[&str]) -> anyhow::Result<(Process, String)> {
     Ok((simulator, url))
 }
 
+/// A client for the simulator and the daemons: no redirects, no proxies, whatever the environment says.
+pub(super) fn client() -> Result<reqwest::Client, reqwest::Error> {
+    // Someone else may have installed it already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()
+}
+
 fn own_program() -> anyhow::Result<PathBuf> {
     std::env::current_exe().context("where this program is")
 }
