@@ -111,8 +111,15 @@ impl Hand {
         let store = scene.store();
         let token = scene.hash(&format!("{}:slots", run_key("c"))).await["0:token"].parse().unwrap();
         let slot = SlotRef { campaign: "c".to_owned(), run: "delivery@1".to_owned(), slot: 0, token };
-        let taken = store.take_slot(&slot, Self::NAME, Duration::from_mins(5), &[]).await.unwrap();
-        let Take::Taken { fence, .. } = taken else { panic!("{taken:?}") };
+        // The daemon that was killed may have been in the middle of a turn.
+        let fence = wait::until("the slot is free", async || {
+            match store.take_slot(&slot, Self::NAME, Duration::from_mins(5), &[]).await.unwrap() {
+                Take::Taken { fence, .. } => Some(fence),
+                Take::Busy { .. } => None,
+                other @ (Take::Over | Take::Paused) => panic!("{other:?}"),
+            }
+        })
+        .await;
         Self { store, slot, fence }
     }
 
