@@ -52,8 +52,8 @@ pub struct Scheduler<H> {
 
 /// What one look at the alarm clock came to.
 struct Look {
-    /// How long until the next alarm.
-    rest: Duration,
+    /// When the next alarm is due.
+    next: Instant,
     /// Whether something may be hidden that nobody works on: Redis was away.
     left: bool,
 }
@@ -69,18 +69,16 @@ impl<H: Handle> Scheduler<H> {
             let stale: &[Mark] = if Instant::now() < free_until { &nobodys } else { &[] };
             let look = self.fire(stale).await.unwrap_or_else(|error| {
                 tracing::warn!(%error, "the alarm clock could not be read");
-                Look { rest: SLEEP_MAX, left: true }
+                Look { next: Instant::now() + SLEEP_MAX, left: true }
             });
             if look.left {
                 free_until = Instant::now() + HIDE;
             }
-            if look.rest.is_zero() {
-                continue;
-            }
+            let latest = Instant::now() + SLEEP_MAX;
             tokio::select! {
                 () = drain.cancelled() => return,
                 () = self.nudge.notified() => {}
-                () = tokio::time::sleep(look.rest.min(SLEEP_MAX)) => {}
+                () = tokio::time::sleep_until(look.next.min(latest).into()) => {}
             }
         }
     }
@@ -96,6 +94,8 @@ impl<H: Handle> Scheduler<H> {
             Some(next) => Duration::from_millis(u64::try_from(next - fired.now_ms).unwrap_or(0)),
             None => SLEEP_MAX,
         };
+        // Counted from here: what is worked off meanwhile takes its time.
+        let next = Instant::now() + rest;
         let left = AtomicBool::new(false);
         let (mut refs, mut others) = (BTreeMap::new(), Vec::new());
         for alarm in fired.due {
@@ -129,7 +129,7 @@ impl<H: Handle> Scheduler<H> {
             })
             .await;
         let left = left.into_inner();
-        Ok(Look { rest: if left { SLEEP_MAX } else { rest }, left })
+        Ok(Look { next: if left { Instant::now() + SLEEP_MAX } else { next }, left })
     }
 
     /// Works off one alarm that is not a job's, and takes it from the clock.

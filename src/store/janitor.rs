@@ -20,7 +20,7 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// Looks at the streams between two looks at the campaigns.
 const CAMPAIGNS_EVERY: u32 = 60;
 
-/// Campaigns removed by one look, and read at a time.
+/// Campaigns removed by one look; of campaigns and runs, how many are read at a time.
 const CAMPAIGNS: usize = 100;
 
 /// Runs of permanent messages removed by one look.
@@ -185,26 +185,51 @@ impl Store {
                 return Ok(removed);
             }
             for campaign in self.with_definitions(&names).await? {
-                let mut range = cmd("ZRANGEBYSCORE");
-                range.arg(self.keys.runs(&campaign)).arg("-inf").arg(before);
-                let old: Vec<String> = self.connection.query(&range).await?;
-                for run in old {
-                    if stop.is_cancelled() || removed == TICKS {
-                        return Ok(removed);
-                    }
-                    let mut look = cmd("HMGET");
-                    look.arg(self.keys.run(&campaign, &run)).arg(&["state", "recurring", "end"]);
-                    let found: Vec<Option<String>> = self.connection.query(&look).await?;
-                    let [Some(state), Some(_), Some(end)] = found.as_slice() else { continue };
-                    if state == "running" {
-                        continue;
-                    }
-                    self.remove_run(&campaign, &run, end.parse().unwrap_or(0)).await?;
-                    let mut forget = cmd("ZREM");
-                    forget.arg(self.keys.runs(&campaign)).arg(&run);
-                    self.connection.query::<()>(&forget).await?;
-                    removed += 1;
+                removed += self.remove_ticks_of(&campaign, before, TICKS - removed, stop).await?;
+                if stop.is_cancelled() || removed == TICKS {
+                    return Ok(removed);
                 }
+            }
+        }
+    }
+
+    /// The same of one campaign, `most` at most: the oldest first, behind those that are no ticks or still under way.
+    async fn remove_ticks_of(
+        &self,
+        campaign: &str,
+        before: i64,
+        most: u64,
+        stop: &CancellationToken,
+    ) -> Result<u64, StoreError> {
+        let (mut removed, mut kept) = (0, 0_usize);
+        loop {
+            let mut range = cmd("ZRANGEBYSCORE");
+            range.arg(self.keys.runs(campaign)).arg("-inf").arg(before).arg("LIMIT").arg(kept).arg(CAMPAIGNS);
+            let old: Vec<String> = self.connection.query(&range).await?;
+            let is_last = old.len() < CAMPAIGNS;
+            for run in old {
+                if stop.is_cancelled() || removed == most {
+                    return Ok(removed);
+                }
+                let mut look = cmd("HMGET");
+                look.arg(self.keys.run(campaign, &run)).arg(&["state", "recurring", "end"]);
+                let found: Vec<Option<String>> = self.connection.query(&look).await?;
+                let [Some(state), Some(_), Some(end)] = found.as_slice() else {
+                    kept += 1;
+                    continue;
+                };
+                if state == "running" {
+                    kept += 1;
+                    continue;
+                }
+                self.remove_run(campaign, &run, end.parse().unwrap_or(0)).await?;
+                let mut forget = cmd("ZREM");
+                forget.arg(self.keys.runs(campaign)).arg(&run);
+                self.connection.query::<()>(&forget).await?;
+                removed += 1;
+            }
+            if is_last {
+                return Ok(removed);
             }
         }
     }
