@@ -31,7 +31,7 @@ impl Rejection {
 
     /// A refusal of one field. `rule` says value and rule: `"x{y" is not a name: ...`.
     pub fn of_field(code: RejectionCode, field: impl Into<String>, rule: impl std::fmt::Display) -> Self {
-        let field = field.into();
+        let field = named(field.into());
         Self { code, sentence: format!("{field}: {rule}"), field: Some(field) }
     }
 
@@ -60,6 +60,19 @@ impl Rejection {
     }
 }
 
+/// Characters of a field's path that are shown.
+const FIELD_CHARS: usize = 128;
+
+/// The path of a field as a sentence names it: an unknown field is called whatever its producer likes, and a sentence is
+/// shown on terminals.
+fn named(field: String) -> String {
+    if field.len() <= FIELD_CHARS && !field.chars().any(|c| c.is_control()) {
+        return field;
+    }
+    let plain = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    field.chars().take(FIELD_CHARS).map(plain).collect()
+}
+
 /// A JSON value as a sentence shows it: its text if short, else its kind.
 pub(super) fn shown(value: &Value) -> String {
     match value {
@@ -67,5 +80,21 @@ pub(super) fn shown(value: &Value) -> String {
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "an object".to_owned(),
         Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_named_shortly_and_without_what_moves_a_cursor() {
+        let long = format!("frequency.\u{1b}[2J\n{}", "x".repeat(1_000));
+        let refused = Rejection::of_field(RejectionCode::UnknownField, long, "is not a field");
+        let field = refused.field.unwrap();
+        assert_eq!(field.chars().count(), FIELD_CHARS);
+        assert!(field.starts_with("frequency.\u{fffd}[2J\u{fffd}xx"), "{field}");
+        assert!(!refused.sentence.chars().any(char::is_control), "{}", refused.sentence);
+        assert_eq!(named("message.url".to_owned()), "message.url");
     }
 }

@@ -184,7 +184,9 @@ fn judged(columns: serde_json::Map<String, serde_json::Value>, limits: &SourceLi
     refusal.map_or_else(
         || "good".to_owned(),
         |refusal| {
-            assert!(refusal.sentence.len() <= 4_096, "a sentence of {} bytes", refusal.sentence.len());
+            let sentence = &refusal.sentence;
+            assert!(sentence.len() <= 4_096, "a sentence of {} bytes", sentence.len());
+            assert!(!sentence.chars().any(char::is_control), "a sentence with control characters: {sentence:?}");
             refusal.code.as_str().to_owned()
         },
     )
