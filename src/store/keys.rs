@@ -26,7 +26,7 @@
 //! | `optout:<kind>`, `blocked:<kind>` | sets of addresses | `opt_out`, unsubscribing | for good |
 //! | `outbound:<digest>` | zset | turns of channels that take replies | `replies.within` |
 //! | `reply:<digest>`, `{C}:reply:<digest>` | strings | replies | `replies.within` |
-//! | `unsubscribe` | hash | runs of commercial campaigns: circle <-> its number in links | with the campaign |
+//! | `unsubscribe` | hash | runs of commercial campaigns: circle <-> its number in links | with the campaign; the last number for good |
 //! | `cap:<digest>` | zset of deliveries by time | the gate: what an address got lately | the longest period of a cap |
 //! | `forget:<job>` | string | how far a `forget` is | 24 h; the number it looks for only until its end |
 //! | `forgotten` | zset by end | `forget` | `retention.forgotten` |

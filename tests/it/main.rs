@@ -32,6 +32,7 @@ mod receipts;
 mod recurring;
 mod redis;
 mod reload;
+mod retention;
 mod rules;
 mod sending;
 mod support;

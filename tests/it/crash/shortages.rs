@@ -1,10 +1,14 @@
 //! A daemon that runs out of something of its machine: disk, file descriptors. It waits with what needs it, goes on with
 //! the rest, and when there is room again nobody is lost and nobody was sent to twice.
 
+use redis::AsyncCommands as _;
+use redis::aio::MultiplexedConnection;
 use serde_json::json;
 
+use crate::support::daemon::{Daemon, Settings};
 use crate::support::ledger::campaign_audit;
-use crate::support::scene::{Scene, generate_from, people, send_job};
+use crate::support::provider::{counted, sandbox_with};
+use crate::support::scene::{Scene, generate_from, people, run_key, send_job};
 use crate::support::shortage::{Disk, give_descriptors, take_descriptors};
 use crate::support::wait;
 
@@ -53,6 +57,45 @@ async fn a_full_disk_holds_up_what_needs_the_disk_and_nothing_else() {
     assert_eq!(scene.done("gen-listed").await["orders"], 100);
     assert_eq!(campaign_audit(&mut scene.db, "c").await, [("sent", 29)].into());
     assert_eq!(scene.sandbox.stats().counts.accepted, 39);
+    daemon.term();
+    assert_eq!(daemon.exit_code().await, Some(0));
+}
+
+/// A connection to the embedded Redis of these settings.
+async fn embedded(settings: &Settings) -> MultiplexedConnection {
+    let url = format!("unix://{}", settings.state_dir().join("redis.sock").display());
+    let client = redis::Client::open(url).unwrap();
+    wait::until("the embedded Redis answers", async || client.get_multiplexed_async_connection().await.ok()).await
+}
+
+#[tokio::test]
+async fn a_redis_whose_disk_is_full_holds_up_sending_until_there_is_room_and_nobody_is_lost_or_sent_to_twice() {
+    const ROWS: usize = 400;
+    let sandbox = sandbox_with(|sandbox| sandbox.latency_max_ms = 20).await;
+    let settings = Settings::with_redis_url("embedded").sandbox_channel("sms", &sandbox.url(), "in_flight = 8\n");
+    let disk = Disk::at(&settings.state_dir());
+    let mut daemon = Daemon::start(&settings).await;
+    let mut db = embedded(&settings).await;
+    let job = send_job("c", people(ROWS)).to_string();
+    let _: String = db.xadd("remesa:jobs:generate", "*", &[("job", &job)]).await.unwrap();
+    counted(&sandbox, "some are accepted", |stats| stats.counts.accepted >= 60).await;
+    disk.fill(&daemon);
+    daemon.event("sweeping failed", |event| event["error"].as_str().unwrap().contains("MISCONF")).await;
+    let accepted = sandbox.stats().counts.accepted;
+    assert!(accepted < ROWS as u64, "it was over too early");
+    disk.free(&daemon);
+    wait::until("the run is finished", async || {
+        // An embedded Redis that the shortage ended is another one now.
+        let mut db = embedded(&settings).await;
+        let state: Option<String> = db.hget(run_key("c"), "state").await.ok()?;
+        (state.as_deref() == Some("finished")).then_some(())
+    })
+    .await;
+    let ledger = campaign_audit(&mut embedded(&settings).await, "c").await;
+    let counts = sandbox.stats().counts;
+    assert_eq!(counts.repeated_recipients, 0, "sent twice");
+    assert_eq!(ledger["sent"] + ledger.get("unknown").copied().unwrap_or(0), ROWS as u64, "lost: {ledger:?}");
+    assert!((ledger["sent"]..=ROWS as u64).contains(&counts.accepted), "{ledger:?} {counts:?}");
     daemon.term();
     assert_eq!(daemon.exit_code().await, Some(0));
 }

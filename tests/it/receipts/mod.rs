@@ -2,6 +2,7 @@
 
 mod answers;
 mod believed;
+mod deaths;
 mod known;
 mod ledger;
 mod load;
