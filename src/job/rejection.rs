@@ -66,7 +66,7 @@ const FIELD_CHARS: usize = 128;
 /// The path of a field as a sentence names it: an unknown field is called whatever its producer likes, and a sentence is
 /// shown on terminals.
 fn named(field: String) -> String {
-    if field.len() <= FIELD_CHARS && !field.chars().any(|c| c.is_control()) {
+    if field.len() <= FIELD_CHARS && !field.chars().any(char::is_control) {
         return field;
     }
     let plain = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
