@@ -11,7 +11,7 @@ use crate::{
     store::{StoreError, script::digest},
 };
 
-/// Beats once.
+/// Beats once; one that serves no `channels` tells nothing of any.
 pub(super) async fn beat(ctx: &Context, channels: &[String], http: &str) -> Result<(), StoreError> {
     let now = ctx.store.now_ms().await?;
     let fields = [
@@ -24,7 +24,8 @@ pub(super) async fn beat(ctx: &Context, channels: &[String], http: &str) -> Resu
         ("in_hand", ctx.registry.len().to_string()),
         ("http", http.to_owned()),
     ];
-    ctx.store.beat(&ctx.incarnation, &fields, &told(ctx), now).await
+    let told = if channels.is_empty() { Vec::new() } else { told(ctx) };
+    ctx.store.beat(&ctx.incarnation, &fields, &told, now).await
 }
 
 /// What daemons that do not serve a channel must know of it: how its runs are to be made.
@@ -50,8 +51,15 @@ fn channels_digest(config: &Config) -> String {
     digest(format!("{:?}", config.channels).as_bytes())
 }
 
-/// Beats until `end`, and lets go of connections that nobody used for long.
-pub(super) async fn heartbeat(ctx: Arc<Context>, channels: Vec<String>, http: String, end: CancellationToken) {
+/// Beats until `end`, and lets go of connections that nobody used for long. From `relieved` on its channels are another
+/// daemon's, which may have other settings for them.
+pub(super) async fn heartbeat(
+    ctx: Arc<Context>,
+    channels: Vec<String>,
+    http: String,
+    relieved: CancellationToken,
+    end: CancellationToken,
+) {
     let mut tick = tokio::time::interval(Duration::from_secs(5));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -59,7 +67,8 @@ pub(super) async fn heartbeat(ctx: Arc<Context>, channels: Vec<String>, http: St
             () = end.cancelled() => return,
             _ = tick.tick() => {}
         }
-        if let Err(error) = beat(&ctx, &channels, &http).await {
+        let served: &[String] = if relieved.is_cancelled() { &[] } else { &channels };
+        if let Err(error) = beat(&ctx, served, &http).await {
             tracing::debug!(%error, "no heartbeat for now");
         }
         for channel in ctx.channels.values() {

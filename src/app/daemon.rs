@@ -120,7 +120,9 @@ impl Daemon {
         let address = house.door.as_ref().map_or_else(|| "none".to_owned(), |door| door.address().to_string());
         // The first beat before the first job: a job is refused when nobody serves its channel.
         beat(&ctx, &names, &address).await?;
-        roles.spawn(heartbeat(Arc::clone(&ctx), names.clone(), address.clone(), end.clone()));
+        // What is told of channels, shown and judged is the matter of the daemon at the door.
+        let open = end.child_token();
+        roles.spawn(heartbeat(Arc::clone(&ctx), names.clone(), address.clone(), open.clone(), end.clone()));
         roles.spawn(janitor::run(store.clone(), build::limits(config), end.clone()));
         roles.spawn(build::leftovers(config).run(end.clone()));
         let settings = build::settings(&ctx, instance);
@@ -133,8 +135,6 @@ impl Daemon {
             pressure: ctx.pressure.clone(),
             metrics: Arc::clone(&ctx.metrics),
         };
-        // What is shown and judged is the matter of the daemon at the door.
-        let open = end.child_token();
         roles.spawn(teller.run(look, open.clone()));
         roles.spawn(signs::tick(Arc::clone(&liveness), open.clone()));
         let alive = Arc::clone(&liveness);

@@ -35,8 +35,17 @@ async fn a_new_rate_counts_at_once_and_under_load_nothing_is_lost_or_sent_twice(
     })
     .await;
     assert_eq!(get(address, "/readyz").await.0, 200);
-    let workers: Vec<String> = redis::AsyncCommands::zrange(&mut scene.db, "remesa:workers", 0, -1).await.unwrap();
-    assert!(!workers.is_empty());
+    wait::until("those that were relieved tell nothing of the channel any more", async || {
+        let workers: Vec<String> = redis::AsyncCommands::zrange(&mut scene.db, "remesa:workers", 0, -1).await.unwrap();
+        let mut serve = 0;
+        for worker in workers {
+            let key = format!("remesa:worker:{worker}");
+            let channels: Option<String> = redis::AsyncCommands::hget(&mut scene.db, key, "channels").await.unwrap();
+            serve += usize::from(channels.is_some_and(|channels| channels == "sms"));
+        }
+        (serve == 1).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
