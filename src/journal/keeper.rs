@@ -97,9 +97,7 @@ impl Keeper {
         loop {
             tick.tick().await;
             // A server that answers has what was recorded a minute ago.
-            if store.now_ms().await.is_ok() {
-                self.journal.tidy();
-            }
+            self.journal.tidy(store.now_ms().await.is_ok());
         }
     }
 

@@ -166,12 +166,14 @@ impl Journal {
         book.segments.past()
     }
 
-    /// The server has answered: what it has had for long enough is not needed any more.
-    fn tidy(&self) {
+    /// Measures the journal. Where the server has `answered`, what it has had for long enough is not needed any more.
+    fn tidy(&self, answered: bool) {
         let mut book = self.book();
         let Book { segments, waiting, .. } = &mut *book;
         let needed = |number| waiting.values().any(|waiting| waiting.segment == Some(number));
-        segments.drop_older(KEEP, needed);
+        if answered {
+            segments.drop_older(KEEP, needed);
+        }
         self.metrics.journal(book.segments.bytes(), book.failing);
     }
 }

@@ -10,7 +10,8 @@ use serde_json::json;
 
 use super::{metric, sent_once};
 use crate::bulk::{person, put_cases};
-use crate::support::daemon::Daemon;
+use crate::support::daemon::{Daemon, Settings};
+use crate::support::gate::{Gate, Side};
 use crate::support::ledger::campaign_audit;
 use crate::support::provider::counted;
 use crate::support::redis::Redis;
@@ -208,4 +209,31 @@ async fn a_run_cancelled_before_it_was_told_again_counts_what_had_been_sent() {
     campaign_audit(&mut scene.db, "c").await;
     let counts = scene.sandbox.stats().counts;
     assert_eq!((counts.accepted, counts.repeated_recipients), (sent, 0));
+}
+
+#[tokio::test]
+async fn a_daemon_killed_while_it_tells_again_is_followed_by_the_next_one() {
+    for side in [Side::Before, Side::After] {
+        let redis = Redis::start_append_only().await;
+        let mut scene = Scene::over(redis, "", |sandbox| (sandbox.hold, sandbox.idempotency) = (true, false)).await;
+        let gate = Gate::before(&scene.redis);
+        let keys = format!("in_flight = {IN_FLIGHT}\n");
+        scene.settings = Settings::with_redis_url(&gate.url()).sandbox_channel("sms", &scene.sandbox.url(), &keys);
+        let mut first = scene.daemon().await;
+        scene.enqueue("generate", &send_job("c", people(ROWS))).await;
+        scene.done("gen-c").await;
+        counted(&scene.sandbox, "all permits are accepted", |stats| stats.counts.accepted == IN_FLIGHT).await;
+        let mark = scene.redis.mark();
+        answers_until(&scene, 50).await;
+        first.kill();
+        loses(&mut scene, mark).await;
+        gate.catch(&mut scene.db, "reassert", side, 1).await;
+        let mut second = Daemon::spawn(&scene.settings);
+        gate.caught("what is told again").await;
+        second.kill();
+        gate.open();
+        scene.sandbox.change(|settings| settings.hold = false).unwrap();
+        let _third = scene.daemon().await;
+        sent_once(&mut scene, "c", ROWS as u64, IN_FLIGHT).await;
+    }
 }
