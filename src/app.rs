@@ -40,12 +40,11 @@ fn timeouts(config: &Config) -> Timeouts {
 
 /// The store that the configuration names; nothing is opened yet.
 pub fn store(config: &Config) -> anyhow::Result<Store> {
-    let url = match &config.redis.target {
-        RedisTarget::Embedded { .. } => embedded::url(&config.state_dir),
-        RedisTarget::Server { url } => url.clone(),
+    let connection = match &config.redis.target {
+        RedisTarget::Embedded { .. } => Connection::new(&embedded::url(&config.state_dir), timeouts(config)),
+        RedisTarget::Server { address } => Connection::to(address, &config.redis.tls, timeouts(config)),
     };
-    let connection = Connection::new(&url, timeouts(config)).context("redis.url is not an address")?;
-    Ok(Store::new(connection, &config.prefix))
+    Ok(Store::new(connection.context("redis.url cannot be used")?, &config.prefix))
 }
 
 /// A store whose Redis answers, for commands beside a daemon.
@@ -57,7 +56,7 @@ pub async fn connect(config: &Config) -> anyhow::Result<Store> {
                 "no Redis at {}: is the daemon running? Start it with `remesa run` ({error})",
                 embedded::socket(&config.state_dir).display()
             ),
-            target @ RedisTarget::Server { .. } => bail!("no Redis at {target:?}: see redis.url ({error})"),
+            RedisTarget::Server { address } => bail!("no Redis at {address}: see redis.url ({error})"),
         }
     }
     Ok(store)

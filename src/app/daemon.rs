@@ -20,7 +20,7 @@ use crate::{
     journal::{Journal, KEEP},
     lifecycle,
     queue::{depth::teller::Teller, service::QueueService},
-    store::{Store, janitor, leases::Registry, pressure::Pressure, publisher::Publisher},
+    store::{Store, janitor, leases::Registry, pressure::Pressure, publisher::Publisher, replicas::Replicas},
 };
 
 use super::{
@@ -88,6 +88,7 @@ impl Daemon {
         let (publisher, publishing_task) = Publisher::new(&store);
         let publishing = TaskTracker::new();
         publishing.spawn(publishing_task.run());
+        let replicas = config.redis.wait.map(|wait| Replicas::start(&store, wait, &publishing));
         let registry = Arc::new(Registry::default());
         let metrics = Arc::clone(&house.metrics);
         let (incarnation, dead) = (&instance.incarnation, &instance.dead);
@@ -109,6 +110,7 @@ impl Daemon {
             barrier: Arc::default(),
             registry: Arc::clone(&registry),
             publisher,
+            replicas,
             metrics,
             drain: drain.clone(),
             plans: Plans::default(),
@@ -123,6 +125,7 @@ impl Daemon {
         // What is told of channels, shown and judged is the matter of the daemon at the door.
         let open = end.child_token();
         roles.spawn(heartbeat(Arc::clone(&ctx), names.clone(), address.clone(), open.clone(), end.clone()));
+        roles.spawn(store.connection.clone().follow_failovers(end.clone()));
         roles.spawn(janitor::run(store.clone(), build::limits(config), end.clone()));
         roles.spawn(build::leftovers(config).run(end.clone()));
         let settings = build::settings(&ctx, instance);

@@ -13,7 +13,7 @@ use redis::cmd;
 
 use crate::{
     app,
-    config::{self, Config, LogFormat, LogSettings, RedisTarget},
+    config::{self, Config, LogFormat, LogSettings, RedisTarget, redis_address::RedisAddress},
     store::{Store, StoreError, embedded},
     telemetry,
 };
@@ -92,15 +92,7 @@ impl Context {
 pub fn place(config: &Config) -> String {
     match &config.redis.target {
         RedisTarget::Embedded { .. } => embedded::socket(&config.state_dir).display().to_string(),
-        RedisTarget::Server { url } => without_secrets(url),
-    }
-}
-
-/// `redis://user:password@host/0` as `redis://host/0`.
-pub fn without_secrets(url: &str) -> String {
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
-        _ => url.to_owned(),
+        RedisTarget::Server { address } => address.to_string(),
     }
 }
 
@@ -108,9 +100,18 @@ pub fn without_secrets(url: &str) -> String {
 pub fn redis_cli(config: &Config) -> String {
     match &config.redis.target {
         RedisTarget::Embedded { .. } => format!("redis-cli -s {}", embedded::socket(&config.state_dir).display()),
-        RedisTarget::Server { url } => match url.strip_prefix("unix://") {
-            Some(path) => format!("redis-cli -s {}", path.split('?').next().unwrap_or(path)),
-            None => format!("redis-cli -u {}", without_secrets(url)),
+        RedisTarget::Server { address } => match address {
+            RedisAddress::Server(url) => match url.strip_prefix("unix://") {
+                Some(path) => format!("redis-cli -s {}", path.split('?').next().unwrap_or(path)),
+                None => format!("redis-cli -u {address}"),
+            },
+            RedisAddress::Sentinel(address) => {
+                let sentinel = address.sentinels().first().map(String::as_str).unwrap_or_default();
+                format!("redis-cli -u redis://{sentinel} SENTINEL get-master-addr-by-name {}", address.service)
+            }
+            RedisAddress::Cluster(address) => {
+                format!("redis-cli -c -u redis://{}", address.seeds().first().map(String::as_str).unwrap_or_default())
+            }
         },
     }
 }
@@ -158,5 +159,10 @@ mod tests {
         assert_eq!(redis_cli(&config("embedded")), "redis-cli -s /tmp/remesa-test/redis.sock");
         assert_eq!(redis_cli(&config("unix:///run/redis.sock?db=1")), "redis-cli -s /run/redis.sock");
         assert_eq!(redis_cli(&config("redis://127.0.0.1:6379/1")), "redis-cli -u redis://127.0.0.1:6379/1");
+        assert_eq!(redis_cli(&config("redis+cluster://:hush@a:7000,b")), "redis-cli -c -u redis://a:7000");
+        assert_eq!(
+            redis_cli(&config("redis+sentinel://:hush@s1,s2/main")),
+            "redis-cli -u redis://s1:26379 SENTINEL get-master-addr-by-name main"
+        );
     }
 }

@@ -9,11 +9,13 @@ mod error;
 mod known_receipts;
 mod layers;
 mod raw;
+pub mod redis_address;
 mod resolve;
 mod resolve_channel;
 mod resolve_contact;
 mod resolve_point;
 mod resolve_receipts;
+mod resolve_redis;
 mod resolve_replies;
 mod resolve_smtp;
 mod resolve_sources;
@@ -30,6 +32,7 @@ use std::time::Duration;
 pub use error::ConfigError;
 use layers::Layer;
 pub use resolve_receipts::{ReceiptSettings, SignatureSettings};
+pub use resolve_redis::{Fsync, RedisSettings, RedisTarget, TlsFiles, WaitSettings};
 pub use resolve_replies::ReplySettings;
 pub use resolve_unsubscribe::UnsubscribeSettings;
 
@@ -105,68 +108,6 @@ pub struct Config {
     pub drain: Duration,
     /// What is logged, and how.
     pub log: LogSettings,
-}
-
-/// When the append-only file of the embedded Redis reaches the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fsync {
-    /// Once a second.
-    EverySecond,
-    /// Before each reply.
-    Always,
-}
-
-impl Fsync {
-    /// The word of `redis.conf`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::EverySecond => "everysec",
-            Self::Always => "always",
-        }
-    }
-}
-
-/// Which Redis is used.
-#[derive(Clone, PartialEq, Eq)]
-pub enum RedisTarget {
-    /// A private child process with its data in the state folder.
-    Embedded {
-        /// Name or path of `redis-server`.
-        program: String,
-        /// When its append-only file is flushed.
-        fsync: Fsync,
-    },
-    /// A server that others run: a `redis://` or `unix://` address, which may hold a password.
-    Server {
-        /// The address.
-        url: String,
-    },
-}
-
-impl std::fmt::Debug for RedisTarget {
-    /// The address without what stands before `@`.
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Embedded { program, fsync } => {
-                write!(out, "Embedded({program}, {})", fsync.as_str())
-            }
-            Self::Server { url } => {
-                let host = url.rsplit_once('@').map_or(url.as_str(), |(_, host)| host);
-                write!(out, "Server({host})")
-            }
-        }
-    }
-}
-
-/// How Redis is spoken to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RedisSettings {
-    /// Which one.
-    pub target: RedisTarget,
-    /// Longest wait for a reply, on top of what a blocking command asks for.
-    pub response_timeout: Duration,
-    /// Longest wait for a connection.
-    pub connect_timeout: Duration,
 }
 
 /// Jobs of each queue that this daemon handles at once; none is 0.

@@ -42,8 +42,13 @@ pub(super) struct Raw {
 #[serde(deny_unknown_fields)]
 pub(super) struct Redis {
     pub(super) url: String,
+    pub(super) tls_ca_file: String,
+    pub(super) tls_certificate_file: String,
+    pub(super) tls_key_file: String,
     pub(super) response_timeout: String,
     pub(super) connect_timeout: String,
+    pub(super) wait_replicas: u32,
+    pub(super) wait_timeout: String,
     pub(super) embedded_program: String,
     pub(super) embedded_fsync: String,
 }

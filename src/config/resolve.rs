@@ -11,9 +11,9 @@ use std::time::Duration;
 use super::raw::{self, Raw};
 use super::rules::{DAY, HOUR, MINUTE, SECOND, duration, name, number, one_of, show, size};
 use super::{
-    Config, ConfigError, Fsync, JobSettings, LeaseSettings, LogFormat, LogSettings, OrderProvider, OrderSettings,
-    PaymentPoint, QueueSettings, RedisSettings, RedisTarget, StreamSettings, known_receipts, resolve_channel,
-    resolve_point, resolve_receipts, resolve_replies, resolve_sources, resolve_unsubscribe,
+    Config, ConfigError, JobSettings, LeaseSettings, LogFormat, LogSettings, OrderProvider, OrderSettings,
+    PaymentPoint, QueueSettings, StreamSettings, known_receipts, resolve_channel, resolve_point, resolve_receipts,
+    resolve_redis, resolve_replies, resolve_sources, resolve_unsubscribe,
 };
 use crate::channel::settings::ChannelKind;
 use crate::domain::clock::format_duration;
@@ -87,6 +87,7 @@ pub(super) fn resolve(raw: Raw, around: &Surroundings) -> Result<Config, ConfigE
             return Err(contradiction(format!("payment_points.{point}.timeout"), platform.timeout));
         }
     }
+    let leases = leases(&raw.leases)?;
     let public_url = resolve_receipts::public_url(&raw.http.public_url)?;
     let (mut channels, mut receipts, mut channel_replies) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for (channel, mut settings) in raw.channels {
@@ -111,13 +112,13 @@ pub(super) fn resolve(raw: Raw, around: &Surroundings) -> Result<Config, ConfigE
     Ok(Config {
         prefix: prefix(&raw.prefix)?,
         instance: name("instance", &raw.instance)?,
-        redis: redis(&raw.redis)?,
+        redis: resolve_redis::redis(&raw.redis, leases.claim_deadline, around)?,
         queues: QueueSettings {
             permits_generate: size("queues.permits_generate", raw.queues.permits_generate.into(), 1, 1_000)?,
             permits_control: size("queues.permits_control", raw.queues.permits_control.into(), 1, 1_000)?,
             permits_batch: size("queues.permits_batch", raw.queues.permits_batch.into(), 1, 1_000)?,
         },
-        leases: leases(&raw.leases)?,
+        leases,
         jobs: jobs(&raw.jobs)?,
         orders: orders(&raw.orders, &payment_points)?,
         payment_points,
@@ -163,29 +164,6 @@ fn prefix(text: &str) -> Result<String, ConfigError> {
         return Ok(text.to_owned());
     }
     Err(ConfigError::value("prefix", show(text), "must be 1 to 32 of A-Z a-z 0-9 . _ - and : inside"))
-}
-
-fn redis(raw: &raw::Redis) -> Result<RedisSettings, ConfigError> {
-    let fsync = [("everysec", Fsync::EverySecond), ("always", Fsync::Always)];
-    let fsync = one_of("redis.embedded_fsync", &raw.embedded_fsync, &fsync)?;
-    let target = match raw.url.as_str() {
-        "embedded" if raw.embedded_program.is_empty() => {
-            return Err(ConfigError::value("redis.embedded_program", "\"\"", "names the program redis-server"));
-        }
-        "embedded" => RedisTarget::Embedded { program: raw.embedded_program.clone(), fsync },
-        url if url.starts_with("redis://") || url.starts_with("unix://") => RedisTarget::Server { url: url.to_owned() },
-        // The address may hold a password: only its scheme is shown.
-        url => {
-            let shown = show(url.split("://").next().unwrap_or_default());
-            let rule = "must be \"embedded\", redis://host[:port][/db] or unix:///path";
-            return Err(ConfigError::value("redis.url", shown, rule));
-        }
-    };
-    Ok(RedisSettings {
-        target,
-        response_timeout: duration("redis.response_timeout", &raw.response_timeout, Duration::from_secs(1), MINUTE)?,
-        connect_timeout: duration("redis.connect_timeout", &raw.connect_timeout, Duration::from_millis(100), MINUTE)?,
-    })
 }
 
 fn leases(raw: &raw::Leases) -> Result<LeaseSettings, ConfigError> {

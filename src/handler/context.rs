@@ -21,6 +21,7 @@ use crate::{
         outbox::Event,
         pressure::Pressure,
         publisher::{Parcel, Publisher},
+        replicas::Replicas,
     },
 };
 
@@ -83,6 +84,8 @@ pub struct Context {
     pub registry: Arc<Registry>,
     /// Events on their way.
     pub publisher: Publisher,
+    /// Who says whether a claim is replicated, where it has to be before anything leaves.
+    pub replicas: Option<Replicas>,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// Set when the daemon drains: no new work begins.

@@ -149,10 +149,15 @@ impl<H: Handle> Scheduler<H> {
 /// Listens for publishes of earlier alarms and nudges the scheduler.
 pub async fn listen(store: Store, nudge: Arc<Notify>, drain: CancellationToken) {
     while !drain.is_cancelled() {
+        // From the server of now on: an opened connection has told which one that is.
+        let _ = store.connection.server().await;
+        let mut servers = store.connection.servers();
         match store.connection.subscribe(&store.keys.scheduled()).await {
             Ok(mut messages) => loop {
                 tokio::select! {
                     () = drain.cancelled() => return,
+                    // Nothing is published any more where nobody writes.
+                    Ok(()) = servers.changed() => break,
                     message = messages.next() => match message {
                         Some(_) => nudge.notify_one(),
                         None => break,

@@ -234,12 +234,20 @@ impl Store {
         self.connection.query(cmd("LINDEX").arg(key).arg(index)).await
     }
 
-    /// One step of a scan for jobs: their ids and where it goes on, 0 at the end.
-    pub async fn scan_jobs(&self, cursor: u64) -> Result<(u64, Vec<String>), StoreError> {
+    /// One step of a scan for jobs: their ids and where it goes on, 0 at the end. Masters of a cluster are scanned one
+    /// after the other: the place in all of them is `cursor * masters + master`, which of one server is its cursor.
+    pub async fn scan_jobs(&self, place: u64) -> Result<(u64, Vec<String>), StoreError> {
         let prefix = self.keys.job("");
+        let masters = u64::try_from(self.connection.masters().await?).unwrap_or(1).max(1);
+        let (cursor, master) = (place / masters, place % masters);
         let mut scan = cmd("SCAN");
         scan.arg(cursor).arg("MATCH").arg(format!("{}*", escaped(&prefix))).arg("COUNT").arg(SCANNED);
-        let (next, keys): (u64, Vec<String>) = self.connection.query(&scan).await?;
+        let at = usize::try_from(master).unwrap_or(0);
+        let (cursor, keys): (u64, Vec<String>) = self.connection.at_master(at, &scan).await?;
+        let next = match cursor {
+            0 => (master + 1) % masters,
+            cursor => cursor.saturating_mul(masters).saturating_add(master),
+        };
         Ok((next, keys.iter().filter_map(|key| key.strip_prefix(&prefix)).map(str::to_owned).collect()))
     }
 
@@ -254,8 +262,9 @@ impl Store {
 
     /// Names the server's present life: what a scan found before a restart says nothing after it.
     pub async fn server_life(&self) -> Result<String, StoreError> {
-        let text: String = self.connection.query(cmd("INFO").arg("server")).await?;
-        Ok(text.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap_or_default().trim().to_owned())
+        // An opened connection has told who is at its other end.
+        self.now_ms().await?;
+        Ok(self.connection.servers().borrow().as_ref().map(|server| server.run_id.clone()).unwrap_or_default())
     }
 }
 

@@ -172,6 +172,11 @@ impl Keys {
         self.plain(&format!("cap:{digest}"))
     }
 
+    /// No key, but the channel on which something is published for the replicas to have.
+    pub fn waited(&self) -> String {
+        self.plain("waited")
+    }
+
     /// Layout version of the keys (string).
     pub fn schema(&self) -> String {
         self.plain("schema")

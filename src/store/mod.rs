@@ -36,6 +36,7 @@ pub mod reassert;
 pub mod receipts;
 pub mod records;
 pub mod recurring;
+pub mod replicas;
 pub mod replies;
 pub mod runs;
 pub mod script;

@@ -53,6 +53,37 @@ impl ServerInfo {
         (policy != "noeviction").then(|| format!("{policy} would drop orders: {advice}"))
     }
 
+    fn read(text: &str) -> Self {
+        let fields: HashMap<&str, &str> = text.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
+        let number = |name: &str| fields.get(name).and_then(|v| v.parse().ok()).unwrap_or(0);
+        let word = |name: &str| fields.get(name).copied().unwrap_or("").to_owned();
+        Self {
+            version: word("redis_version"),
+            maxmemory_policy: word("maxmemory_policy"),
+            maxmemory_bytes: number("maxmemory"),
+            used_memory_bytes: number("used_memory"),
+            append_only: fields.get("aof_enabled") == Some(&"1"),
+        }
+    }
+
+    /// Of two masters, what is worse of each: the older version, a policy that evicts, the fuller memory, no file.
+    fn or_worse(self, other: Self) -> Self {
+        let share = |info: &Self| match info.maxmemory_bytes {
+            0 => 0,
+            limit => u128::from(info.used_memory_bytes) * 1_000_000 / u128::from(limit),
+        };
+        let (full, less) = if share(&other) > share(&self) { (other, self) } else { (self, other) };
+        let evicts = less.maxmemory_policy != "noeviction";
+        let numbers = |version: &String| version.split('.').map(|n| n.parse().unwrap_or(0)).collect::<Vec<u32>>();
+        Self {
+            append_only: full.append_only && less.append_only,
+            maxmemory_policy: if evicts { less.maxmemory_policy } else { full.maxmemory_policy },
+            version: std::cmp::min_by_key(full.version, less.version, numbers),
+            maxmemory_bytes: full.maxmemory_bytes,
+            used_memory_bytes: full.used_memory_bytes,
+        }
+    }
+
     /// Whether no new work may be taken: from 85 % of `maxmemory` on.
     pub fn is_nearly_full(&self) -> bool {
         is_full(false, self.used_memory_bytes, self.maxmemory_bytes)
@@ -60,25 +91,25 @@ impl ServerInfo {
 }
 
 impl Store {
+    /// What Redis says of itself; of a cluster, the fullest of its masters for all of them.
+    pub async fn server_info(&self) -> Result<ServerInfo, StoreError> {
+        let mut worst: Option<ServerInfo> = None;
+        for master in 0..self.connection.masters().await? {
+            let mut ask = cmd("INFO");
+            ask.arg("server").arg("memory").arg("persistence");
+            let info = ServerInfo::read(&self.connection.at_master::<String>(master, &ask).await?);
+            worst = Some(match worst {
+                Some(worst) => worst.or_worse(info),
+                None => info,
+            });
+        }
+        worst.ok_or_else(|| StoreError::Unavailable("the cluster has no masters".into()))
+    }
+
     /// Redis' clock in epoch ms.
     pub async fn now_ms(&self) -> Result<i64, StoreError> {
         let (seconds, micros): (i64, i64) = self.connection.query(&cmd("TIME")).await?;
         Ok(seconds * 1000 + micros / 1000)
-    }
-
-    /// What Redis says of itself.
-    pub async fn server_info(&self) -> Result<ServerInfo, StoreError> {
-        let text: String = self.connection.query(cmd("INFO").arg("server").arg("memory").arg("persistence")).await?;
-        let fields: HashMap<&str, &str> = text.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
-        let number = |name: &str| fields.get(name).and_then(|v| v.parse().ok()).unwrap_or(0);
-        let word = |name: &str| fields.get(name).copied().unwrap_or("").to_owned();
-        Ok(ServerInfo {
-            version: word("redis_version"),
-            maxmemory_policy: word("maxmemory_policy"),
-            maxmemory_bytes: number("maxmemory"),
-            used_memory_bytes: number("used_memory"),
-            append_only: fields.get("aof_enabled") == Some(&"1"),
-        })
     }
 
     /// Notes our layout; refuses when a newer one is in use.

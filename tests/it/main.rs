@@ -9,11 +9,13 @@
 )]
 
 mod bulk;
+mod cluster;
 mod contact;
 mod contract;
 mod crash;
 mod demo_files;
 mod explore;
+mod failover;
 mod generate;
 mod health;
 mod import;

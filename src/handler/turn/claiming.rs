@@ -117,7 +117,8 @@ impl Turn {
             None => None,
         };
         // Noted before anything leaves: should the server lose the claim, it is told again.
-        let holds = self.ctx.journal.claimed(&server, &self.origin, &recipients);
+        let holds = self.ctx.journal.claimed(&server, &self.origin, &recipients)
+            && (recipients.is_empty() || self.is_replicated(&server).await);
         let ready = self.ready(recipients, holds, permits, (deadline, EpochMs(now_ms)), pace).await;
         Ok(Brought::Recipients { ready, now: EpochMs(now_ms), sift })
     }
@@ -188,7 +189,16 @@ impl Turn {
         }
     }
 
-    /// Messages of what was claimed. Where the server does not hold the claim any more (`holds`), none of them leaves.
+    /// Whether a claim on `server` outlives that server, where it has to before anything leaves.
+    async fn is_replicated(&self, server: &ServerIdentity) -> bool {
+        match &self.ctx.replicas {
+            Some(replicas) => replicas.have_all_of(server).await,
+            None => true,
+        }
+    }
+
+    /// Messages of what was claimed. Where the server does not hold the claim any more, or could lose it (`holds`), none of them
+    /// leaves.
     async fn ready(
         &self,
         recipients: Vec<Recipient>,
@@ -204,7 +214,7 @@ impl Turn {
             .map(|recipient| prepare(&self.plan.writing, &self.ctx.secret, &self.slot, recipient))
             .collect();
         if !holds {
-            tracing::warn!(slot = %self.slot, recipients = letters.len(), "claimed on a server that is not there any more: released");
+            tracing::warn!(slot = %self.slot, recipients = letters.len(), "a claim that its server has lost, or may lose, is released");
             (0..letters.len()).for_each(|index| turn_away(&mut letters, index, Unsent::Released));
         }
         self.pass_gate(&mut letters).await;

@@ -1,13 +1,20 @@
 //! The connection to Redis: one multiplexed connection that is opened again when it breaks.
 //!
-//! Guarantees: a call never waits longer than the configured time-out; an error that says "this is
+//! Guarantees: a call never waits longer than the configured time-outs; an error that says "this is
 //! not the master I should talk to" (`READONLY`, `LOADING`, `MASTERDOWN`, `NOREPLICAS`) or a broken connection
-//! drops it, so that the next call resolves the address and connects anew. Calls are not repeated
+//! drops it, so that the next call resolves the address and connects anew; so does another server that another connection to
+//! the same address has found. Calls are not repeated
 //! here: only the caller knows whether a repeat is safe. A server that is newly connected to is asked
 //! who it is first ([`ServerIdentity`]), and what it says is told before the first command goes there.
+//!
+//! Which server that is stands in the address: one server; the master that `sentinel` names, asked at each new
+//! connection; or the masters of a `cluster`, where each command finds its own.
 
+mod cluster;
+mod dial;
 mod error;
 mod identity;
+mod sentinel;
 
 use std::{
     sync::{
@@ -17,13 +24,24 @@ use std::{
     time::Duration,
 };
 
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, RedisError, aio::MultiplexedConnection};
+use redis::{
+    Client, Cmd, FromRedisValue, Pipeline, RedisError, RedisFuture, RedisResult, Value,
+    aio::{ConnectionLike, MultiplexedConnection},
+};
 use tokio::sync::{Mutex, watch};
+use tokio_util::sync::CancellationToken;
 
+use crate::config::{TlsFiles, redis_address::RedisAddress};
+use cluster::Cluster;
+use dial::Tls;
 pub use error::StoreError;
 use error::breaks_connection;
 use identity::Announcer;
 pub use identity::ServerIdentity;
+use sentinel::Sentinels;
+
+/// Between two tries to hear what sentinels tell.
+const HEARD_AGAIN: Duration = Duration::from_secs(1);
 
 /// Time-outs of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +52,48 @@ pub struct Timeouts {
     pub response: Duration,
 }
 
+/// Where the server is found.
+enum Place {
+    Server(Client),
+    Sentinels(Sentinels),
+    Cluster(Arc<Cluster>),
+}
+
+/// An opened way to Redis.
+#[derive(Clone)]
+enum Link {
+    Server(MultiplexedConnection),
+    Cluster(cluster::Link),
+}
+
+impl ConnectionLike for Link {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        match self {
+            Self::Server(server) => server.req_packed_command(command),
+            Self::Cluster(cluster) => cluster.req_packed_command(command),
+        }
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        match self {
+            Self::Server(server) => server.req_packed_commands(pipeline, offset, count),
+            Self::Cluster(cluster) => cluster.req_packed_commands(pipeline, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match self {
+            Self::Server(server) => server.get_db(),
+            Self::Cluster(cluster) => cluster.get_db(),
+        }
+    }
+}
+
 /// A shared, self-healing connection. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Connection {
@@ -42,40 +102,55 @@ pub struct Connection {
     only: Option<Arc<ServerIdentity>>,
 }
 
-/// A connection in use, and whom it leads to.
-#[derive(Clone)]
-struct Current {
-    generation: u64,
-    server: Arc<ServerIdentity>,
-    connection: MultiplexedConnection,
+struct Inner {
+    /// Shared by all connections to this address.
+    place: Arc<Place>,
+    announcer: Arc<Announcer>,
+    timeouts: Timeouts,
+    current: Mutex<Option<Open>>,
+    generation: AtomicU64,
 }
 
-struct Inner {
-    client: Client,
-    timeouts: Timeouts,
-    current: Mutex<Option<Current>>,
-    generation: AtomicU64,
-    /// Shared by all connections to this address.
-    announcer: Arc<Announcer>,
+#[derive(Clone)]
+struct Open {
+    generation: u64,
+    link: Link,
+    /// The server at the other end, and its number among those that were announced; a cluster has many.
+    server: Option<(Arc<ServerIdentity>, u64)>,
 }
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The client's address may carry a password.
+        // The place may hold a password.
         f.debug_struct("Inner").field("timeouts", &self.timeouts).finish_non_exhaustive()
     }
 }
 
 impl Connection {
-    /// Prepares a connection to `url` (`redis://`, `unix://`); nothing is opened yet.
+    /// Prepares a connection to `url`, an address as the configuration knows them; nothing is opened yet.
     pub fn new(url: &str, timeouts: Timeouts) -> Result<Self, StoreError> {
-        let client = Client::open(url).map_err(|e| StoreError::Refused(e.to_string()))?;
-        Ok(Self::over(client, timeouts, Arc::new(Announcer::new())))
+        let address = RedisAddress::parse(url).ok_or_else(|| StoreError::Refused(RedisAddress::RULE.to_owned()))?;
+        Self::to(&address, &TlsFiles::default(), timeouts)
     }
 
-    fn over(client: Client, timeouts: Timeouts, announcer: Arc<Announcer>) -> Self {
+    /// Prepares a connection to `address`, with what these files hold under TLS; nothing is opened yet.
+    pub fn to(address: &RedisAddress, tls: &TlsFiles, timeouts: Timeouts) -> Result<Self, StoreError> {
+        let tls = &Tls::read(tls)?;
+        let announcer = Arc::new(Announcer::new());
+        let place = match address {
+            RedisAddress::Server(url) => tls.client(url).map(Place::Server),
+            RedisAddress::Sentinel(address) => Sentinels::new(address, tls).map(Place::Sentinels),
+            RedisAddress::Cluster(address) => {
+                Cluster::new(address, tls, Arc::clone(&announcer)).map(Arc::new).map(Place::Cluster)
+            }
+        };
+        let place = place.map_err(|error| StoreError::Refused(error.to_string()))?;
+        Ok(Self::over(Arc::new(place), announcer, timeouts))
+    }
+
+    fn over(place: Arc<Place>, announcer: Arc<Announcer>, timeouts: Timeouts) -> Self {
         let (current, generation) = (Mutex::new(None), AtomicU64::new(0));
-        Self { inner: Arc::new(Inner { client, timeouts, current, generation, announcer }), only: None }
+        Self { inner: Arc::new(Inner { place, announcer, timeouts, current, generation }), only: None }
     }
 
     /// A connection of its own to the same server, for a thread or a load of its own.
@@ -89,11 +164,12 @@ impl Connection {
     pub fn blocking(&self, block: Duration) -> Self {
         let Timeouts { connect, response } = self.inner.timeouts;
         let timeouts = Timeouts { connect, response: response + block };
-        Self::over(self.inner.client.clone(), timeouts, Arc::clone(&self.inner.announcer))
+        Self::over(Arc::clone(&self.inner.place), Arc::clone(&self.inner.announcer), timeouts)
     }
 
     /// Which server answers: `None` until the first connection, then the server of the newest one, over all connections
     /// that were made of this one or that this one was made of. It is told before the first command of a connection.
+    /// Of a cluster it is all masters together.
     pub fn servers(&self) -> watch::Receiver<Option<ServerIdentity>> {
         self.inner.announcer.listen()
     }
@@ -110,61 +186,69 @@ impl Connection {
         self.inner.announcer.times_reopened()
     }
 
-    async fn open(&self) -> Result<(u64, MultiplexedConnection), StoreError> {
-        let current = self.connect().await?;
-        match &self.only {
-            Some(only) if **only != *current.server => {
-                if self.inner.announcer.is_overtaken(&current.server) {
-                    self.drop_generation(current.generation).await;
-                }
-                Err(StoreError::Unavailable("the server is another one by now".into()))
-            }
-            _ => Ok((current.generation, current.connection)),
-        }
+    /// The server at the other end, connected to where it is not yet. None of a cluster, which has many.
+    pub async fn server(&self) -> Result<Option<Arc<ServerIdentity>>, StoreError> {
+        Ok(self.open().await?.server.map(|(server, _)| server))
     }
 
-    async fn connect(&self) -> Result<Current, StoreError> {
+    async fn open(&self) -> RedisResult<Open> {
+        let open = self.connect().await?;
+        let is_meant = self.only.as_ref().is_none_or(|only| match &open.server {
+            Some((server, _)) => server == only,
+            // A node of a cluster is asked again when it is connected to.
+            None => self.inner.announcer.is_newest(only),
+        });
+        if is_meant { Ok(open) } else { Err(std::io::Error::other("the server is another one by now").into()) }
+    }
+
+    async fn connect(&self) -> RedisResult<Open> {
         let mut current = self.inner.current.lock().await;
-        if let Some(current) = current.as_ref() {
-            return Ok(current.clone());
+        // Where another connection has found another server, this one's is the master no more, whatever it thinks.
+        let newest = self.inner.announcer.count();
+        if let Some(open) = current.as_ref().filter(|open| open.server.as_ref().is_none_or(|(_, at)| *at == newest)) {
+            return Ok(open.clone());
         }
-        let settings = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.inner.timeouts.connect))
-            .set_response_timeout(Some(self.inner.timeouts.response));
-        let mut connection = self
-            .inner
-            .client
-            .get_multiplexed_async_connection_with_config(&settings)
-            .await
-            .map_err(|e| StoreError::Unavailable(e.to_string()))?;
-        let server = Arc::new(ServerIdentity::ask(&mut connection).await?);
-        self.inner.announcer.announce(&server);
+        *current = None;
+        let (link, server) = self.link().await?;
         let generation = self.inner.generation.fetch_add(1, Ordering::Relaxed);
         if generation > 0 {
             self.inner.announcer.reopened();
         }
-        let opened = Current { generation, server, connection };
-        *current = Some(opened.clone());
-        Ok(opened)
+        let open = Open { generation, link, server };
+        *current = Some(open.clone());
+        Ok(open)
     }
 
-    async fn check<T>(&self, generation: u64, answer: Result<T, RedisError>) -> Result<T, StoreError> {
-        match answer {
-            Ok(value) => Ok(value),
-            Err(error) => {
-                if breaks_connection(&error) {
-                    self.drop_generation(generation).await;
-                }
-                Err(error.into())
+    async fn link(&self) -> RedisResult<(Link, Option<(Arc<ServerIdentity>, u64)>)> {
+        let timeouts = self.inner.timeouts;
+        let client = match &*self.inner.place {
+            Place::Server(client) => client.clone(),
+            Place::Sentinels(sentinels) => sentinels.master(timeouts).await?,
+            // Its nodes are opened when there is a command for them, and asked then who they are.
+            Place::Cluster(cluster) => {
+                let link = cluster::Link::new(Arc::clone(cluster), timeouts);
+                // All masters have told by then who they are.
+                link.masters().await?;
+                return Ok((Link::Cluster(link), None));
+            }
+        };
+        let (connection, identity) = dial::dial(&client, timeouts).await?;
+        let number = self.inner.announcer.announce(&identity);
+        Ok((Link::Server(connection), Some((Arc::new(identity), number))))
+    }
+
+    async fn check<T>(&self, open: &Open, answer: RedisResult<T>) -> Result<T, StoreError> {
+        if let Err(error) = &answer
+            && breaks_connection(error)
+            && matches!(open.link, Link::Server(_))
+        {
+            // A cluster's link drops the node concerned by itself.
+            let mut current = self.inner.current.lock().await;
+            if current.as_ref().is_some_and(|current| current.generation == open.generation) {
+                *current = None;
             }
         }
-    }
-
-    async fn drop_generation(&self, generation: u64) {
-        let mut current = self.inner.current.lock().await;
-        if current.as_ref().is_some_and(|current| current.generation == generation) {
-            *current = None;
-        }
+        Ok(answer?)
     }
 
     /// Drops the connection; the next call opens a new one.
@@ -174,9 +258,9 @@ impl Connection {
 
     /// One command.
     pub async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        let (generation, mut connection) = self.open().await?;
-        let answer = command.query_async(&mut connection).await;
-        self.check(generation, answer).await
+        let mut open = self.open().await?;
+        let answer = command.query_async(&mut open.link).await;
+        self.check(&open, answer).await
     }
 
     /// Several commands in one go, not atomic: whoever needs atomicity writes a script.
@@ -185,9 +269,49 @@ impl Connection {
         if pipeline.is_empty() {
             return Ok(redis::from_redis_value(redis::Value::Array(Vec::new())).map_err(RedisError::from)?);
         }
-        let (generation, mut connection) = self.open().await?;
-        let answer = pipeline.query_async(&mut connection).await;
-        self.check(generation, answer).await
+        let mut open = self.open().await?;
+        let answer = pipeline.query_async(&mut open.link).await;
+        self.check(&open, answer).await
+    }
+
+    /// How many masters share the keys: one, or those of a cluster.
+    pub async fn masters(&self) -> Result<usize, StoreError> {
+        match self.open().await?.link {
+            Link::Server(_) => Ok(1),
+            Link::Cluster(cluster) => Ok(cluster.masters().await?),
+        }
+    }
+
+    /// One command at the master of this number, from 0: for what is asked of each.
+    pub async fn at_master<T: FromRedisValue>(&self, number: usize, command: &Cmd) -> Result<T, StoreError> {
+        match self.open().await?.link {
+            Link::Server(_) => self.query(command).await,
+            Link::Cluster(cluster) => {
+                let value = cluster.at_master(number, command).await?;
+                Ok(redis::from_redis_value(value).map_err(RedisError::from)?)
+            }
+        }
+    }
+
+    /// Hears of failovers until `stop`, where sentinels tell of them: every connection to this address is opened anew then.
+    pub async fn follow_failovers(self, stop: CancellationToken) {
+        let Place::Sentinels(sentinels) = &*self.inner.place else { return };
+        loop {
+            let heard = tokio::select! {
+                () = stop.cancelled() => return,
+                heard = sentinels.failed_over(self.inner.timeouts) => heard,
+            };
+            match heard {
+                Ok(()) => {
+                    tracing::warn!("the sentinels tell of another master");
+                    self.inner.announcer.distrust();
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "no sentinel is heard for now");
+                    tokio::time::sleep(HEARD_AGAIN).await;
+                }
+            }
+        }
     }
 
     /// Messages published on `channel`, over a connection of their own.
@@ -195,8 +319,18 @@ impl Connection {
         &self,
         channel: &str,
     ) -> Result<impl futures_util::Stream<Item = redis::Msg> + use<>, StoreError> {
-        let mut subscription = self.inner.client.get_async_pubsub().await?;
-        subscription.subscribe(channel).await?;
-        Ok(subscription.into_on_message())
+        let timeouts = self.inner.timeouts;
+        let client = match &*self.inner.place {
+            Place::Server(client) => client.clone(),
+            Place::Sentinels(sentinels) => sentinels.master(timeouts).await?,
+            // What is published at one node of a cluster is heard at all.
+            Place::Cluster(cluster) => cluster.any(timeouts).await?,
+        };
+        let subscribed = async {
+            let mut subscription = client.get_async_pubsub().await?;
+            subscription.subscribe(channel).await?;
+            Ok(subscription)
+        };
+        Ok(dial::within(timeouts.connect + timeouts.response, subscribed).await?.into_on_message())
     }
 }

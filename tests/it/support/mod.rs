@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each test uses the part it needs")]
 
 pub(crate) mod clock;
+pub(crate) mod cluster;
 pub(crate) mod daemon;
 pub(crate) mod front;
 pub(crate) mod gate;
@@ -17,5 +18,7 @@ pub(crate) mod provider;
 pub(crate) mod proxy;
 pub(crate) mod redis;
 pub(crate) mod scene;
+pub(crate) mod sentinel;
 pub(crate) mod shortage;
 pub(crate) mod wait;
+pub(crate) mod wall;

@@ -29,28 +29,37 @@ pub(crate) struct Redis {
     environment: Vec<(&'static str, String)>,
     /// Further arguments of the next start.
     arguments: Vec<String>,
+    /// Arguments of every start.
+    settings: Vec<String>,
     child: Option<Child>,
 }
 
 impl Redis {
     /// Starts one that keeps nothing on disk.
     pub(crate) async fn start() -> Self {
-        Self::start_with(false, Vec::new()).await
+        Self::start_with(false, Vec::new(), &[]).await
     }
 
     /// Starts one whose append-only file is flushed before each reply, so that a kill loses nothing.
     pub(crate) async fn start_append_only() -> Self {
-        Self::start_with(true, Vec::new()).await
+        Self::start_with(true, Vec::new(), &[]).await
     }
 
     /// Starts one that goes by a clock of ours, and keeps nothing on disk.
     pub(crate) async fn start_under(clock: &Clock) -> Self {
-        Self::start_with(false, clock.environment()).await
+        Self::start_with(false, clock.environment(), &[]).await
     }
 
-    async fn start_with(append_only: bool, environment: Vec<(&'static str, String)>) -> Self {
+    /// Starts one with further settings: `&["--replicaof", "127.0.0.1", "7000"]`.
+    pub(crate) async fn start_as(settings: &[&str]) -> Self {
+        Self::start_with(false, Vec::new(), settings).await
+    }
+
+    async fn start_with(append_only: bool, environment: Vec<(&'static str, String)>, settings: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("remesa-redis-").tempdir().unwrap();
-        let mut server = Self { folder, port: 0, append_only, environment, arguments: Vec::new(), child: None };
+        let settings = settings.iter().map(|word| (*word).to_owned()).collect();
+        let arguments = Vec::new();
+        let mut server = Self { folder, port: 0, append_only, environment, arguments, settings, child: None };
         for _ in 0..PORTS_TRIED {
             server.port = free_port();
             if server.launch().await {
@@ -209,6 +218,6 @@ impl Drop for Redis {
 }
 
 /// A port of 127.0.0.1 that nobody had a moment ago.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }

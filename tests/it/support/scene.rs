@@ -36,13 +36,24 @@ impl Scene {
 
     /// The same over a given Redis.
     pub(crate) async fn over(redis: Redis, channel: &str, change: impl FnOnce(&mut SandboxSettings)) -> Self {
+        let url = redis.url();
+        Self::through(&url, redis, channel, change).await
+    }
+
+    /// The same, where daemons find that Redis by another address.
+    pub(crate) async fn through(
+        url: &str,
+        redis: Redis,
+        channel: &str,
+        change: impl FnOnce(&mut SandboxSettings),
+    ) -> Self {
         let sandbox = provider::sandbox_with(|sandbox| {
             // A provider that tells repeats apart would hide what we send twice.
             sandbox.idempotency = channel.contains("idempotent = true");
             change(sandbox);
         })
         .await;
-        let settings = Settings::new(&redis).sandbox_channel("sms", &sandbox.url(), channel);
+        let settings = Settings::with_redis_url(url).sandbox_channel("sms", &sandbox.url(), channel);
         let db = redis.connect().await;
         Self { redis, sandbox, settings, db }
     }
