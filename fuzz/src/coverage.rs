@@ -64,7 +64,6 @@ impl Coverage {
         (self.seen.iter().filter(|seen| **seen > 0).count(), self.seen.len())
     }
 
-    #[expect(clippy::mut_from_ref, reason = "the counters belong to the program, not to this value")]
     fn counters(&self) -> impl Iterator<Item = &mut [u8]> {
         self.parts.iter().map(|(begin, end)| {
             // SAFETY: the compiler handed over this range of bytes, which lives as long as the program. Other threads

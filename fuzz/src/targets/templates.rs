@@ -110,6 +110,8 @@ fn read(input: &[u8]) -> String {
         },
     });
     // A reason may name the variable; which one makes no difference.
-    told.iter_mut().for_each(|reason| reason.truncate(reason.find(':').unwrap_or(reason.len())));
+    for reason in &mut told {
+        reason.truncate(reason.find(':').unwrap_or(reason.len()));
+    }
     told.join(" ")
 }

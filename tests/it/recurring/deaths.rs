@@ -17,7 +17,7 @@ const MESSAGES: [&str; 5] = ["w1", "w2", "w3", "w4", "w5"];
 const DEATHS: usize = 12;
 const ORDERS: u64 = 2;
 /// Due times of each message, a second apart.
-const DUE: i64 = 25;
+const DUE: i64 = 22;
 
 /// What a daemon is caught at: deciding about a due time, making its run, setting the alarm, taking it off the clock.
 const CALLS: [&str; 4] = ["tick", "create_run", "arm", "disarm"];
@@ -42,7 +42,8 @@ async fn bm_7_exactly_one_run_a_tick_with_three_daemons_killed_at_random() {
         daemons.push(Daemon::start(settings).await);
     }
     scene.done("gen-c").await;
-    let first = scene.now_ms().await + 500;
+    // Time enough to define all of them: a due time before its definition is none.
+    let first = scene.now_ms().await + 3_000;
     let last = first + (DUE - 1) * 1000;
     // Not at one instant: whoever dies then would hide all their alarms at once.
     let shift = |name: &str| 200 * i64::from(name.as_bytes()[1] - b'1');
