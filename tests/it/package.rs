@@ -138,7 +138,8 @@ impl Drop for Running {
     }
 }
 
-#[tokio::test]
+// The provider answers while commands are waited for.
+#[tokio::test(flavor = "multi_thread")]
 async fn the_package_is_a_service_after_one_edit_keeps_edits_over_an_upgrade_and_leaves_nothing_when_purged() {
     let (built, debian) = (tempfile::tempdir().unwrap(), Debian::new());
     let first = debian.put(&package(built.path(), "0.1.0"));
