@@ -2,7 +2,7 @@
 //!
 //! For each server that is new to us, the same at the start: the barrier is closed; what stands in the journal of another
 //! server is written again, and so are the outcomes that a dead incarnation could not record; then outcomes may be
-//! written; when all daemons are that far, or a lease has passed, recipients may be claimed. Meanwhile nothing is in
+//! written; when all daemons are that far, or silent for a lease, recipients may be claimed. Meanwhile nothing is in
 //! memory but a few lines. Afterwards it tidies the journal as long as that server answers.
 
 use std::{
@@ -38,6 +38,9 @@ const TIDY: Duration = Duration::from_secs(5);
 /// How often others are looked for that are not done yet.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How often the others are shown that we are at it: well within the shortest lease.
+const SIGN: Duration = Duration::from_millis(250);
+
 /// The wait before a server that failed is tried again; doubled each time.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
@@ -63,7 +66,7 @@ pub struct Keeper {
     pub incarnation: String,
     /// Earlier incarnations of this instance, known to be dead.
     pub dead: Vec<String>,
-    /// Others are waited for no longer than this.
+    /// Others that give no sign are waited for no longer than this.
     pub lease: Duration,
 }
 
@@ -104,10 +107,11 @@ impl Keeper {
     /// Opens the barrier on a server, in its two steps.
     async fn enter(&self, store: &Store, server: &Arc<ServerIdentity>) -> Result<(), StoreError> {
         let began = Instant::now();
-        store.meet_server(server).await?;
+        store.meet_server(server, &self.incarnation).await?;
         let past = self.journal.turn_over(server);
-        let mut again = Again { keeper: self, store, announced: HashSet::new(), lines: Vec::new(), changed: 0 };
-        again.write(server, &past).await?;
+        let (announced, lines) = (HashSet::new(), Vec::new());
+        let mut again = Again { keeper: self, store, server, signed: began, announced, lines, changed: 0 };
+        again.write(&past).await?;
         let changed = again.changed;
         self.barrier.open_to_outcomes(server);
         if changed > 0 {
@@ -117,7 +121,7 @@ impl Keeper {
         }
         let settled: Vec<&str> = self.dead.iter().map(String::as_str).chain([self.incarnation.as_str()]).collect();
         let mut told = false;
-        while let Some(left) = store.pass_barrier(server, &settled, self.lease).await? {
+        while let Some(left) = store.pass_barrier(server, &self.incarnation, &settled, self.lease).await? {
             if !told {
                 let at_most_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
                 tracing::info!(at_most_ms, "waiting for what the other daemons did before");
@@ -134,6 +138,9 @@ impl Keeper {
 struct Again<'a> {
     keeper: &'a Keeper,
     store: &'a Store,
+    server: &'a ServerIdentity,
+    /// When the others were last shown that we are at it.
+    signed: Instant,
     /// Campaigns of which the reconciler knows that they may have events.
     announced: HashSet<String>,
     lines: Vec<Reassertion>,
@@ -141,12 +148,12 @@ struct Again<'a> {
 }
 
 impl Again<'_> {
-    async fn write(&mut self, server: &ServerIdentity, past: &[Past]) -> Result<(), StoreError> {
+    async fn write(&mut self, past: &[Past]) -> Result<(), StoreError> {
         let recorded = self.recorded_by_the_dead(past);
         for segment in past {
             let Some((on, entries)) = open(segment) else { continue };
             let ours = segment.author == self.keeper.incarnation;
-            let lost = on != *server;
+            let lost = on != *self.server;
             // Outcomes of our own that this server has not taken yet are still in our hands.
             if ours && !lost {
                 continue;
@@ -202,6 +209,10 @@ impl Again<'_> {
         let mut lines = std::mem::take(&mut self.lines);
         if lines.is_empty() {
             return Ok(());
+        }
+        if self.signed.elapsed() >= SIGN {
+            self.store.meet_server(self.server, &self.keeper.incarnation).await?;
+            self.signed = Instant::now();
         }
         let now_ms = self.store.now_ms().await?;
         for Reassertion { origin, remembered, .. } in &mut lines {

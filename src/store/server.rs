@@ -1,7 +1,8 @@
 //! Which server the daemons work on, and who of them is done with it: the barrier as all of them see it.
 //!
-//! A daemon counts as long as it has beaten within ten minutes and did not say goodbye, but it is waited for no longer
-//! than a lease: then whatever it had claimed is past its deadline. Once open for a server, it is open for all who come.
+//! A daemon counts as long as it has beaten within ten minutes and did not say goodbye. It is waited for as long as it
+//! shows that it writes again what it did, but its silence no longer than a lease: then whatever it had claimed is past its
+//! deadline. Once open for a server, it is open for all who come.
 
 use std::time::Duration;
 
@@ -13,12 +14,14 @@ use super::{Answer, ServerIdentity, Store, StoreError, entries::millis, scripts}
 const DAEMONS: usize = 1000;
 
 impl Store {
-    /// Notes that `server` is new, if it is: from now on, by its own clock, others are waited for.
-    pub async fn meet_server(&self, server: &ServerIdentity) -> Result<(), StoreError> {
+    /// Notes that `server` is new, if it is: from now on, by its own clock, others are waited for. Notes, too, that `me`
+    /// writes again what it did.
+    pub async fn meet_server(&self, server: &ServerIdentity, me: &str) -> Result<(), StoreError> {
         scripts::BARRIER
             .call(&[&self.keys.server()])
             .arg(server.to_string())
             .arg(0)
+            .arg(me)
             .arg(0)
             .run::<Vec<String>>(&self.connection)
             .await
@@ -30,6 +33,7 @@ impl Store {
     pub async fn pass_barrier(
         &self,
         server: &ServerIdentity,
+        me: &str,
         settled: &[&str],
         lease: Duration,
     ) -> Result<Option<Duration>, StoreError> {
@@ -39,6 +43,7 @@ impl Store {
             .call(&[&self.keys.server()])
             .arg(server.to_string())
             .arg(millis(lease))
+            .arg(me)
             .arg(settled.len())
             .arg(settled);
         for incarnation in alive.iter().filter(|incarnation| !settled.contains(&incarnation.as_str())) {

@@ -1,9 +1,10 @@
 -- The barrier before anybody claims on a server that is new: what all daemons did is to stand there first.
 -- KEYS[1] the server's hash: which one, since when by its own clock, who is done, whether it is open
--- ARGV[1] the server, ARGV[2] how long at most is waited for others in ms, ARGV[3] number d of incarnations whose claims
--- and outcomes stand here (we, and dead ones of our instance), these, then the incarnations that seem to be alive
+-- ARGV[1] the server, ARGV[2] how long is waited for others that give no sign of being at it in ms, ARGV[3] our incarnation,
+-- ARGV[4] number d of incarnations whose claims and outcomes stand here (we, and dead ones of our instance), these, then the
+-- incarnations that seem to be alive
 -- Returns {'open'}, or {'closed', how long at most it stays so in ms}.
--- Without d it is only noted that the server is new. Where the data came from another server, it stays closed for a moment
+-- Without d it is only noted that the server is new, and that we are at it. Where the data came from another server, it stays closed for a moment
 -- in any case: a daemon that began just before may not stand in these data.
 local MOMENT = 1000
 local key = KEYS[1]
@@ -24,14 +25,18 @@ if now < since then
   since = now
   redis.call('HSET', key, 'since', string.format('%d', now))
 end
-local done = tonumber(ARGV[3])
-for i = 4, 3 + done do
+redis.call('HSET', key, 'at:' .. ARGV[3], string.format('%d', now))
+local done = tonumber(ARGV[4])
+for i = 5, 4 + done do
   redis.call('HSET', key, 'done:' .. ARGV[i], '1')
 end
-local left = since + ARGV[2] - now
-local missing = false
-for i = 4 + done, #ARGV do
-  missing = missing or redis.call('HEXISTS', key, 'done:' .. ARGV[i]) == 0
+-- Whoever writes what it did again is waited for as long as that takes: only silence is taken for death.
+local left, missing = 0, false
+for i = 5 + done, #ARGV do
+  if redis.call('HEXISTS', key, 'done:' .. ARGV[i]) == 0 then
+    local sign = tonumber(redis.call('HGET', key, 'at:' .. ARGV[i]) or since)
+    missing, left = true, math.max(left, math.min(sign, now) + ARGV[2] - now)
+  end
 end
 if not missing then
   left = since + known[4] - now

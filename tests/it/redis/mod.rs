@@ -3,6 +3,7 @@
 //! Counted at the provider: nobody is sent to twice, nobody is lost, and what was achieved while Redis was away is there
 //! when it is back.
 
+mod barrier;
 mod chain;
 mod lost_run;
 mod lost_tail;
