@@ -92,6 +92,7 @@ impl Redis {
             .args(["--dir", folder.to_str().unwrap(), "--save", ""])
             .args(["--appendonly", if self.append_only { "yes" } else { "no" }, "--appendfsync", "always"])
             .args(["--maxmemory-policy", "noeviction", "--enable-debug-command", "local"])
+            .args(&self.settings)
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
