@@ -23,7 +23,7 @@ const LOAD: usize = 1_000;
 
 /// What is not of one campaign and has no end: a few fields each, whatever was sent; beside them a hash for each channel
 /// and a stream, empty in the end, for each queue.
-const FOR_GOOD: [&str; 7] = ["unsubscribe", "campaigns", "depth", "schema", "scheduled", "secret", "workers"];
+const FOR_GOOD: [&str; 8] = ["unsubscribe", "campaigns", "depth", "schema", "scheduled", "secret", "server", "workers"];
 
 /// Capped by bytes, which is another test.
 const CAPPED: [&str; 3] = ["results", "rejected", "dead"];
