@@ -14,7 +14,7 @@ use super::{
     Common, campaign,
     figures::{Figure, Unit, percentile},
     send::Sent,
-    stage::{Setting, Stage},
+    stage::{Setting, Stage, client},
 };
 
 /// Recipients of the run.
@@ -48,7 +48,8 @@ async fn death(common: &Common, by_another: bool) -> anyhow::Result<u64> {
     campaign::write_csv(&stage.spool("orders.csv"), COUNT)?;
     stage.start_daemons()?;
     Sent::of(&stage, "bench", "orders.csv").await?;
-    until(async || Ok(number(&newest(&stage).await?, "number") > u64::from(RATE))).await?;
+    let inbox = Inbox { client: client()?, url: format!("{}/inbox", stage.provider_url()) };
+    until(async || Ok(number(&inbox.newest().await?, "number") > u64::from(RATE))).await?;
     if by_another {
         stage.start_daemon(1)?;
         let beats = stage.store.keys.workers();
@@ -60,10 +61,10 @@ async fn death(common: &Common, by_another: bool) -> anyhow::Result<u64> {
         stage.start_daemon(0)?;
     }
     tokio::time::sleep(IN_FLIGHT_LANDS).await;
-    let before = number(&newest(&stage).await?, "number");
+    let before = number(&inbox.newest().await?, "number");
     let mut next = Value::Null;
     until(async || {
-        next = first_after(&stage, before).await?;
+        next = inbox.first_after(before).await?;
         Ok(!next.is_null())
     })
     .await?;
@@ -72,20 +73,28 @@ async fn death(common: &Common, by_another: bool) -> anyhow::Result<u64> {
     Ok(number(&next, "at_ms").saturating_sub(killed_ms) * 1000)
 }
 
-/// The newest message that the provider has accepted.
-async fn newest(stage: &Stage) -> anyhow::Result<Value> {
-    inbox(stage, "last=1").await
+/// What the provider has accepted.
+struct Inbox {
+    client: reqwest::Client,
+    url: String,
 }
 
-/// The first message behind this one, or null.
-async fn first_after(stage: &Stage, number: u64) -> anyhow::Result<Value> {
-    inbox(stage, &format!("after={number}&limit=1")).await
-}
+impl Inbox {
+    /// The newest message.
+    async fn newest(&self) -> anyhow::Result<Value> {
+        self.ask("last=1").await
+    }
 
-async fn inbox(stage: &Stage, query: &str) -> anyhow::Result<Value> {
-    let body = reqwest::get(format!("{}/inbox?{query}", stage.provider_url())).await?.bytes().await?;
-    let page: Value = serde_json::from_slice(&body).context("the inbox of the simulator")?;
-    Ok(page.pointer("/messages/0").cloned().unwrap_or_default())
+    /// The first message behind this one, or null.
+    async fn first_after(&self, number: u64) -> anyhow::Result<Value> {
+        self.ask(&format!("after={number}&limit=1")).await
+    }
+
+    async fn ask(&self, query: &str) -> anyhow::Result<Value> {
+        let body = self.client.get(format!("{}?{query}", self.url)).send().await?.bytes().await?;
+        let page: Value = serde_json::from_slice(&body).context("the inbox of the simulator")?;
+        Ok(page.pointer("/messages/0").cloned().unwrap_or_default())
+    }
 }
 
 fn number(message: &Value, field: &str) -> u64 {
