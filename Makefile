@@ -59,6 +59,10 @@ bench: ## Measure jobs, generation, sending and exports on this machine
 	$(CARGO) run --release $(LOCKED) --quiet -- bench send
 	$(CARGO) run --release $(LOCKED) --quiet -- bench export
 	$(CARGO) run --release $(LOCKED) --quiet -- bench receipts
+	$(CARGO) run --release $(LOCKED) --quiet -- bench recovery --runs 1
+	$(CARGO) run --release $(LOCKED) --quiet -- bench rate --runs 1
+	$(CARGO) run --release $(LOCKED) --quiet -- bench fairness --runs 1
+	$(CARGO) run --release $(LOCKED) --quiet -- bench trouble --runs 1
 	$(CARGO) bench $(LOCKED) --bench rules
 
 soak: ## Prove "never twice, never lost" for MINUTES (60), one random seed after another
