@@ -24,9 +24,9 @@
 //!
 //! Beside the way: [`wire`] is one HTTP request that knows whether it left, [`source`] reads files of rows, [`orders`]
 //! mints orders and links, [`export`] writes campaigns out, [`config`] says what this process is told to be,
-//! [`metrics`] and [`telemetry`] tell what it does, [`lifecycle`] hears signals and systemd, [`http`] answers health,
-//! metrics and the look-up of campaigns and orders, [`sandbox`] is a provider to test against, [`mod@bench`] measures,
-//! [`cli`] is what a person types.
+//! [`metrics`] and [`telemetry`] tell what it does, [`lifecycle`] hears signals and systemd, [`operate`] is what
+//! operators see and do, [`http`] answers health, metrics and the look-up of campaigns and orders, [`sandbox`] is a
+//! provider to test against, [`mod@bench`] measures, [`cli`] is what a person types.
 
 pub mod app;
 pub mod bench;
@@ -41,6 +41,7 @@ pub mod job;
 pub mod journal;
 pub mod lifecycle;
 pub mod metrics;
+pub mod operate;
 pub mod orders;
 pub mod queue;
 pub mod sandbox;

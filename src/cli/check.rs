@@ -19,6 +19,7 @@ use crate::{
         settings::{ChannelKind, ChannelSettings},
     },
     config::{Config, OrderProvider, RedisTarget},
+    operate::place::place,
     orders::http::Platform,
     store::{
         Store,
@@ -28,7 +29,7 @@ use crate::{
 };
 
 use super::{
-    context::{Globals, place, quiet_logs, redis_cli},
+    context::{Globals, quiet_logs, redis_cli},
     error::Said,
     format, output,
 };

@@ -9,14 +9,17 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use serde_json::{Value, json};
 
-use crate::{domain::name::JobId, job::QueueName};
+use crate::{
+    domain::name::JobId,
+    job::QueueName,
+    operate::jobs::{self, JobEnd},
+};
 
 use super::{
     context::{Context, Globals},
     enqueue,
     error::{Said, Usage},
-    follow::{self, JobEnd},
-    format, output,
+    follow, format, output,
     progress::Progress,
 };
 
@@ -52,7 +55,7 @@ impl Command {
     /// Gives it to a daemon, waits for its end and prints that it is `done`.
     pub async fn run(self, context: &Context, done: &str, format: output::Format) -> anyhow::Result<()> {
         context.need_daemon().await?;
-        let enqueued = enqueue::enqueue(context, QueueName::Control, &self.bytes, self.id).await?;
+        let enqueued = jobs::put(&context.store, QueueName::Control, &self.bytes, self.id).await?;
         let mut progress = Progress::new(true);
         let waited = tokio::time::timeout(ANSWER_WITHIN, follow::job(&context.store, &enqueued, &mut progress)).await;
         let Ok(end) = waited else {

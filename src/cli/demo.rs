@@ -19,6 +19,7 @@ use crate::{
     config::{self, Config},
     job::QueueName,
     lifecycle::Signals,
+    operate::jobs,
     sandbox::{ReportSettings, Sandbox, SandboxHandle, SandboxSettings, Stats},
     store::view::RunView,
     telemetry,
@@ -149,7 +150,7 @@ async fn story(config: &Arc<Config>, sandbox: &SandboxHandle, shown: output::For
     std::fs::create_dir_all(spool)?;
     std::fs::write(spool.join(CAMPAIGN_FILE), CAMPAIGN)?;
     let checked = enqueue::check(QueueName::Generate, JOB.as_bytes())?;
-    let job = enqueue::enqueue(&context, QueueName::Generate, JOB.as_bytes(), checked.id).await?;
+    let job = jobs::put(&context.store, QueueName::Generate, JOB.as_bytes(), checked.id).await?;
     let end = follow::job(&context.store, &job, &mut progress).await?;
     if !end.is_done() {
         bail!("the demo's job ended {}", end.sentence());

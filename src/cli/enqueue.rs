@@ -13,16 +13,15 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use crate::{
-    domain::name::JobId,
-    job::{ControlJob, JOB_MAX_BYTES, Job, QueueName, Rejection, decode},
-    store::{StoreError, view::RunView},
+    job::{ControlJob, JOB_MAX_BYTES, Job, QueueName, Rejection},
+    operate::jobs::{self, Checked, Enqueued, JobEnd},
+    store::view::RunView,
 };
 
 use super::{
     context::{Context, Globals},
     error::{Refused, Said, Usage},
-    follow::{self, Enqueued, JobEnd},
-    format, output,
+    follow, format, output,
     progress::Progress,
 };
 
@@ -51,15 +50,6 @@ pub struct Args {
     format: output::Format,
 }
 
-/// A job that may be enqueued.
-#[derive(Debug)]
-pub struct Checked {
-    /// The producer's id, if it gave one.
-    pub id: Option<JobId>,
-    /// The job's work.
-    pub job: Job,
-}
-
 /// Runs the command.
 pub async fn run(globals: &Globals, args: Args) -> anyhow::Result<()> {
     let config = globals.config()?;
@@ -70,7 +60,7 @@ pub async fn run(globals: &Globals, args: Args) -> anyhow::Result<()> {
     };
     super::context::quiet_logs()?;
     let context = Context::open(config).await?;
-    let enqueued = enqueue(&context, queue, &bytes, checked.id).await?;
+    let enqueued = jobs::put(&context.store, queue, &bytes, checked.id).await?;
     if !args.wait {
         print_enqueued(&context, &enqueued, args.format).await?;
         return Ok(());
@@ -144,20 +134,7 @@ fn read_from(
 
 /// Judges a job as the daemon will.
 pub fn check(queue: QueueName, bytes: &[u8]) -> Result<Checked, Refused> {
-    let (envelope, job) = decode(queue, bytes).map_err(Refused)?;
-    Ok(Checked { id: envelope.id, job })
-}
-
-/// Puts a judged job into its queue.
-pub async fn enqueue(
-    context: &Context,
-    queue: QueueName,
-    bytes: &[u8],
-    id: Option<JobId>,
-) -> Result<Enqueued, StoreError> {
-    let entry = context.store.add_job(queue.as_str(), bytes).await?;
-    let id = id.unwrap_or_else(|| JobId::of_entry(queue.as_str(), &entry));
-    Ok(Enqueued { queue, entry, id })
+    jobs::check(queue, bytes).map_err(Refused)
 }
 
 fn refused_as_json(error: anyhow::Error) -> anyhow::Error {
@@ -240,11 +217,10 @@ mod tests {
     }
 
     #[test]
-    fn a_job_is_judged_by_code_and_sentence_before_it_goes() {
+    fn a_job_that_is_refused_says_that_it_was_not_enqueued() {
         let refused = check(QueueName::Generate, br#"{"campain":"x"}"#).unwrap_err().to_string();
         assert!(refused.starts_with("not enqueued: unknown_field: ") && refused.contains("campaign"), "{refused}");
-        let good = check(QueueName::Control, br#"{"id":"p-1","action":"pause","campaign":"nov"}"#).unwrap();
-        assert_eq!(good.id.unwrap().as_str(), "p-1");
-        assert!(!sends(&good.job));
+        let pause = check(QueueName::Control, br#"{"id":"p-1","action":"pause","campaign":"nov"}"#).unwrap();
+        assert!(!sends(&pause.job));
     }
 }

@@ -9,7 +9,7 @@ use std::io::{self, BufRead as _};
 use anyhow::{Context as _, anyhow};
 use serde_json::{Map, Value, json};
 
-use crate::job::QueueName;
+use crate::{job::QueueName, operate::jobs};
 
 use super::{
     context::Globals,
@@ -69,7 +69,7 @@ pub async fn run(globals: &Globals, args: Args) -> anyhow::Result<()> {
     let checked = enqueue::check(QueueName::Control, &bytes).map_err(|refused| Usage(refused.0.sentence))?;
     let context = globals.open().await?;
     context.need_daemon().await?;
-    let enqueued = enqueue::enqueue(&context, QueueName::Control, &bytes, checked.id).await?;
+    let enqueued = jobs::put(&context.store, QueueName::Control, &bytes, checked.id).await?;
     let mut progress = Progress::new(true);
     let end = follow::job(&context.store, &enqueued, &mut progress).await.context("the command was enqueued")?;
     progress.clear();

@@ -1,27 +1,20 @@
 //! `remesa rejected` and `remesa dead`: refused and dead jobs, listed, shown, replayed.
-//!
-//! A replay writes the job into its queue again and then removes the letter. A dead job holds its id, so
-//! its status is removed first, and it runs again under the same id. What was cut cannot be replayed.
 
 use anyhow::{anyhow, bail};
 use clap::Subcommand;
 use serde_json::json;
 
 use crate::{
-    job::QueueName,
+    operate::replay::{self, NotReplayed, word},
     store::letters::{KEPT_OF_TOO_BIG, Letter, Letters},
 };
 
 use super::{
     context::{Context, Globals},
-    enqueue,
     error::Said,
     format,
     output::{self, Column, Rows},
 };
-
-/// Letters looked through for a job's id.
-const LOOKED_AT: usize = 10_000;
 
 /// Examples of `remesa rejected`.
 pub const REJECTED_EXAMPLES: &str = "\
@@ -97,13 +90,6 @@ pub async fn run(globals: &Globals, which: Letters, action: Action) -> anyhow::R
         Action::List { limit, format } => list(&context, which, limit, format).await,
         Action::Show { letter, payload, format } => show(&context, which, &letter, payload, format).await,
         Action::Replay { letters, format } => replay(&context, which, &letters, format).await,
-    }
-}
-
-fn word(which: Letters) -> &'static str {
-    match which {
-        Letters::Rejected => "rejected",
-        Letters::Dead => "dead",
     }
 }
 
@@ -203,64 +189,29 @@ async fn replay(context: &Context, which: Letters, names: &[String], format: out
 
 async fn replay_one(context: &Context, which: Letters, name: &str) -> anyhow::Result<(Letter, String)> {
     let letter = find(context, which, name).await?;
-    if !letter.is_whole() {
-        bail!("{}: enqueue the whole job again", cut(&letter));
-    }
-    let queue = QueueName::parse(&letter.queue).ok_or_else(|| anyhow!("its queue \"{}\" is unknown", letter.queue))?;
-    if let Err(error) = enqueue::check(queue, letter.payload.as_bytes()) {
-        let (code, sentence) = (error.0.code.as_str(), &error.0.sentence);
-        bail!(
-            "it would be refused again: {code}: {sentence}; take it out (remesa {} show {name} --payload > job.json), \
-             mend it, and enqueue it (remesa enqueue {queue} job.json)",
-            word(which)
-        );
-    }
-    if which == Letters::Dead {
-        free_id(context, &letter).await?;
-    }
-    let entry = context.store.add_job(queue.as_str(), letter.payload.as_bytes()).await?;
-    context.store.remove_letter(which, &letter.entry).await?;
-    Ok((letter, entry))
-}
-
-/// A dead job gives its id free; a job that took the id since then does not.
-async fn free_id(context: &Context, letter: &Letter) -> anyhow::Result<()> {
-    match context.store.job_field(&letter.id, "state").await?.as_deref() {
-        None | Some("rejected") => Ok(()),
-        Some("dead") => Ok(context.store.forget_job(&letter.id).await?),
-        Some(state) => {
-            bail!("a later job with the id \"{}\" is {state}: look at `remesa job {}`", letter.id, letter.id)
-        }
+    match replay::replay(&context.store, which, &letter).await {
+        Ok(enqueued) => Ok((letter, enqueued.entry)),
+        Err(NotReplayed::Cut) => bail!("{}: enqueue the whole job again", cut(&letter)),
+        Err(error @ NotReplayed::Refused(_)) => bail!(
+            "{error}; take it out (remesa {} show {name} --payload > job.json), mend it, and enqueue it \
+             (remesa enqueue {} job.json)",
+            word(which),
+            letter.queue
+        ),
+        Err(error @ NotReplayed::Taken { .. }) => bail!("{error}: look at `remesa job {}`", letter.id),
+        Err(error) => Err(error.into()),
     }
 }
 
 /// By entry id, or the newest of a job.
 async fn find(context: &Context, which: Letters, name: &str) -> anyhow::Result<Letter> {
-    let found = if is_entry_id(name) {
-        context.store.letters(which, Some(name), 1).await?.into_iter().next()
-    } else {
-        let all = context.store.letters(which, None, LOOKED_AT).await?;
-        all.into_iter().find(|letter| letter.id == name)
-    };
+    let found = replay::find(&context.store, which, name).await?;
     found.ok_or_else(|| anyhow!("no {} job \"{name}\": see `remesa {} list`", word(which), word(which)))
-}
-
-fn is_entry_id(text: &str) -> bool {
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.split_once('-').is_some_and(|(ms, n)| is_number(ms) && is_number(n))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_entry_id_is_told_from_a_job_id() {
-        assert!(is_entry_id("1763719200000-0"));
-        for id in ["gen-nov", "2026-11-21", "generate:1763719200000-0", "1763719200000", "-1", "1-"] {
-            assert!(!is_entry_id(id), "{id}");
-        }
-    }
 
     #[test]
     fn a_cut_letter_says_how_much_was_kept() {

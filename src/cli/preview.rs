@@ -23,6 +23,7 @@ use crate::{
     domain::clock::EpochMs,
     handler::preview::{Surroundings, report::Report},
     job::{JOB_MAX_BYTES, PreviewJob, QueueName},
+    operate::jobs,
 };
 
 use super::{
@@ -143,7 +144,7 @@ async fn remote(config: Arc<Config>, asked: &PreviewJob) -> anyhow::Result<Repor
     context.need_daemon().await?;
     let bytes = serde_json::to_vec(&asked.to_json(&control::fresh_id()))?;
     let checked = enqueue::check(QueueName::Control, &bytes)?;
-    let enqueued = enqueue::enqueue(&context, QueueName::Control, &bytes, checked.id).await?;
+    let enqueued = jobs::put(&context.store, QueueName::Control, &bytes, checked.id).await?;
     let mut progress = Progress::new(false);
     let end = follow::job(&context.store, &enqueued, &mut progress).await?;
     progress.clear();

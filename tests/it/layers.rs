@@ -41,7 +41,9 @@ const ROOMS: &[Room] = &[
         may_use: &["job", "domain", "store", "channel", "orders", "source", "export", "wire", "journal"],
         never: APALIS,
     },
-    Room { name: "http", may_use: &["store", "domain", "job"], never: APALIS },
+    // What operators see and do, printed by the commands and by the dashboard.
+    Room { name: "operate", may_use: &["store", "job", "domain", "queue"], never: APALIS },
+    Room { name: "http", may_use: &["store", "domain", "job", "operate"], never: APALIS },
     Room { name: "metrics", may_use: &["domain", "job"], never: APALIS },
     Room { name: "telemetry", may_use: &[], never: APALIS },
     Room { name: "lifecycle", may_use: &[], never: APALIS },

@@ -13,6 +13,7 @@ use crate::{
     cli::{context::Context, enqueue, follow, progress::Progress},
     domain::case::Case,
     job::QueueName,
+    operate::jobs,
 };
 
 const CASES: &str = include_str!("../../../config/demo/cases.csv");
@@ -113,7 +114,7 @@ fn later_cases() -> Value {
 /// Does a job and returns its result.
 async fn job(context: &Context, queue: QueueName, job: &str, progress: &mut Progress) -> anyhow::Result<Value> {
     let checked = enqueue::check(queue, job.as_bytes())?;
-    let enqueued = enqueue::enqueue(context, queue, job.as_bytes(), checked.id).await?;
+    let enqueued = jobs::put(&context.store, queue, job.as_bytes(), checked.id).await?;
     let end = follow::job(&context.store, &enqueued, progress).await?;
     if !end.is_done() {
         bail!("a job of the demo ended {}", end.sentence());

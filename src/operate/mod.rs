@@ -1,0 +1,11 @@
+//! What operators see and do, for the commands and the dashboard alike: one truth, printed in two places.
+//!
+//! [`status`] is queues, channels and daemons at one instant, with rates from two of them; [`channels`] is which there
+//! are and whether they send; [`jobs`] judges a job, puts it into its queue and knows its end; [`replay`] runs refused
+//! and dead jobs again. Nothing here prints, waits for a person, or knows HTTP.
+
+pub mod channels;
+pub mod jobs;
+pub mod place;
+pub mod replay;
+pub mod status;
