@@ -16,7 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     config::Config,
     handler::{self, Context, context::Plans},
-    http::{HttpState, Liveness, receipts::Desk, replies::Mailbox, unsubscribe::Doorkeeper},
+    http::{Access, Gate, HttpState, Liveness, receipts::Desk, replies::Mailbox, unsubscribe::Doorkeeper},
     journal::{Journal, KEEP},
     lifecycle,
     queue::{depth::teller::Teller, service::QueueService},
@@ -234,8 +234,8 @@ fn visible(ctx: &Arc<Context>, store: &Store, liveness: Arc<Liveness>, roles: &T
     roles.spawn(committer.run());
     HttpState {
         store: store.separate(),
-        public_url: config.public_url.clone(),
-        personal_data: config.http_personal_data,
+        gate: Gate::new(config),
+        access: Access::new(config),
         liveness,
         drain: ctx.drain.clone(),
         receipts,

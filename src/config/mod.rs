@@ -11,6 +11,7 @@ mod layers;
 mod raw;
 pub mod redis_address;
 mod resolve;
+mod resolve_access;
 mod resolve_channel;
 mod resolve_contact;
 mod resolve_point;
@@ -31,6 +32,7 @@ use std::time::Duration;
 
 pub use error::ConfigError;
 use layers::Layer;
+pub use resolve_access::AccessSettings;
 pub use resolve_receipts::{ReceiptSettings, SignatureSettings};
 pub use resolve_redis::{Fsync, RedisSettings, RedisTarget, TlsFiles, WaitSettings};
 pub use resolve_replies::ReplySettings;
@@ -102,8 +104,10 @@ pub struct Config {
     pub public_url: Option<String>,
     /// The links by which people unsubscribe.
     pub unsubscribe: UnsubscribeSettings,
-    /// How the look-up shows contacts and variables.
+    /// How the look-up shows contacts and variables to who may see them.
     pub http_personal_data: PersonalData,
+    /// Who may look up and act over HTTP.
+    pub access: AccessSettings,
     /// Running work may end within this after the first signal; at least every channel's time-out.
     pub drain: Duration,
     /// What is logged, and how.

@@ -262,7 +262,18 @@ pub(super) struct Retention {
 pub(super) struct Http {
     pub(super) listen: String,
     pub(super) public_url: String,
+    #[serde(deserialize_with = "list")]
+    pub(super) hosts: Vec<String>,
     pub(super) personal_data: String,
+    pub(super) session: String,
+    pub(super) tokens: BTreeMap<String, Token>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Token {
+    pub(super) token: String,
+    pub(super) role: String,
 }
 
 #[derive(Debug, Deserialize)]

@@ -12,8 +12,8 @@ use super::raw::{self, Raw};
 use super::rules::{DAY, HOUR, MINUTE, SECOND, duration, name, number, one_of, show, size};
 use super::{
     Config, ConfigError, JobSettings, LeaseSettings, LogFormat, LogSettings, OrderProvider, OrderSettings,
-    PaymentPoint, QueueSettings, StreamSettings, known_receipts, resolve_channel, resolve_point, resolve_receipts,
-    resolve_redis, resolve_replies, resolve_sources, resolve_unsubscribe,
+    PaymentPoint, QueueSettings, StreamSettings, known_receipts, resolve_access, resolve_channel, resolve_point,
+    resolve_receipts, resolve_redis, resolve_replies, resolve_sources, resolve_unsubscribe,
 };
 use crate::channel::settings::ChannelKind;
 use crate::domain::clock::format_duration;
@@ -148,6 +148,7 @@ pub(super) fn resolve(raw: Raw, around: &Surroundings) -> Result<Config, ConfigE
         unsubscribe: resolve_unsubscribe::unsubscribe(raw.unsubscribe, public_url.as_deref())?,
         public_url,
         http_personal_data: personal_data(&raw.http.personal_data)?,
+        access: resolve_access::access(&raw.http, around)?,
         drain,
         log: LogSettings {
             format: one_of("log.format", &raw.log.format, &[("text", LogFormat::Text), ("json", LogFormat::Json)])?,

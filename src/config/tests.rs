@@ -332,3 +332,27 @@ fn contact_hours_and_caps_that_cannot_be_kept_are_refused_by_their_place() {
         assert!(text.contains(words), "{text}");
     }
 }
+
+#[test]
+fn a_token_comes_from_where_secrets_come_from_and_cannot_be_guessed() {
+    let table =
+        |name: &str, token: &str, role: &str| format!("[http.tokens.{name}]\ntoken = \"{token}\"\nrole = \"{role}\"\n");
+    let long = "0123456789abcdef0123456789abcdef";
+    let config = load(&table("ana", "${ANA}", "operator"), &[("ANA", long)]).unwrap();
+    assert_eq!(config.access.holders.by_token(long).map(|holder| holder.name.as_str()), Some("ana"));
+    assert!(load("", &[]).unwrap().access.holders.is_empty());
+    for (tables, says) in [
+        (table("ana", &long[1..], "read"), "`http.tokens.ana.token`: must be 32 to 512"),
+        (table("ana", "0123456789abcdef 0123456789abcdef", "read"), "without blanks"),
+        (table("ana", "${ANA}", "read"), "the environment variable ANA is not set"),
+        (table("ana", long, "admin"), "must be \"read\" or \"operator\""),
+        (table("ana", long, "read") + &table("eva", long, "operator"), "is the same as that of ana"),
+        (table("\"a b\"", long, "read"), "must be a name"),
+        (format!("[http.tokens.ana]\ntokn = \"{long}\"\n"), "tokn"),
+        ("[http]\nsession = \"1m\"\n".to_owned(), "http.session"),
+        ("[http]\nhosts = [\"a:80\"]\n".to_owned(), "http.hosts"),
+    ] {
+        let text = refusal(&tables, &[]);
+        assert!(text.contains(says) && !text.contains(long), "{text}");
+    }
+}

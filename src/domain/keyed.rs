@@ -37,7 +37,12 @@ pub(super) fn digest(secret: &[u8], label: &str, parts: &[&[u8]], len: usize) ->
 
 /// Whether two texts are equal, in a time that does not tell where they differ.
 pub(super) fn equal(a: &str, b: &str) -> bool {
-    a.len() == b.len() && a.bytes().zip(b.bytes()).fold(0, |differs, (x, y)| differs | (x ^ y)) == 0
+    equal_bytes(a.as_bytes(), b.as_bytes())
+}
+
+/// The same of bytes.
+pub(super) fn equal_bytes(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |differs, (x, y)| differs | (x ^ y)) == 0
 }
 
 pub(super) fn is_base62(text: &str) -> bool {

@@ -9,7 +9,7 @@
 //! [`estimate`] (whether in time), [`frequency`] (when again, in a [`zone`]), [`failure`], [`retry`] (when not to,
 //! and when again); [`short_code`],
 //! [`mod@reference`] (what is recognised when it comes back); [`receipt`], [`reply`], [`signature`] (what a provider tells
-//! later, and who says so); [`optout`], [`unsubscribe`] (who may not be written to); [`standing`], [`lookup`], [`export`] (what others are told).
+//! later, and who says so); [`pass`] (who may see and act); [`optout`], [`unsubscribe`] (who may not be written to); [`standing`], [`lookup`], [`export`] (what others are told).
 //! Whom a message reaches: [`filter`]; when, and how often: [`hours`], [`cap`], together [`contact_rules`].
 
 mod excerpt;
@@ -41,6 +41,7 @@ pub mod money;
 pub mod name;
 pub mod optout;
 pub mod order;
+pub mod pass;
 pub mod receipt;
 pub mod reference;
 pub mod reply;

@@ -1,10 +1,9 @@
 //! The look-up: campaigns, orders and cases as JSON, for programs on this machine. `docs/lookup.md` is its page.
 //!
 //! The shapes are those of the commands with `--json`. It only reads, and never more than a page: a filter that finds
-//! little answers with what it found so far and where to go on. Whoever reaches the listener may ask, so contacts are
-//! masked and variables left out unless the configuration says otherwise (DA-9); who may see what comes with rights.
+//! little answers with what it found so far and where to go on. Contacts are masked and variables left out unless the
+//! configuration says otherwise (DA-9) to who may see them ([`super::rights`]).
 
-mod answer;
 mod cases;
 mod question;
 
@@ -15,7 +14,11 @@ use axum::{
 };
 use serde_json::json;
 
-use super::HttpState;
+use super::{
+    HttpState,
+    answer::{Answer, Fault, respond},
+    rights::Rights,
+};
 use crate::{
     domain::{lookup::Filter, name::Name, short_code::ShortCode},
     store::{
@@ -24,8 +27,6 @@ use crate::{
     },
 };
 
-use answer::Answer;
-pub(super) use answer::{Fault, respond};
 use question::Question;
 
 /// Orders that one request looks at, at most.
@@ -41,21 +42,32 @@ pub(super) fn routes() -> Router<HttpState> {
         .route("/campaigns/{campaign}", get(async |State(state), Path(name)| respond(campaign(&state, name).await)))
         .route(
             "/campaigns/{campaign}/orders",
-            get(async |State(state), Path(name), question| respond(orders(&state, name, question).await)),
+            get(async |State(state), rights: Rights, Path(name), question| {
+                respond(orders(&state, &rights, name, question).await)
+            }),
         )
         .route(
             "/campaigns/{campaign}/orders/{number}",
-            get(async |State(state), Path((name, number))| respond(order(&state, name, number).await)),
+            get(async |State(state), rights: Rights, Path((name, number))| {
+                respond(order(&state, &rights, name, number).await)
+            }),
         )
         .route(
             "/campaigns/{campaign}/cases",
-            get(async |State(state), Path(name), question| respond(cases::page(&state, name, question).await)),
+            get(async |State(state), rights: Rights, Path(name), question| {
+                respond(cases::page(&state, &rights, name, question).await)
+            }),
         )
         .route(
             "/campaigns/{campaign}/cases/{number}",
-            get(async |State(state), Path((name, number))| respond(cases::one(&state, name, number).await)),
+            get(async |State(state), rights: Rights, Path((name, number))| {
+                respond(cases::one(&state, &rights, name, number).await)
+            }),
         )
-        .route("/orders/{short_code}", get(async |State(state), Path(code)| respond(order_of_code(&state, code).await)))
+        .route(
+            "/orders/{short_code}",
+            get(async |State(state), rights: Rights, Path(code)| respond(order_of_code(&state, &rights, code).await)),
+        )
 }
 
 async fn campaigns(state: &HttpState, mut question: Question) -> Answer {
@@ -77,30 +89,30 @@ async fn campaign(state: &HttpState, name: String) -> Answer {
     Ok(serde_json::to_value(detail).unwrap_or_default())
 }
 
-async fn orders(state: &HttpState, name: String, mut question: Question) -> Answer {
+async fn orders(state: &HttpState, rights: &Rights, name: String, mut question: Question) -> Answer {
     let name = parsed(&name)?;
     let wanted = question.orders()?;
     let reader = reader(state, name.as_str()).await?;
     if let Some(key) = &wanted.key {
         let number = state.store.order_number(name.as_str(), key).await?;
-        return some(state, &reader, &wanted.filter, number.as_slice(), false).await;
+        return some(rights, &reader, &wanted.filter, number.as_slice(), false).await;
     }
     if let Some(reference) = &wanted.filter.reference {
         let found = state.store.numbers_of_reference(name.as_str(), reference).await?;
         let found = found.ok_or_else(|| Fault::not_indexed(name.as_str()))?;
-        return some(state, &reader, &wanted.filter, &found.numbers, found.more).await;
+        return some(rights, &reader, &wanted.filter, &found.numbers, found.more).await;
     }
     let page = reader.page(&wanted.filter, wanted.after, wanted.limit, LOOKED_AT).await?;
     let orders: Vec<_> =
-        page.records.iter().map(|record| record.to_json(&reader.shared, state.personal_data)).collect();
+        page.records.iter().map(|record| record.to_json(&reader.shared, rights.personal_data)).collect();
     Ok(json!({ "campaign": name, "orders": orders, "next": page.next }))
 }
 
 /// Orders that were found by an index.
-async fn some(state: &HttpState, reader: &Reader, filter: &Filter, numbers: &[u64], more: bool) -> Answer {
+async fn some(rights: &Rights, reader: &Reader, filter: &Filter, numbers: &[u64], more: bool) -> Answer {
     let found = reader.read(numbers).await?.records;
     let passing = found.iter().filter(|record| record.passes(filter));
-    let orders: Vec<_> = passing.map(|record| record.to_json(&reader.shared, state.personal_data)).collect();
+    let orders: Vec<_> = passing.map(|record| record.to_json(&reader.shared, rights.personal_data)).collect();
     let mut answer = json!({ "campaign": reader.shared.campaign, "orders": orders, "next": null });
     if let (true, Some(fields)) = (more, answer.as_object_mut()) {
         fields.insert("more".to_owned(), true.into());
@@ -108,26 +120,26 @@ async fn some(state: &HttpState, reader: &Reader, filter: &Filter, numbers: &[u6
     Ok(answer)
 }
 
-async fn order(state: &HttpState, name: String, number: String) -> Answer {
+async fn order(state: &HttpState, rights: &Rights, name: String, number: String) -> Answer {
     let name = parsed(&name)?;
     let number: u64 = number.parse().map_err(|_| Fault::invalid("the number of an order is a whole number from 1"))?;
-    one(state, name.as_str(), number).await
+    one(state, rights, name.as_str(), number).await
 }
 
-async fn order_of_code(state: &HttpState, code: String) -> Answer {
+async fn order_of_code(state: &HttpState, rights: &Rights, code: String) -> Answer {
     let code = ShortCode::parse(&code).map_err(|error| Fault::bad(error.code(), error.to_string()))?;
     match state.store.order_of_code(&code).await? {
-        Some((campaign, number)) => one(state, &campaign, number).await,
+        Some((campaign, number)) => one(state, rights, &campaign, number).await,
         None => Err(Fault::unknown_order(format!("no order has the short code {}", code.as_str()))),
     }
 }
 
-async fn one(state: &HttpState, campaign: &str, number: u64) -> Answer {
+async fn one(state: &HttpState, rights: &Rights, campaign: &str, number: u64) -> Answer {
     let reader = reader(state, campaign).await?;
     let found = reader.read(&[number]).await?.records;
     let record = found.first();
     let record = record.ok_or_else(|| Fault::unknown_order(format!("{campaign} has no order {number}")))?;
-    Ok(record.to_json(&reader.shared, state.personal_data))
+    Ok(record.to_json(&reader.shared, rights.personal_data))
 }
 
 async fn reader(state: &HttpState, campaign: &str) -> Result<Reader, Fault> {

@@ -1,24 +1,29 @@
 //! HTTP on loopback: `/livez`, `/readyz`, `/startupz`, `/metrics`, the receipts of providers ([`receipts`]), what people answer
 //! ([`replies`]), the page where they
-//! unsubscribe ([`mod@unsubscribe`]), the look-up of campaigns and orders (`lookup`).
+//! unsubscribe ([`mod@unsubscribe`]), the look-up of campaigns and orders (`lookup`), sessions (`session`).
 //!
 //! `/livez` fails only when a restart would help (see [`liveness`]); `/readyz` fails also while Redis
-//! does not answer within a second, and during the drain; `/startupz` until the start is over. The address is the configured `http.listen`; but for
-//! signatures of receipts there is no authentication, so it belongs on loopback, behind a proxy that lets nothing but
-//! `/receipts/`, `/replies/` and `/u/` through.
+//! does not answer within a second, and during the drain; `/startupz` until the start is over. The address is the
+//! configured `http.listen`. What shows campaigns or acts on them asks for a token, as soon as there is one ([`rights`]);
+//! health, metrics and what providers and recipients call does not. A proxy before it lets nothing but `/receipts/`,
+//! `/replies/` and `/u/` through, unless there are tokens.
 
+mod answer;
 mod gate;
+mod incoming;
 pub mod liveness;
 mod lookup;
 pub mod receipts;
 pub mod replies;
+pub mod rights;
+mod session;
 pub mod unsubscribe;
 mod webhook;
 
 use std::{
     io,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use axum::{
@@ -36,9 +41,13 @@ use redis::cmd;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{domain::lookup::PersonalData, metrics::Metrics, store::Store};
+use session::Reception;
 
+use crate::{domain::clock::EpochMs, metrics::Metrics, store::Store};
+
+pub use gate::Gate;
 pub use liveness::{Liveness, QueueLook, Standstill};
+pub use rights::Access;
 
 /// Redis must answer a PING within this to be ready.
 const REDIS_LIMIT: Duration = Duration::from_secs(1);
@@ -53,10 +62,10 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 pub struct HttpState {
     /// Pinged for `/readyz`, read for the look-up.
     pub store: Store,
-    /// The address under which the daemon is known outside: the look-up may be asked by its host.
-    pub public_url: Option<String>,
-    /// How the look-up shows contacts and variables.
-    pub personal_data: PersonalData,
+    /// By which names one may ask, and how many at once.
+    pub gate: Arc<Gate>,
+    /// Who may see and act.
+    pub access: Arc<Access>,
     /// Shown at `/metrics`.
     pub metrics: Arc<Metrics>,
     /// Asked for `/livez`.
@@ -91,7 +100,13 @@ fn router(state: HttpState) -> Router {
     let receipts = receipts::router(Arc::clone(&state.receipts));
     let replies = replies::router(Arc::clone(&state.mailbox));
     let unsubscribe = unsubscribe::router(Arc::clone(&state.doorkeeper));
-    let gate = Arc::new(gate::Gate::new(state.public_url.as_deref()));
+    let (gate, access) = (Arc::clone(&state.gate), Arc::clone(&state.access));
+    let session = session::router(Reception { access: Arc::clone(&access), gate: Arc::clone(&gate) });
+    // The last layer is the first that a request passes.
+    let guarded = lookup::routes()
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&gate), gate::room))
+        .route_layer(middleware::from_fn_with_state(access, rights::may_read))
+        .route_layer(middleware::from_fn_with_state(gate, gate::by_our_name));
     let about =
         "remesa: /livez /readyz /startupz /metrics /receipts/<channel> /replies/<channel> /u/<token> /campaigns\n";
     Router::new()
@@ -100,8 +115,9 @@ fn router(state: HttpState) -> Router {
         .route("/readyz", get(readyz))
         .route("/startupz", get(|| async { text(StatusCode::OK, "started\n".to_owned()) }))
         .route("/metrics", get(metrics))
-        .merge(lookup::routes().route_layer(middleware::from_fn_with_state(gate, gate::pass)))
+        .merge(guarded)
         .with_state(state)
+        .merge(session)
         .merge(receipts)
         .merge(replies)
         .merge(unsubscribe)
@@ -131,6 +147,12 @@ async fn metrics(State(state): State<HttpState>) -> Response {
     (StatusCode::OK, [(CONTENT_TYPE, OPENMETRICS)], state.metrics.encode()).into_response()
 }
 
+/// The clock of this machine: sessions and the tolerance of signatures need no better one.
+fn now() -> EpochMs {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    EpochMs(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
 fn text(status: StatusCode, body: String) -> Response {
     (status, [(CONTENT_TYPE, PLAIN)], body).into_response()
 }
@@ -158,8 +180,8 @@ mod tests {
             mailbox,
             doorkeeper,
             store,
-            public_url: None,
-            personal_data: PersonalData::Masked,
+            gate: Gate::new(&config),
+            access: Access::new(&config),
             metrics,
             receipts,
             liveness: Arc::new(Liveness::new(Instant::now())),

@@ -17,6 +17,7 @@ mod demo_files;
 mod explore;
 mod failover;
 mod generate;
+mod guard;
 mod health;
 mod import;
 mod layers;

@@ -2,12 +2,7 @@
 
 use serde_json::json;
 
-use super::{
-    HttpState,
-    answer::{Answer, Fault},
-    parsed,
-    question::Question,
-};
+use super::{Answer, Fault, HttpState, Rights, parsed, question::Question};
 use crate::{
     domain::case::Case,
     store::case_view::{case_json, case_with_deliveries},
@@ -16,10 +11,10 @@ use crate::{
 /// Cases that one request looks at, at most.
 const LOOKED_AT: u64 = 50_000;
 
-pub(super) async fn page(state: &HttpState, name: String, mut question: Question) -> Answer {
+pub(super) async fn page(state: &HttpState, rights: &Rights, name: String, mut question: Question) -> Answer {
     let campaign = parsed(&name)?;
     let (campaign, wanted) = (campaign.as_str(), question.cases()?);
-    let (store, personal) = (&state.store, state.personal_data);
+    let (store, personal) = (&state.store, rights.personal_data);
     if let Some(id) = &wanted.id {
         let number = store.case_number(campaign, id).await?;
         let texts = store.cases(campaign, number.into_iter()).await?;
@@ -34,7 +29,7 @@ pub(super) async fn page(state: &HttpState, name: String, mut question: Question
     Ok(json!({ "campaign": campaign, "cases": cases, "next": page.next }))
 }
 
-pub(super) async fn one(state: &HttpState, name: String, number: String) -> Answer {
+pub(super) async fn one(state: &HttpState, rights: &Rights, name: String, number: String) -> Answer {
     let campaign = parsed(&name)?;
     let campaign = campaign.as_str();
     let number: u64 = number.parse().map_err(|_| Fault::invalid("the number of a case is a whole number from 1"))?;
@@ -43,5 +38,5 @@ pub(super) async fn one(state: &HttpState, name: String, number: String) -> Answ
     let case = text.and_then(|text| Case::from_json(&text).ok());
     let case = case.ok_or_else(|| Fault::unknown_case(format!("{campaign} has no case {number}")))?;
     let deliveries = store.case_deliveries(campaign, &case).await?;
-    Ok(case_with_deliveries(campaign, &case, &deliveries, state.personal_data))
+    Ok(case_with_deliveries(campaign, &case, &deliveries, rights.personal_data))
 }

@@ -10,7 +10,7 @@ use axum::{
     response::Response,
 };
 
-use super::answer::{Fault, respond};
+use super::{Fault, respond};
 use crate::{
     domain::{
         campaign::CampaignState,

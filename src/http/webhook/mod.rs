@@ -13,25 +13,22 @@ use axum::{
     http::{HeaderValue, StatusCode, header::RETRY_AFTER, request::Parts},
     response::{IntoResponse, Response},
 };
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+use super::{
+    incoming::{self, Unread},
+    now,
+};
 use crate::{
     config::{ReceiptSettings, SignatureSettings},
-    domain::{
-        clock::EpochMs,
-        signature::{self, SignatureError, Standard},
-    },
+    domain::signature::{self, SignatureError, Standard},
 };
 
 pub(super) use body::parse;
 
 /// Largest body: a thousand reports of a kilobyte.
 const BODY_BYTES: usize = 1024 * 1024;
-
-/// A body that has not come after this does not come.
-const BODY_WITHIN: Duration = Duration::from_secs(10);
 
 /// A request whose turn to be read has not come after this is told to come again.
 const TURN_WITHIN: Duration = Duration::from_secs(10);
@@ -51,16 +48,15 @@ pub(super) enum Refused {
 }
 
 /// Reads a body, when it is its turn.
-pub(super) async fn read(reading: &Semaphore, incoming: Body) -> Result<Bytes, Refused> {
+pub(super) async fn read(reading: &Semaphore, body: Body) -> Result<Bytes, Refused> {
     // Bodies wait in their sockets, not in memory.
     let Ok(Ok(_reading)) = tokio::time::timeout(TURN_WITHIN, reading.acquire()).await else {
         return Err(Refused::Busy);
     };
-    match tokio::time::timeout(BODY_WITHIN, Limited::new(incoming, BODY_BYTES).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refused::TooBig("a body has at most 1 MiB")),
-        Ok(Err(_)) | Err(_) => Err(Refused::TooSlow),
-    }
+    incoming::read(body, BODY_BYTES).await.map_err(|unread| match unread {
+        Unread::TooBig => Refused::TooBig("a body has at most 1 MiB"),
+        Unread::TooSlow => Refused::TooSlow,
+    })
 }
 
 /// Looks at the signature, where the channel has secrets.
@@ -89,12 +85,6 @@ pub(super) fn believe(settings: &ReceiptSettings, head: &Parts, body: &[u8]) -> 
             standard.check(&keys, body, now(), *tolerance)
         }
     }
-}
-
-/// The clock of this machine: minutes of tolerance need no better one.
-fn now() -> EpochMs {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    EpochMs(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 impl IntoResponse for Refused {

@@ -20,5 +20,6 @@ pub(crate) mod redis;
 pub(crate) mod scene;
 pub(crate) mod sentinel;
 pub(crate) mod shortage;
+pub(crate) mod visitor;
 pub(crate) mod wait;
 pub(crate) mod wall;

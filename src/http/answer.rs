@@ -1,0 +1,168 @@
+//! What is answered: JSON, or a fault with the status that goes with its code: `{code, message}` where something was
+//! looked up, `{error, sentence}` where something was asked to be done.
+
+use axum::{
+    http::{
+        StatusCode,
+        header::{CACHE_CONTROL, CONTENT_TYPE},
+    },
+    response::{IntoResponse as _, Response},
+};
+use serde_json::{Value, json};
+
+use super::incoming::{Unread, Unreadable};
+use crate::store::StoreError;
+
+/// An answer.
+pub(super) type Answer = Result<Value, Fault>;
+
+/// Why there is none.
+#[derive(Debug, Clone)]
+pub(super) struct Fault {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl Fault {
+    /// A question that cannot be read.
+    pub(super) fn bad(code: &'static str, message: String) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, code, message }
+    }
+
+    /// A value that breaks its rule.
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        Self::bad("invalid_value", message.into())
+    }
+
+    /// No such campaign.
+    pub(super) fn unknown_campaign(name: &str) -> Self {
+        let message = format!("there is no campaign \"{name}\"");
+        Self { status: StatusCode::NOT_FOUND, code: "unknown_campaign", message }
+    }
+
+    /// No such order.
+    pub(super) fn unknown_order(message: String) -> Self {
+        Self { status: StatusCode::NOT_FOUND, code: "unknown_order", message }
+    }
+
+    /// No such case.
+    pub(super) fn unknown_case(message: String) -> Self {
+        Self { status: StatusCode::NOT_FOUND, code: "unknown_case", message }
+    }
+
+    /// A name that is not ours.
+    pub(super) fn not_this_host() -> Self {
+        let message = "ask by an address, as localhost, or by the host of http.public_url".to_owned();
+        Self { status: StatusCode::MISDIRECTED_REQUEST, code: "not_this_host", message }
+    }
+
+    /// A page of another site.
+    pub(super) fn cross_site() -> Self {
+        Self::forbidden("cross_site", "pages of other sites may not ask")
+    }
+
+    /// Nobody has this token.
+    pub(super) fn unknown_token() -> Self {
+        Self::unauthorized("unknown_token", "nobody has this token")
+    }
+
+    /// No token came.
+    pub(super) fn token_needed() -> Self {
+        Self::unauthorized("token_needed", "say who you are: Authorization: Bearer <token>, or log in at /login")
+    }
+
+    /// A session that has ended, or never was one.
+    pub(super) fn session_over() -> Self {
+        Self::unauthorized("session_over", "the session is over: log in again")
+    }
+
+    fn unauthorized(code: &'static str, message: &str) -> Self {
+        Self { status: StatusCode::UNAUTHORIZED, code, message: message.to_owned() }
+    }
+
+    /// Nobody has a token, and the listener is not on loopback.
+    pub(super) fn nobody_may() -> Self {
+        Self::forbidden(
+            "nobody_may",
+            "nothing is shown on an address that is not loopback until somebody has a token: see [http.tokens] in the \
+             configuration",
+        )
+    }
+
+    /// Not allowed, whoever asks.
+    pub(super) fn forbidden(code: &'static str, message: impl Into<String>) -> Self {
+        Self { status: StatusCode::FORBIDDEN, code, message: message.into() }
+    }
+
+    /// Its stable code.
+    pub(super) const fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// Too many ask at once.
+    pub(super) fn busy() -> Self {
+        let message = "too many ask at once: come again a little later".to_owned();
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, code: "busy", message }
+    }
+
+    /// Only by looking at every order, which a request does not do.
+    pub(super) fn not_indexed(campaign: &str) -> Self {
+        let message = format!(
+            "the references of {campaign} are not indexed: set orders.index_reference for campaigns to come, or use \
+             `remesa campaign orders {campaign} --reference`"
+        );
+        Self { status: StatusCode::CONFLICT, code: "not_indexed", message }
+    }
+}
+
+impl From<StoreError> for Fault {
+    /// The sentence of the error may name the address; who asks on loopback need not know it.
+    fn from(error: StoreError) -> Self {
+        tracing::debug!(%error, "a look-up failed");
+        let message = "redis is unavailable".to_owned();
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, code: "redis_unavailable", message }
+    }
+}
+
+impl From<Unread> for Fault {
+    fn from(unread: Unread) -> Self {
+        let (status, code, message) = match unread {
+            Unread::TooBig => (StatusCode::PAYLOAD_TOO_LARGE, "too_big", "the body is too big"),
+            Unread::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too_slow", "the body did not come"),
+        };
+        Self { status, code, message: message.to_owned() }
+    }
+}
+
+impl From<Unreadable> for Fault {
+    fn from(unreadable: Unreadable) -> Self {
+        match unreadable {
+            Unreadable::Kind => Self {
+                status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                code: "unsupported_media_type",
+                message: "the body must be application/json or application/x-www-form-urlencoded".to_owned(),
+            },
+            Unreadable::Content(message) => Self::bad("unreadable", message),
+        }
+    }
+}
+
+/// The response where something was asked to be done and is not.
+pub(super) fn refused(fault: &Fault) -> Response {
+    said(fault.status, &json!({ "error": fault.code, "sentence": fault.message }))
+}
+
+/// The response of an answer. Nobody keeps it: what is asked again may be otherwise.
+pub(super) fn respond(answer: Answer) -> Response {
+    let (status, body) = match answer {
+        Ok(body) => (StatusCode::OK, body),
+        Err(Fault { status, code, message }) => (status, json!({ "code": code, "message": message })),
+    };
+    said(status, &body)
+}
+
+fn said(status: StatusCode, body: &Value) -> Response {
+    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
+    (status, headers, format!("{body}\n")).into_response()
+}
