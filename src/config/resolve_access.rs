@@ -33,8 +33,8 @@ pub(super) fn access(raw: &raw::Http, around: &Surroundings) -> Result<AccessSet
         let token = credential_text(&key, &settings.token, around)?;
         let unusable = |rule: String| ConfigError::Unusable { key: key.clone(), rule };
         if !(TOKEN_MIN_CHARS..=TOKEN_MAX_CHARS).contains(&token.len()) || !token.bytes().all(|b| b.is_ascii_graphic()) {
-            let rule = format!("must be {TOKEN_MIN_CHARS} to {TOKEN_MAX_CHARS} ASCII characters without blanks");
-            return Err(unusable(format!("{rule}: `openssl rand -base64 36` makes one")));
+            let must = format!("must be {TOKEN_MIN_CHARS} to {TOKEN_MAX_CHARS} ASCII characters without blanks");
+            return Err(unusable(format!("{must}: `openssl rand -base64 36` makes one")));
         }
         if let Some((other, _)) = holders.iter().find(|(_, taken)| *taken == token) {
             return Err(unusable(format!("is the same as that of {}: each has its own", other.name)));
