@@ -1,7 +1,7 @@
 //! Who asks, and what that allows: a token in `Authorization: Bearer`, or a browser's session.
 //!
 //! As long as nobody has a token, whoever reaches a listener on loopback may look things up, and nobody may act. As soon
-//! as somebody has one, nothing is shown without. [`may_read`] stands before everything that shows something and hands
+//! as somebody has one, nothing is shown without. `may_read` stands before everything that shows something and hands
 //! its handlers their [`Rights`].
 
 use std::{sync::Arc, time::Duration};
@@ -76,7 +76,7 @@ impl Access {
     }
 }
 
-/// What somebody may do. A handler behind [`may_read`] takes it as an argument.
+/// What somebody may do. A handler behind `may_read` takes it as an argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rights {
     /// The name of the token; none where nobody was asked for one.
