@@ -6,7 +6,10 @@
 
 use std::process::ExitCode;
 
-use remesa::cli::{self, error::Ending};
+use remesa::{
+    cli::{self, error::Ending},
+    telemetry::journal,
+};
 
 fn main() -> ExitCode {
     let arguments = match cli::arguments() {
@@ -20,7 +23,7 @@ fn main() -> ExitCode {
         .and_then(|runtime| runtime.block_on(cli::run(arguments)));
     let ending = Ending::of(done);
     if let Some(sentence) = &ending.sentence {
-        cli::output::note(format_args!("remesa: {sentence}"));
+        cli::output::note(journal::failure(&format!("remesa: {sentence}")));
     }
     ending.exit_code()
 }

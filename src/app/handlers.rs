@@ -18,9 +18,9 @@ impl Handle for Handlers {
     async fn job(&self, task: JobTask) -> Outcome {
         match task.job {
             Job::Import(job) => handler::import::run(&self.0, &task.id, *job, &task.lease).await,
-            Job::Generate(job) => handler::generate::run(&self.0, &task.id, *job, &task.lease).await,
-            Job::Send(job) => handler::send::run(&self.0, &task.id, &job).await,
-            Job::Recurring(job) => handler::recurring::run(&self.0, &task.id, &job).await,
+            Job::Generate(job) => handler::generate::run(&self.0, (&task.id, task.trace), *job, &task.lease).await,
+            Job::Send(job) => handler::send::run(&self.0, (&task.id, task.trace), &job).await,
+            Job::Recurring(job) => handler::recurring::run(&self.0, (&task.id, task.trace), &job).await,
             Job::Control(job) => handler::control::run(&self.0, &task.id, job, &task.lease).await,
         }
     }

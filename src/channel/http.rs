@@ -73,7 +73,8 @@ impl HttpProvider {
         let request =
             self.plan.request(submission).map_err(|_| Failure::Permanent { code: "unrenderable_request".into() })?;
         let reply = self.client.ask(request, submission.deadline).await?;
-        Ok(self.replies.read(&reply, SystemTime::now())?)
+        let told = [submission.text, submission.html, submission.subject, submission.to];
+        Ok(self.replies.read(&reply, &told, SystemTime::now())?)
     }
 
     /// See [`super::Channel::drop_idle`].

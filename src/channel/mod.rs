@@ -31,6 +31,7 @@ pub(crate) mod tests;
 mod twilio;
 mod whatsapp_cloud;
 
+use crate::domain::trace::Trace;
 pub use crate::wire::{DeliverError, failure};
 pub use sandbox::DEFAULT_URL as SANDBOX_DEFAULT_URL;
 use settings::{ChannelKind, ChannelSettings};
@@ -60,6 +61,8 @@ pub struct Submission<'a> {
     pub parts: usize,
     /// Where the provider may report on this message; empty where no public address is configured.
     pub receipt_url: &'a str,
+    /// Where this message stands in the trace of whoever asked for it; a provider behind HTTP is told.
+    pub trace: Option<Trace>,
     /// After this instant the claim may belong to someone else: nothing is handed over any more.
     pub deadline: Instant,
 }

@@ -3,6 +3,7 @@
 //! Two JSON pointers (RFC 6901) say where the message id and the error code stand. An id in a 2xx is an acceptance,
 //! whatever else the body says; without one, an error code is a refusal; with neither, nobody knows.
 
+use std::collections::HashSet;
 use std::time::SystemTime;
 
 use serde_json::Value;
@@ -35,10 +36,15 @@ pub(super) struct Refusals {
 }
 
 impl ReplyMap {
-    /// What the reply means for the message.
-    pub(super) fn read(&self, reply: &Reply, now: SystemTime) -> Result<Accepted, Failure> {
+    /// What the reply means for the message that says `told`.
+    pub(super) fn read(&self, reply: &Reply, told: &[&str], now: SystemTime) -> Result<Accepted, Failure> {
         let json: Option<Value> = reply.body.as_ref().and_then(|body| serde_json::from_slice(body).ok());
         let at = |pointer: &str| json.as_ref().and_then(|value| value.pointer(pointer));
+        let configured = [&self.rules.denied_codes, &self.rules.throttled_codes];
+        let error_code = |value: &Value| {
+            let code = error_code(value)?;
+            Some(if configured.iter().any(|codes| codes.contains(&code)) { code } else { without_echo(&code, told) })
+        };
         let code = self.error_pointers.iter().find_map(|pointer| at(pointer).and_then(error_code));
         let refused = self.refusals.filter(|refusals| {
             at(refusals.pointer).and_then(Value::as_str).is_some_and(|word| refusals.words.contains(&word))
@@ -80,6 +86,23 @@ fn error_code(value: &Value) -> Option<String> {
     (!none).then_some(text)
 }
 
+/// Some providers write a sentence where a code belongs, with words of the message or the name of its recipient: of a
+/// sentence no word is kept that stands in the message. A provider knows of a person what it was told.
+fn without_echo(code: &str, told: &[&str]) -> String {
+    if !code.contains(char::is_whitespace) {
+        return code.to_owned();
+    }
+    let told: HashSet<String> = told.iter().flat_map(|text| words(text)).collect();
+    let kept: Vec<&str> =
+        code.split_whitespace().filter(|piece| words(piece).all(|word| !told.contains(&word))).collect();
+    kept.join(" ")
+}
+
+/// Words that may be a name.
+fn words(text: &str) -> impl Iterator<Item = String> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().count() > 2).map(str::to_lowercase)
+}
+
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -105,7 +128,7 @@ mod tests {
         };
         let body = Some(Bytes::copy_from_slice(body.as_bytes()));
         let reply = Reply { status: StatusCode::OK, headers: HeaderMap::new(), body };
-        map.read(&reply, SystemTime::now())
+        map.read(&reply, &["Hola Ana María, su cuota: https://x.example/?p=1"], SystemTime::now())
             .map(|accepted| accepted.provider_id)
             .map_err(|failure| format!("{failure:?}"))
     }
@@ -117,6 +140,19 @@ mod tests {
         assert_eq!(read(r#"{"messages":[{"id":"a\r\nb"}],"error":{"code":7}}"#), Ok("ab".to_owned()));
         let long = "é".repeat(100);
         assert_eq!(read(&format!(r#"{{"messages":[{{"id":"{long}"}}]}}"#)), Ok("é".repeat(64)));
+    }
+
+    #[test]
+    fn a_sentence_in_the_place_of_a_code_says_no_word_of_the_message() {
+        for (said, code) in [
+            ("no number of ANA (maría)", "refused:no_number_of"),
+            ("bad text 'Hola Ana María, su cuota'", "refused:bad_text_su"),
+            ("cuota", "refused:cuota"),
+            ("mailbox full", "refused:mailbox_full"),
+        ] {
+            let body = format!(r#"{{"error":{{"code":"{said}"}}}}"#);
+            assert_eq!(read(&body), Err(format!("Permanent {{ code: \"{code}\" }}")));
+        }
     }
 
     #[test]

@@ -19,6 +19,9 @@ use super::{ChannelError, Submission};
 const RESERVED_HEADERS: [&str; 7] =
     ["host", "content-length", "transfer-encoding", "connection", "te", "upgrade", "expect"];
 
+/// Whose work a request belongs to (W3C Trace Context).
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
 /// Values that break every quoting mistake there is.
 const HOSTILE: &str = "a\"b\\c{}[]:,/?#@é\n";
 
@@ -118,6 +121,9 @@ impl RequestPlan {
             let rendered = template.render(&values, &mut text);
             let value = HeaderValue::from_maybe_shared(Bytes::from(text)).ok().filter(|_| rendered);
             headers.insert(name.clone(), value.ok_or(Unrenderable)?);
+        }
+        if let Some(value) = submission.trace.and_then(|trace| HeaderValue::from_maybe_shared(trace.to_string()).ok()) {
+            headers.insert(TRACEPARENT, value);
         }
         *request.headers_mut() = headers;
         Ok(request)
@@ -250,6 +256,7 @@ fn samples() -> [Submission<'static>; 2] {
             validity_seconds: None,
             parts: 1,
             receipt_url: HOSTILE,
+            trace: None,
             deadline,
         },
         Submission {
@@ -264,6 +271,7 @@ fn samples() -> [Submission<'static>; 2] {
             validity_seconds: Some(600),
             parts: 2,
             receipt_url: "https://x.example/",
+            trace: None,
             deadline,
         },
     ]

@@ -326,6 +326,7 @@ mod tests {
             validity_seconds,
             parts: 2,
             receipt_url: "https://x.example/receipts/sms/r-1",
+            trace: None,
             deadline: Instant::now(),
         };
         let mut out = String::new();

@@ -63,6 +63,7 @@ pub(crate) fn submission(text: &str) -> Submission<'_> {
         validity_seconds: Some(600),
         parts: 1,
         receipt_url: "",
+        trace: None,
         deadline: Instant::now() + Duration::from_mins(1),
     }
 }

@@ -10,6 +10,7 @@
 //! and when again); [`short_code`],
 //! [`mod@reference`] (what is recognised when it comes back); [`receipt`], [`reply`], [`signature`] (what a provider tells
 //! later, and who says so); [`pass`] (who may see and act); [`optout`], [`unsubscribe`] (who may not be written to); [`standing`], [`lookup`], [`export`] (what others are told).
+//! Whose work it was asked for: [`trace`].
 //! Whom a message reaches: [`filter`]; when, and how often: [`hours`], [`cap`], together [`contact_rules`].
 
 mod excerpt;
@@ -53,6 +54,7 @@ pub mod signature;
 pub mod sms;
 pub mod standing;
 pub mod text;
+pub mod trace;
 pub mod unsubscribe;
 pub mod zone;
 

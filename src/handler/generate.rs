@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::{
-    domain::{clock::EpochMs, contact::Country, expiry::Expiry, money::Currency, name::JobId},
+    domain::{clock::EpochMs, contact::Country, expiry::Expiry, money::Currency, name::JobId, trace::Trace},
     job::{DeadCode, Delivery, GenerateJob, OrderRow, Outcome, RowsSpec, Warning, WarningCode},
     orders::local::Mint,
     source::{SourceError, SourceSpec},
@@ -20,6 +20,7 @@ use crate::{
         campaigns::{Begun, Creation},
         leases::Lease,
     },
+    telemetry::work,
 };
 
 pub mod census;
@@ -67,9 +68,9 @@ impl Batches {
     }
 }
 
-/// Runs the job.
-pub async fn run(ctx: &Arc<Context>, id: &JobId, job: GenerateJob, lease: &Lease) -> Outcome {
-    match Generation::new(ctx, id, &job, lease).run().await {
+/// Runs the job of that id and trace.
+pub async fn run(ctx: &Arc<Context>, of: (&JobId, Option<Trace>), job: GenerateJob, lease: &Lease) -> Outcome {
+    match Generation::new(ctx, of, &job, lease).run().await {
         Ok(outcome) => outcome,
         Err(Stop::With(outcome)) => *outcome,
         Err(Stop::Store(error)) => trouble::outcome(&error),
@@ -96,6 +97,7 @@ pub async fn give_up(ctx: &Context, campaign: &str, id: &JobId, why: &str) -> Re
 struct Generation<'a> {
     ctx: &'a Arc<Context>,
     id: &'a JobId,
+    trace: Option<Trace>,
     job: &'a GenerateJob,
     lease: &'a Lease,
     campaign: &'a str,
@@ -103,9 +105,14 @@ struct Generation<'a> {
 }
 
 impl<'a> Generation<'a> {
-    fn new(ctx: &'a Arc<Context>, id: &'a JobId, job: &'a GenerateJob, lease: &'a Lease) -> Self {
+    fn new(
+        ctx: &'a Arc<Context>,
+        (id, trace): (&'a JobId, Option<Trace>),
+        job: &'a GenerateJob,
+        lease: &'a Lease,
+    ) -> Self {
         let intake = Intake::new(ctx, id, &job.rows, lease);
-        Self { ctx, id, job, lease, campaign: job.campaign.as_str(), intake }
+        Self { ctx, id, trace, job, lease, campaign: job.campaign.as_str(), intake }
     }
 
     async fn run(&self) -> Result<Outcome, Stop> {
@@ -309,7 +316,7 @@ impl<'a> Generation<'a> {
             size: sources.slice_rows,
             judge: Box::new(move |columns| OrderRow::decode(columns, &rules)),
         };
-        let reading = tokio::task::spawn_blocking(move || reading.read(&sender));
+        let reading = tokio::task::spawn_blocking(work::carried(move || reading.read(&sender)));
         let mut writer = Writer {
             store: &self.ctx.store,
             mint: Mint {

@@ -15,6 +15,7 @@ use crate::{
     job::{CaseRow, DeadCode, ImportJob, ImportedCases, Outcome, Rejection, RejectionCode},
     source::{SourceError, SourceLimits, SourceSpec, digest},
     store::{Store, StoreError, leases::Lease, templates::StoredTemplate},
+    telemetry::work,
 };
 
 pub mod report;
@@ -169,7 +170,7 @@ impl<'a> Import<'a> {
             size: sources.slice_rows,
             judge: Box::new(move |columns| CaseRow::decode(columns, country)),
         };
-        let reading = tokio::task::spawn_blocking(move || reading.read(&sender));
+        let reading = tokio::task::spawn_blocking(work::carried(move || reading.read(&sender)));
         let (spool, job) = (sources.spool_dir.clone(), self.id.as_str());
         let log = ErrorLog::new(spool, job, self.intake.host(), sources.error_file_max_bytes);
         let mut writer = Writer {

@@ -21,6 +21,7 @@ use crate::{
         message::Vars,
         name::JobId,
         sms, text,
+        trace::Trace,
         unsubscribe::CircleKind,
     },
     job::{BulkMessage, Frequency, Next, Outcome, QueueName, Rejection, RejectionCode, SendJob, Warning, Words},
@@ -40,6 +41,8 @@ pub struct Start<'a> {
     pub content: &'a Content,
     /// The job that asks for it.
     pub job: &'a str,
+    /// The trace that job belongs to.
+    pub trace: Option<Trace>,
     /// The permanent message it belongs to; else the message's own name.
     pub definition: &'a str,
     /// Further fields of the run's hash.
@@ -70,16 +73,20 @@ pub enum Started {
     Impossible(Rejection),
 }
 
-/// Runs the job.
-pub async fn run(ctx: &Arc<Context>, id: &JobId, job: &SendJob) -> Outcome {
-    match work(ctx, id, job).await {
+/// Runs the job of that id and trace.
+pub async fn run(ctx: &Arc<Context>, of: (&JobId, Option<Trace>), job: &SendJob) -> Outcome {
+    match work(ctx, of, job).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(rejection)) => rejection.into(),
         Err(error) => trouble::outcome(&error),
     }
 }
 
-async fn work(ctx: &Context, id: &JobId, job: &SendJob) -> Result<Result<Outcome, Rejection>, StoreError> {
+async fn work(
+    ctx: &Context,
+    (id, trace): (&JobId, Option<Trace>),
+    job: &SendJob,
+) -> Result<Result<Outcome, Rejection>, StoreError> {
     let (campaign, message) = (job.bulk.campaign.as_str(), job.message.as_str());
     let now = EpochMs(ctx.store.now_ms().await?);
     let promised = ctx.store.promised_message(campaign, message).await?;
@@ -114,6 +121,7 @@ async fn work(ctx: &Context, id: &JobId, job: &SendJob) -> Result<Result<Outcome
         message: &job.bulk,
         content: &content,
         job: id.as_str(),
+        trace,
         definition: message,
         fields: &[],
     };
@@ -302,6 +310,7 @@ pub async fn start(ctx: &Context, start: Start<'_>) -> Result<Started, StoreErro
     }
     let bounds = bounds(ctx, message, category).await?;
     fields.extend(bounds.fields());
+    fields.extend(start.trace.map(|trace| ("traceparent", trace.to_string())));
     fields.extend(start.fields.iter().cloned());
     fields.retain(|(_, value)| !value.is_empty());
     let created = ctx.store.create_run(campaign, start.run, (1, last), shape.slots, &fields).await?;

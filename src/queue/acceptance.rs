@@ -8,13 +8,14 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    domain::{clock::EpochMs, failure::Attempt, forget, name::JobId},
+    domain::{clock::EpochMs, failure::Attempt, forget, name::JobId, trace::Trace},
     job::{ControlJob, DeadCode, Envelope, Job, QueueName, RawJob, Rejection, RejectionCode, decode},
     store::{
         Store, StoreError,
-        entries::EntryBody,
-        jobs::{Acceptance, Wake},
+        entries::{Entry, EntryBody},
+        jobs::{Acceptance, Presented, Wake},
     },
+    telemetry::work,
 };
 
 /// A parked job looks again after this time at the latest; the end of what it waits for wakes it.
@@ -40,20 +41,38 @@ pub struct Accepted {
     pub payload: Vec<u8>,
     /// Its campaign, for the status.
     pub campaign: String,
+    /// The trace it belongs to.
+    pub trace: Option<Trace>,
 }
 
 impl Accepted {
     /// An entry of which nothing is known but that it is there.
-    pub fn unread(queue: QueueName, entry_id: &str, body: &EntryBody) -> Self {
+    pub fn unread(queue: QueueName, entry: &Entry) -> Self {
         Self {
-            id: JobId::of_entry(queue.as_str(), entry_id),
-            entry: format!("{queue}:{entry_id}"),
+            id: JobId::of_entry(queue.as_str(), &entry.id),
+            entry: format!("{queue}:{}", entry.id),
             named: false,
             written: false,
             attempt: Attempt::FIRST,
-            payload: body.bytes().to_vec(),
+            payload: entry.body.bytes().to_vec(),
             campaign: String::new(),
+            trace: entry.trace,
         }
+    }
+
+    /// What its hash says in any state.
+    pub(super) fn fields(&self, queue: QueueName, state: &str) -> Vec<(&'static str, String)> {
+        let mut fields =
+            vec![("state", state.to_owned()), ("queue", queue.to_string()), ("campaign", self.campaign.clone())];
+        fields.extend(self.trace.map(|trace| ("traceparent", trace.to_string())));
+        fields
+    }
+
+    /// Goes by the name that its producer gave.
+    fn call(&mut self, id: JobId) {
+        self.named = !id.is_of_entry();
+        self.id = id;
+        work::is_of(self.id.as_str(), self.trace);
     }
 }
 
@@ -131,15 +150,9 @@ pub struct Porter {
 
 impl Porter {
     /// Judges one entry; `again` when it was in somebody's hands before.
-    pub async fn admit(
-        &self,
-        queue: QueueName,
-        entry_id: &str,
-        again: bool,
-        body: EntryBody,
-    ) -> Result<Admission, StoreError> {
-        let mut accepted = Accepted::unread(queue, entry_id, &body);
-        match body {
+    pub async fn admit(&self, queue: QueueName, entry: &Entry, again: bool) -> Result<Admission, StoreError> {
+        let mut accepted = Accepted::unread(queue, entry);
+        match &entry.body {
             EntryBody::Job(_) => {
                 let mut begun = false;
                 let standing = if again { self.standing(&accepted).await? } else { Standing::Unknown };
@@ -156,7 +169,7 @@ impl Porter {
             }
             EntryBody::Ref(id) => {
                 accepted.payload.clear();
-                self.wake(queue, &id, accepted).await
+                self.wake(queue, id, accepted).await
             }
             EntryBody::Slot(_) | EntryBody::Unknown => {
                 let rejection =
@@ -192,8 +205,7 @@ impl Porter {
                 if let Ok(raw) = RawJob::parse(&accepted.payload) {
                     accepted.campaign = raw.campaign().map(|c| c.to_string()).unwrap_or_default();
                     if let Some(id) = raw.id() {
-                        accepted.id = id;
-                        accepted.named = true;
+                        accepted.call(id);
                     }
                 }
                 return Ok(Admission::Refuse { accepted, rejection });
@@ -202,8 +214,7 @@ impl Porter {
         accepted.campaign = job.campaign().map(ToString::to_string).unwrap_or_default();
         if let (Some(id), Some(digest)) = (&envelope.id, &envelope.digest) {
             let by_entry = accepted.id.clone();
-            accepted.id = id.clone();
-            accepted.named = true;
+            accepted.call(id.clone());
             // A digest of hardly more than a number would tell the number to whoever tries all.
             let keyed = matches!(job, Job::Control(ControlJob::Forget(_)));
             let digest = if keyed { forget::keyed_digest(&self.secret, digest) } else { digest.clone() };
@@ -222,8 +233,7 @@ impl Porter {
                         format!("\"{id}\" belongs to a job with another payload until 24 h after its end"),
                     );
                     // The id is another job's: the refusal is noted under the entry.
-                    accepted.id = by_entry;
-                    accepted.named = false;
+                    accepted.call(by_entry);
                     return Ok(Admission::Refuse { accepted, rejection });
                 }
             }
@@ -237,12 +247,12 @@ impl Porter {
     /// An alarm's entry: the job's payload lives in its hash.
     async fn wake(&self, queue: QueueName, id: &str, mut accepted: Accepted) -> Result<Admission, StoreError> {
         let Ok(id) = JobId::of_wire(id) else { return Ok(Admission::Absorb) };
-        let (payload, attempt, begun) = match self.store.wake_job(id.as_str(), &accepted.entry).await? {
-            Wake::Run { payload, attempt, begun } => (payload, attempt, begun),
+        let (payload, attempt, begun, trace) = match self.store.wake_job(id.as_str(), &accepted.entry).await? {
+            Wake::Run { payload, attempt, begun, trace } => (payload, attempt, begun, trace),
             Wake::Absorbed => return Ok(Admission::Absorb),
         };
-        accepted.named = !id.is_of_entry();
-        accepted.id = id;
+        accepted.trace = trace;
+        accepted.call(id);
         accepted.written = true;
         accepted.attempt = Attempt::new(attempt).unwrap_or(Attempt::FIRST);
         accepted.payload = payload.into_bytes();
@@ -269,15 +279,22 @@ impl Porter {
     }
 
     async fn accept(&self, queue: QueueName, job: &Accepted, digest: &str) -> Result<Acceptance, StoreError> {
-        let (id, entry, campaign) = (job.id.as_str(), job.entry.as_str(), job.campaign.as_str());
-        let first = self.store.accept_job(id, entry, digest, queue.as_str(), campaign, None).await?;
+        let presented = Presented {
+            id: job.id.as_str(),
+            entry: &job.entry,
+            digest,
+            queue: queue.as_str(),
+            campaign: &job.campaign,
+            trace: job.trace,
+        };
+        let first = self.store.accept_job(&presented, None).await?;
         let Acceptance::Held { entry: holder } = &first else { return Ok(first) };
         let Some((holder_queue, holder_id)) = holder.split_once(':') else { return Ok(first) };
         if self.store.entry_exists(holder_queue, holder_id).await? {
             return Ok(first);
         }
         // The entry that held the job is gone (a failover lost it): this one adopts the job.
-        self.store.accept_job(id, entry, digest, queue.as_str(), campaign, Some(holder)).await
+        self.store.accept_job(&presented, Some(holder)).await
     }
 
     async fn timing(&self, accepted: Accepted, envelope: Envelope, job: Job) -> Result<Admission, StoreError> {

@@ -132,7 +132,8 @@ mod tests {
         let queue = Queue::new(QueueId::Jobs(QueueName::Control), 1);
         let lease = Registry::default().add(&queue.name, id);
         let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        Delivery { queue, entry: Entry { id: id.to_owned(), body: EntryBody::Unknown, deliveries: 1 }, lease, permit }
+        let entry = Entry { id: id.to_owned(), body: EntryBody::Unknown, trace: None, deliveries: 1 };
+        Delivery { queue, entry, lease, permit }
     }
 
     fn backend() -> (mpsc::UnboundedSender<Delivery>, StreamsBackend, mpsc::UnboundedReceiver<String>) {

@@ -68,14 +68,10 @@ impl<H: Handle> Worker<H> {
         more: &[(&str, String)],
     ) -> Result<Ending, StoreError> {
         let now = self.store.now_ms().await?;
-        let mut fields = vec![
-            ("state", state.to_owned()),
-            ("queue", queue.to_string()),
-            ("campaign", accepted.campaign.clone()),
-            ("at", at.0.to_string()),
-            ("payload", String::from_utf8_lossy(&accepted.payload).into_owned()),
-            ("attempt", accepted.attempt.to_string()),
-        ];
+        let mut fields = accepted.fields(queue, state);
+        fields.push(("at", at.0.to_string()));
+        fields.push(("payload", String::from_utf8_lossy(&accepted.payload).into_owned()));
+        fields.push(("attempt", accepted.attempt.to_string()));
         if state == "parked" && self.store.job_field(accepted.id.as_str(), "parked_at").await?.is_none() {
             fields.push(("parked_at", now.to_string()));
         }
@@ -128,13 +124,9 @@ impl<H: Handle> Worker<H> {
             return self.write_end(queue, accepted, "rejected", &fields).await;
         }
         let now = self.store.now_ms().await?;
-        let mut all = vec![
-            ("state", "rejected".to_owned()),
-            ("queue", queue.to_string()),
-            ("campaign", accepted.campaign.clone()),
-            ("entry", accepted.entry.clone()),
-            ("finished_at", now.to_string()),
-        ];
+        let mut all = accepted.fields(queue, "rejected");
+        all.push(("entry", accepted.entry.clone()));
+        all.push(("finished_at", now.to_string()));
         all.extend(fields);
         self.store.refuse_job(accepted.id.as_str(), self.retention(accepted), &all).await?;
         self.tell(accepted, queue, "rejected", code.as_str(), now).await?;
@@ -175,13 +167,9 @@ impl<H: Handle> Worker<H> {
         more: &[(&str, String)],
     ) -> Result<Ending, StoreError> {
         let now = self.store.now_ms().await?;
-        let mut fields = vec![
-            ("state", state.to_owned()),
-            ("queue", queue.to_string()),
-            ("campaign", accepted.campaign.clone()),
-            ("attempt", accepted.attempt.to_string()),
-            ("finished_at", now.to_string()),
-        ];
+        let mut fields = accepted.fields(queue, state);
+        fields.push(("attempt", accepted.attempt.to_string()));
+        fields.push(("finished_at", now.to_string()));
         fields.extend(more.iter().map(|(f, v)| (*f, v.clone())));
         let ttl = Some(self.retention(accepted));
         let delete: &[&str] = if accepted.written { &["payload", "at"] } else { &[] };
@@ -224,7 +212,7 @@ impl<H: Handle> Worker<H> {
     /// Tells the end of a job whose daemon died after it had written it: perhaps nobody was told. Twice is no harm, it
     /// is the same event.
     pub(super) async fn tell_again(&self, queue: QueueName, entry: &Entry) -> Result<(), StoreError> {
-        let mut job = Accepted::unread(queue, &entry.id, &entry.body);
+        let mut job = Accepted::unread(queue, entry);
         let named = match &entry.body {
             EntryBody::Ref(id) => JobId::of_wire(id).ok(),
             EntryBody::Job(payload) => RawJob::parse(payload).ok().and_then(|raw| raw.id()),

@@ -38,7 +38,7 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    domain::{failure::Attempt, name::JobId},
+    domain::{failure::Attempt, name::JobId, trace::Trace},
     job::{DeadCode, Envelope, Job, Outcome, QueueName},
     store::{StoreError, entries::Entry, leases::Lease, runs::SlotRef},
 };
@@ -118,6 +118,8 @@ pub struct JobTask {
     pub id: JobId,
     /// Which attempt this is.
     pub attempt: Attempt,
+    /// The trace it belongs to.
+    pub trace: Option<Trace>,
     /// What all jobs share.
     pub envelope: Envelope,
     /// Its work.

@@ -23,6 +23,7 @@ use crate::{
         leases::{Lease, Registry, Stage},
         runs::SlotRef,
     },
+    telemetry::work::Work,
 };
 
 use super::{
@@ -87,12 +88,21 @@ impl<H: Handle> Worker<H> {
     /// Runs one entry to its end.
     pub async fn run(self: Arc<Self>, delivery: Delivery) {
         let (queue, entry) = (Arc::clone(&delivery.queue.name), delivery.entry.id.clone());
-        let run = AssertUnwindSafe(Arc::clone(&self).run_entry(delivery)).catch_unwind();
-        if run.await.is_err() {
-            // apalis would swallow it, and the entry be renewed for ever. So its lease ends, and it counts.
-            tracing::error!(%queue, %entry, "a panic outside a handler: the entry is left to the sweeper");
-            self.registry.remove(&queue, &entry);
-        }
+        let work = match &delivery.entry.body {
+            EntryBody::Slot(slot) => Work::on_slot(slot.clone()),
+            EntryBody::Job(_) | EntryBody::Ref(_) | EntryBody::Unknown => {
+                Work::on_job(format!("{queue}:{entry}"), delivery.entry.trace)
+            }
+        };
+        let run = async {
+            let run = AssertUnwindSafe(Arc::clone(&self).run_entry(delivery)).catch_unwind();
+            if run.await.is_err() {
+                // apalis would swallow it, and the entry be renewed for ever. So its lease ends, and it counts.
+                tracing::error!(%queue, %entry, "a panic outside a handler: the entry is left to the sweeper");
+                self.registry.remove(&queue, &entry);
+            }
+        };
+        work.scope(run).await;
     }
 
     async fn run_entry(self: Arc<Self>, delivery: Delivery) {
@@ -172,14 +182,14 @@ impl<H: Handle> Worker<H> {
         let sentence = format!("the job ended its daemon {} times", self.policy.max_deliveries);
         if entry.deliveries > self.policy.max_deliveries + 1 {
             // Already judging it ends the daemon: it dies unread, under its entry's name.
-            let unread = Accepted::unread(queue, &entry.id, &entry.body);
+            let unread = Accepted::unread(queue, entry);
             return self.end_dead(queue, &unread, DeadCode::Poisoned, &sentence).await;
         }
         let again = rested || entry.deliveries > 1;
-        let judged = AssertUnwindSafe(porter.admit(queue, &entry.id, again, entry.body.clone())).catch_unwind().await;
+        let judged = AssertUnwindSafe(porter.admit(queue, entry, again)).catch_unwind().await;
         let Ok(admission) = judged else {
             tracing::error!(%queue, entry = %entry.id, "judging a job panicked");
-            let unread = Accepted::unread(queue, &entry.id, &entry.body);
+            let unread = Accepted::unread(queue, entry);
             return self.end_dead(queue, &unread, DeadCode::Panicked, "judging the job panicked; see the log").await;
         };
         let admission = admission?;
@@ -221,8 +231,14 @@ impl<H: Handle> Worker<H> {
             accepted.written = true;
         }
         let began = Instant::now();
-        let task =
-            JobTask { id: accepted.id.clone(), attempt: accepted.attempt, envelope, job, lease: Arc::clone(lease) };
+        let task = JobTask {
+            id: accepted.id.clone(),
+            attempt: accepted.attempt,
+            trace: accepted.trace,
+            envelope,
+            job,
+            lease: Arc::clone(lease),
+        };
         let mut work = std::pin::pin!(AssertUnwindSafe(self.handle.job(task)).catch_unwind());
         let outcome = if let Ok(outcome) = tokio::time::timeout(SHOWN_AFTER, &mut work).await {
             outcome
@@ -261,13 +277,9 @@ impl<H: Handle> Worker<H> {
 
     async fn show_running(&self, queue: QueueName, accepted: &Accepted) -> Result<(), StoreError> {
         let now = self.store.now_ms().await?;
-        let mut fields = vec![
-            ("state", "running".to_owned()),
-            ("queue", queue.to_string()),
-            ("campaign", accepted.campaign.clone()),
-            ("attempt", accepted.attempt.to_string()),
-            ("begun", "1".to_owned()),
-        ];
+        let mut fields = accepted.fields(queue, "running");
+        fields.push(("attempt", accepted.attempt.to_string()));
+        fields.push(("begun", "1".to_owned()));
         if !accepted.written {
             fields.push(("accepted_at", now.to_string()));
             fields.push(("started_at", now.to_string()));

@@ -9,6 +9,7 @@ use std::time::Duration;
 use redis::{Value, cmd, streams::StreamReadOptions};
 
 use super::{GROUP, Store, StoreError, scripts};
+use crate::domain::trace::Trace;
 use crate::job::QueueName;
 
 /// Entries added by one script.
@@ -34,6 +35,8 @@ pub struct Entry {
     pub id: String,
     /// What it carries.
     pub body: EntryBody,
+    /// The trace its producer gave beside it.
+    pub trace: Option<Trace>,
     /// Deliveries so far; a fresh one has 1, an adopted one counts when it starts.
     pub deliveries: u32,
 }
@@ -54,25 +57,31 @@ fn text(bytes: &[u8]) -> String {
 
 /// Entries as Redis lists them: `[id, [name, value, ...]]`. Read by hand, because producers may write any bytes: a
 /// name that is no text must not cost the entries around it.
-fn listed(reply: Value) -> impl Iterator<Item = (String, EntryBody)> {
+fn listed(reply: Value) -> impl Iterator<Item = Entry> {
     elements(reply).into_iter().filter_map(|entry| {
         let mut parts = elements(entry).into_iter();
         let id = text(&bytes(parts.next())?);
-        Some((id, body(parts.next().map(elements).unwrap_or_default())))
+        let (body, trace) = fields(parts.next().map(elements).unwrap_or_default());
+        Some(Entry { id, body, trace, deliveries: 1 })
     })
 }
 
-/// The first field whose name is known.
-fn body(fields: Vec<Value>) -> EntryBody {
+/// The first field whose name is known, and the trace beside it.
+fn fields(fields: Vec<Value>) -> (EntryBody, Option<Trace>) {
+    let (mut body, mut trace) = (None, None);
     let mut fields = fields.into_iter();
     while let Some(name) = fields.next() {
         let value = fields.next();
-        let name = bytes(Some(name)).unwrap_or_default();
-        if [b"job".as_slice(), b"ref", b"slot"].contains(&name.as_slice()) {
-            return bytes(value).and_then(|value| named_body(&text(&name), value)).unwrap_or(EntryBody::Unknown);
+        match bytes(Some(name)).unwrap_or_default().as_slice() {
+            name @ (b"job" | b"ref" | b"slot") if body.is_none() => {
+                body =
+                    Some(bytes(value).and_then(|value| named_body(&text(name), value)).unwrap_or(EntryBody::Unknown));
+            }
+            b"traceparent" if trace.is_none() => trace = bytes(value).and_then(|value| Trace::parse(&text(&value))),
+            _ => {}
         }
     }
-    EntryBody::Unknown
+    (body.unwrap_or(EntryBody::Unknown), trace)
 }
 
 fn named_body(name: &str, value: Vec<u8>) -> Option<EntryBody> {
@@ -124,7 +133,7 @@ impl Store {
         // One stream: `[[key, entries]]`, or nothing.
         let reply: Value = self.connection.query(&read).await?;
         let entries = elements(reply).into_iter().filter_map(|stream| elements(stream).into_iter().nth(1));
-        Ok(entries.flat_map(listed).map(|(id, body)| Entry { id, body, deliveries: 1 }).collect())
+        Ok(entries.flat_map(listed).collect())
     }
 
     /// Renews entries of ours; those marked `true` made progress, so their deliveries start again
@@ -165,13 +174,14 @@ impl Store {
         };
         let mut parts = reply.into_iter();
         let mut entries = Vec::new();
-        while let (Some(id), Some(count), Some(name), Some(value)) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
+        while let (Some(id), Some(count), Some(name), Some(value), Some(trace)) =
+            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
         {
             entries.push(Entry {
                 id: text(&id),
                 deliveries: text(&count).parse().unwrap_or(0),
                 body: named_body(&text(&name), value).unwrap_or(EntryBody::Unknown),
+                trace: Trace::parse(&text(&trace)),
             });
         }
         Ok(entries)
@@ -268,8 +278,8 @@ impl Store {
         let mut range = cmd("XRANGE");
         range.arg(self.keys.jobs(queue)).arg(from).arg("+").arg("COUNT").arg(PAGE);
         let entries: Vec<_> = listed(self.connection.query(&range).await?).collect();
-        let next = (entries.len() == PAGE).then(|| entries.last().map(|(last, _)| format!("({last}"))).flatten();
-        let slots = entries.into_iter().filter_map(|(_, body)| match body {
+        let next = (entries.len() == PAGE).then(|| entries.last().map(|last| format!("({}", last.id))).flatten();
+        let slots = entries.into_iter().filter_map(|entry| match entry.body {
             EntryBody::Slot(text) => Some(text),
             EntryBody::Job(_) | EntryBody::Ref(_) | EntryBody::Unknown => None,
         });
@@ -304,6 +314,8 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 mod tests {
     use super::*;
 
+    const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
     fn string(bytes: &[u8]) -> Value {
         Value::BulkString(bytes.to_vec())
     }
@@ -320,6 +332,8 @@ mod tests {
             entry("3-0", &[b"job"]),
             Value::Array(vec![string(b"4-0"), Value::Nil]),
             entry("5-0", &[b"job", b"{}", b"job", b"other"]),
+            entry("6-0", &[b"traceparent", b"\xff", b"job", b"{}"]),
+            entry("7-0", &[b"job", b"{}", b"traceparent", TRACE.as_bytes()]),
         ]);
         let found: Vec<_> = listed(reply).collect();
         let job = |bytes: &[u8]| EntryBody::Job(bytes.to_vec());
@@ -329,7 +343,10 @@ mod tests {
             ("3-0", EntryBody::Unknown),
             ("4-0", EntryBody::Unknown),
             ("5-0", job(b"{}")),
+            ("6-0", job(b"{}")),
+            ("7-0", job(b"{}")),
         ];
-        assert_eq!(found, expected.map(|(id, body)| (id.to_owned(), body)));
+        let of = |id: &str| (id == "7-0").then(|| Trace::parse(TRACE).unwrap());
+        assert_eq!(found, expected.map(|(id, body)| Entry { id: id.to_owned(), body, trace: of(id), deliveries: 1 }));
     }
 }

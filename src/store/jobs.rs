@@ -8,6 +8,7 @@ use std::{collections::HashMap, time::Duration};
 use redis::cmd;
 
 use super::{Answer, Store, StoreError, entries::millis, scripts};
+use crate::domain::trace::Trace;
 
 /// The answer to "may this entry run this job?".
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,23 @@ pub enum Acceptance {
     Conflict,
 }
 
+/// A job with an id that asks to be run.
+#[derive(Debug, Clone, Copy)]
+pub struct Presented<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// `<queue>:<entry id>` of the entry that brings it.
+    pub entry: &'a str,
+    /// Of queue and payload.
+    pub digest: &'a str,
+    /// Its queue.
+    pub queue: &'a str,
+    /// Its campaign, or empty.
+    pub campaign: &'a str,
+    /// The trace it belongs to.
+    pub trace: Option<Trace>,
+}
+
 /// The answer of a due alarm's job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wake {
@@ -45,29 +63,24 @@ pub enum Wake {
         attempt: u32,
         /// Whether its handler began before.
         begun: bool,
+        /// The trace it belongs to.
+        trace: Option<Trace>,
     },
     /// The alarm fired twice, or the job is gone.
     Absorbed,
 }
 
 impl Store {
-    /// Accepts a job with an id for the entry `entry` (`<queue>:<entry id>`).
-    pub async fn accept_job(
-        &self,
-        id: &str,
-        entry: &str,
-        digest: &str,
-        queue: &str,
-        campaign: &str,
-        adopt_from: Option<&str>,
-    ) -> Result<Acceptance, StoreError> {
+    /// Accepts a job with an id for its entry; `adopt_from`: also where that entry holds it.
+    pub async fn accept_job(&self, job: &Presented<'_>, adopt_from: Option<&str>) -> Result<Acceptance, StoreError> {
         let reply: Vec<String> = scripts::ACCEPT_JOB
-            .call(&[&self.keys.job(id)])
-            .arg(entry)
-            .arg(digest)
-            .arg(queue)
-            .arg(campaign)
+            .call(&[&self.keys.job(job.id)])
+            .arg(job.entry)
+            .arg(job.digest)
+            .arg(job.queue)
+            .arg(job.campaign)
             .arg(adopt_from.unwrap_or(""))
+            .arg(job.trace.map_or_else(String::new, |trace| trace.to_string()))
             .run(&self.connection)
             .await?;
         let mut answer = Answer::new(reply);
@@ -88,7 +101,12 @@ impl Store {
         if answer.text()? != "run" {
             return Ok(Wake::Absorbed);
         }
-        Ok(Wake::Run { payload: answer.text()?, attempt: answer.number()?, begun: answer.text()? == "1" })
+        Ok(Wake::Run {
+            payload: answer.text()?,
+            attempt: answer.number()?,
+            begun: answer.text()? == "1",
+            trace: Trace::parse(&answer.text()?),
+        })
     }
 
     /// Writes fields of a job's hash, unless another entry has taken it over; `ttl` counts from now.

@@ -11,7 +11,7 @@ use redis::cmd;
 
 use super::{Answer, Store, StoreError, entries::millis, scripts};
 use crate::{
-    domain::{clock::EpochMs, frequency::tick::Plan},
+    domain::{clock::EpochMs, frequency::tick::Plan, trace::Trace},
     metrics::labels::DueResult,
 };
 
@@ -36,6 +36,8 @@ pub struct Definition {
     pub content: String,
     /// The job that wrote this version.
     pub job: String,
+    /// The trace that job belongs to, and so the runs of this version.
+    pub trace: Option<Trace>,
     /// The first due time.
     pub first: EpochMs,
     /// The next due time, unless it is paused or at its end.
@@ -69,6 +71,7 @@ impl Definition {
             definition: text("definition")?,
             content: text("content").unwrap_or_default(),
             job: text("job").unwrap_or_default(),
+            trace: hash.get("traceparent").and_then(|text| Trace::parse(text)),
             first: time("first").unwrap_or_default(),
             next_at: time("next_at"),
             pending: text("pending"),

@@ -47,6 +47,12 @@ pub const LONGEST_WAIT: Duration = Duration::from_hours(24);
 /// Longest part of a provider's own error code that is kept.
 const DETAIL_BYTES: usize = 40;
 
+/// Of how much of it that is made: a number that begins within what is kept may end behind it.
+const LOOKED_AT: usize = 80;
+
+/// So many digits are no code but somebody's number (those of E.164 have 7 to 15).
+const NUMBER_DIGITS: usize = 7;
+
 /// How a call ended when it did not end well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble<'a> {
@@ -160,16 +166,46 @@ fn ambiguous(code: &'static str, detail: Option<&str>) -> Failure {
 
 /// Our code, and behind a colon what the provider said, made harmless for logs, ledgers and labels.
 pub(crate) fn named(code: &'static str, detail: Option<&str>) -> Cow<'static, str> {
-    let kept: String = detail
-        .unwrap_or_default()
-        .chars()
-        .take(DETAIL_BYTES)
-        .map(|c| match c.to_ascii_lowercase() {
-            plain @ ('a'..='z' | '0'..='9' | '.' | '_' | '-') => plain,
-            _ => '_',
-        })
-        .collect();
+    let kept = without_addresses(detail.unwrap_or_default());
     if kept.is_empty() { Cow::Borrowed(code) } else { Cow::Owned(format!("{code}:{kept}")) }
+}
+
+/// A code as far as it is one, in `a-z 0-9 . _ -`. Some providers write sentences there, with whom they are about: mail
+/// addresses are left out, and of digits as many as telephone numbers have, whatever stands between them, an `n` is left.
+fn without_addresses(said: &str) -> String {
+    let without_mail: Vec<&str> = said.split_whitespace().filter(|word| !word.contains('@')).collect();
+    let mut kept = String::new();
+    // Digits since the last letter, where the first of them stands, and whether something stands behind the last.
+    let (mut digits, mut number_from, mut apart) = (0, 0, false);
+    for c in without_mail.join(" ").chars().take(LOOKED_AT) {
+        match c.to_ascii_lowercase() {
+            digit @ '0'..='9' => {
+                if digits == 0 {
+                    number_from = kept.len();
+                }
+                digits += 1;
+                apart = false;
+                if digits < NUMBER_DIGITS {
+                    kept.push(digit);
+                } else if digits == NUMBER_DIGITS {
+                    kept.truncate(number_from);
+                    kept.push('n');
+                }
+            }
+            letter @ 'a'..='z' => {
+                if digits >= NUMBER_DIGITS && apart {
+                    kept.push('_');
+                }
+                digits = 0;
+                kept.push(letter);
+            }
+            _ if digits >= NUMBER_DIGITS => apart = true,
+            mark @ ('.' | '_' | '-') => kept.push(mark),
+            _ => kept.push('_'),
+        }
+    }
+    kept.truncate(DETAIL_BYTES);
+    kept
 }
 
 #[cfg(test)]
@@ -254,6 +290,25 @@ mod tests {
         let Failure::Permanent { code } = classify(&status(400, Some(&said), None), &Rules::default()) else {
             panic!("not permanent")
         };
-        assert_eq!(code, "refused:n_meros___34_600__n_meros___34_600__n_me");
+        assert_eq!(code, "refused:n_meros___34_600_n_meros___34_600_n_mero");
+    }
+
+    #[test]
+    fn what_a_provider_says_names_nobody() {
+        let table = [
+            ("21211", "21211"),
+            ("131026: not on WhatsApp", "131026__not_on_whatsapp"),
+            ("unknown_number_34600123456", "unknown_number_n"),
+            ("+34 600 12 34 56 is no number", "_n_is_no_number"),
+            ("no such user <ana.ruiz@example.com>, sorry", "no_such_user_sorry"),
+            ("(600) 123-456", "_n"),
+            ("5.1.1 600123456 x", "n_x"),
+            ("", ""),
+        ];
+        for (said, kept) in table {
+            assert_eq!(without_addresses(said), kept, "{said:?}");
+        }
+        let cut = format!("{}600123456", "x".repeat(DETAIL_BYTES - 3));
+        assert_eq!(without_addresses(&cut), format!("{}n", "x".repeat(DETAIL_BYTES - 3)));
     }
 }

@@ -45,7 +45,7 @@ const ROOMS: &[Room] = &[
     Room { name: "operate", may_use: &["store", "job", "domain", "queue"], never: APALIS },
     Room { name: "http", may_use: &["store", "domain", "job", "operate"], never: APALIS },
     Room { name: "metrics", may_use: &["domain", "job"], never: APALIS },
-    Room { name: "telemetry", may_use: &[], never: APALIS },
+    Room { name: "telemetry", may_use: &["domain"], never: APALIS },
     Room { name: "lifecycle", may_use: &[], never: APALIS },
 ];
 

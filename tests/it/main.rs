@@ -21,6 +21,7 @@ mod guard;
 mod health;
 mod import;
 mod layers;
+mod logs;
 mod monitoring;
 mod optout;
 mod package;

@@ -86,6 +86,7 @@ impl Generation<'_> {
         if dispatch.transliterate {
             fields.push(("transliterate", "1".to_owned()));
         }
+        fields.extend(self.trace.map(|trace| ("traceparent", trace.to_string())));
         if let Some(currency) = self.job.currency {
             fields.push(("currency", currency.code().to_owned()));
         }

@@ -7,7 +7,7 @@
 use serde_json::json;
 
 use crate::{
-    domain::{clock::EpochMs, name::JobId},
+    domain::{clock::EpochMs, name::JobId, trace::Trace},
     job::{Outcome, RecurringJob, Rejection, RejectionCode},
     store::{
         StoreError,
@@ -20,16 +20,20 @@ use super::{
     Context, LOOKS, decoded, finish,
 };
 
-/// Runs the job.
-pub async fn run(ctx: &Context, id: &JobId, job: &RecurringJob) -> Outcome {
-    match define(ctx, id, job).await {
+/// Runs the job of that id and trace.
+pub async fn run(ctx: &Context, of: (&JobId, Option<Trace>), job: &RecurringJob) -> Outcome {
+    match define(ctx, of, job).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(rejection)) => rejection.into(),
         Err(error) => trouble::outcome(&error),
     }
 }
 
-async fn define(ctx: &Context, id: &JobId, job: &RecurringJob) -> Result<Result<Outcome, Rejection>, StoreError> {
+async fn define(
+    ctx: &Context,
+    of: (&JobId, Option<Trace>),
+    job: &RecurringJob,
+) -> Result<Result<Outcome, Rejection>, StoreError> {
     if let Err(error) = job.times.frequency.check(ctx.config.recurring_min_interval) {
         return Ok(Err(Rejection::of_code(error.code(), Some("every"), &error)));
     }
@@ -60,7 +64,7 @@ async fn define(ctx: &Context, id: &JobId, job: &RecurringJob) -> Result<Result<
             return Ok(Err(nothing_due()));
         };
         let replaces = known.map_or(0, |known| known.version);
-        match ctx.store.define(&written(job, id, &content, first, next_at, replaces)).await? {
+        match ctx.store.define(&written(job, of, &content, first, next_at, replaces)).await? {
             Defined::Written { version } => {
                 ctx.store.arm(&alarm(campaign, name), next_at.0).await?;
                 return Ok(Ok(Outcome::done(result(campaign, name, version, Some(next_at), true))));
@@ -89,7 +93,7 @@ fn first(campaign: &str, name: &str, known: Option<&Definition>, job: &Recurring
 
 fn written<'a>(
     job: &'a RecurringJob,
-    id: &JobId,
+    (id, trace): (&JobId, Option<Trace>),
     content: &str,
     first: EpochMs,
     next_at: EpochMs,
@@ -107,6 +111,10 @@ fn written<'a>(
     match job.times.max_runs {
         Some(max_runs) => fields.push(("max_runs", max_runs.to_string())),
         None => absent.push("max_runs"),
+    }
+    match trace {
+        Some(trace) => fields.push(("traceparent", trace.to_string())),
+        None => absent.push("traceparent"),
     }
     let (campaign, name) = (job.bulk.campaign.as_str(), job.recurring.as_str());
     NewDefinition { campaign, name, replaces, next_at, fields, absent }

@@ -32,7 +32,8 @@ const LOOKS: usize = 20;
 fn decoded(campaign: &str, name: &str, definition: &Definition) -> Option<RecurringJob> {
     let read = RecurringJob::of_written(&definition.definition);
     if let Err(rejection) = &read {
-        tracing::error!(campaign, recurring = name, %rejection, "a definition that cannot be read any more");
+        let code = rejection.code.as_str();
+        tracing::error!(campaign, recurring = name, code, "a definition that cannot be read any more");
     }
     read.ok()
 }
@@ -52,8 +53,15 @@ async fn finish(
     let due = run.rsplit_once('@').map(|(_, due)| due).unwrap_or_default();
     let fields =
         [("recurring", name.to_owned()), ("version", definition.version.to_string()), ("due_at", due.to_owned())];
-    let wanted =
-        Start { run, message: &job.bulk, content: &content, job: &definition.job, definition: name, fields: &fields };
+    let wanted = Start {
+        run,
+        message: &job.bulk,
+        content: &content,
+        job: &definition.job,
+        trace: definition.trace,
+        definition: name,
+        fields: &fields,
+    };
     match start(ctx, wanted).await? {
         Started::Run { .. } | Started::Taken { .. } => {
             let now = ctx.store.now_ms().await?;
@@ -63,8 +71,9 @@ async fn finish(
         // Stopped or cancelled between the decision and the run.
         Started::Refused { .. } => Ok(None),
         Started::Impossible(rejection) => {
-            tracing::warn!(campaign, run, %rejection, "a run of a permanent message cannot be made");
-            ctx.store.drop_decided(campaign, name, run, rejection.code.as_str()).await?;
+            let (code, trace_id) = (rejection.code.as_str(), definition.trace.map(|trace| trace.id()));
+            tracing::warn!(campaign, run, code, trace_id, "a run of a permanent message cannot be made");
+            ctx.store.drop_decided(campaign, name, run, code).await?;
             Ok(Some(rejection))
         }
     }

@@ -39,7 +39,8 @@ pub async fn tick(ctx: &Context, campaign: &str, name: &str) -> Result<Option<i6
             let schedule = job.times.schedule(definition.first);
             if let Some(plan) = plan(&schedule, next_at, now, job.times.misfire, job.times.grace()) {
                 if plan.missed_count > 0 {
-                    tracing::warn!(campaign, recurring = name, missed = plan.missed_count, "due times were missed");
+                    let (missed, trace_id) = (plan.missed_count, definition.trace.map(|trace| trace.id()));
+                    tracing::warn!(campaign, recurring = name, missed, trace_id, "due times were missed");
                 }
                 if let Some(decided) = ctx.store.tick(campaign, name, &definition, &plan).await? {
                     count(ctx, &plan, decided, next_at, now);

@@ -36,6 +36,7 @@ use crate::{
         reassert::Origin,
         runs::{InDoubt, Leaving, SlotRef, Take},
     },
+    telemetry,
 };
 
 use super::Context;
@@ -69,7 +70,10 @@ pub async fn run(ctx: &Arc<Context>, slot: SlotRef, lease: Arc<Lease>) -> Outcom
 
 async fn turn(ctx: &Arc<Context>, slot: &SlotRef, lease: &Arc<Lease>) -> Result<Outcome, StoreError> {
     let plan = match RunPlan::load(ctx, &slot.campaign, &slot.run).await? {
-        Loaded::Plan(plan) => plan,
+        Loaded::Plan(plan) => {
+            telemetry::work::is_of(&plan.made.1, plan.trace);
+            plan
+        }
         Loaded::Gone => return Ok(Outcome::done(serde_json::Value::Null)),
         Loaded::Foreign { channel } => {
             tracing::warn!(%slot, channel, "this slot is another channel's: left for its daemons");

@@ -17,6 +17,7 @@ use crate::{
         money::Currency,
         sift::Sieve,
         text::Words,
+        trace::Trace,
         unsubscribe::{CircleKind, Offer},
     },
     job::RejectionCode,
@@ -57,6 +58,8 @@ pub struct RunPlan {
     pub last: u64,
     /// When it was made, and by which job: tells it from another run of its name.
     pub made: (String, String),
+    /// The trace that job belongs to.
+    pub trace: Option<Trace>,
     /// Which lists of addresses count (PO-24).
     pub category: Category,
     /// An order with less life left is not sent (PO-19).
@@ -177,6 +180,7 @@ impl RunPlan {
             closes_cases: text("close_cases") == "1",
             last: text("end").parse().unwrap_or(0),
             made: (text("created_at").to_owned(), text("job").to_owned()),
+            trace: Trace::parse(text("traceparent")),
             category,
             min_life: ctx.config.orders.floor,
             bounds,

@@ -330,6 +330,7 @@ impl Turn {
             validity_seconds: life.map(|life| life.as_secs()),
             parts: who.parts,
             receipt_url: receipt_url.as_deref().unwrap_or_default(),
+            trace: self.plan.trace.map(|trace| trace.step(rand::random())),
             deadline,
         };
         let began = Instant::now();

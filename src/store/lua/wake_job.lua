@@ -1,7 +1,7 @@
 -- A delayed or parked job comes due: the entry that the alarm clock wrote takes it over.
 -- KEYS[1] the job's hash; ARGV[1] `<queue>:<entry id>` of that entry
--- Returns {'run', payload, attempt, '1' when its handler began before or ''} or {'absorbed', state}: the alarm fired twice.
-local job = redis.call('HMGET', KEYS[1], 'state', 'entry', 'payload', 'attempt', 'begun')
+-- Returns {'run', payload, attempt, '1' when its handler began before or '', the trace it belongs to or ''} or {'absorbed', state}: the alarm fired twice.
+local job = redis.call('HMGET', KEYS[1], 'state', 'entry', 'payload', 'attempt', 'begun', 'traceparent')
 local state, entry = job[1], job[2]
 if not state then
   return { 'absorbed', 'gone' }
@@ -10,6 +10,6 @@ if state == 'scheduled' or state == 'parked' or (state == 'running' and entry ==
   local t = redis.call('TIME')
   redis.call('HSET', KEYS[1], 'state', 'running', 'entry', ARGV[1],
     'started_at', t[1] * 1000 + math.floor(t[2] / 1000))
-  return { 'run', job[3] or '', job[4] or '1', job[5] or '' }
+  return { 'run', job[3] or '', job[4] or '1', job[5] or '', job[6] or '' }
 end
 return { 'absorbed', state }
