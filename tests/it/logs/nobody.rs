@@ -189,15 +189,15 @@ impl World {
             client.get(format!("{at}{path}")).send().await.unwrap();
         }
         let scene = &mut self.scene;
-        scene.command(json!({"action": "opt_out", "kind": "mobile", "contacts": [PHONE]})).await;
+        scene.command(json!({"action": "opt_out", "contacts": [PHONE], "country": "ES"})).await;
         scene.command(json!({"action": "export", "campaign": "orders", "format": "csv"})).await;
         let preview = json!({"action": "preview", "queue": "send", "job": {"message": "p", "campaign": "c", "channel": "sms",
             "text": "pimiento {{ first_name }}"}});
         scene.command(preview).await;
         scene
-            .command_refused(json!({"action": "close_case", "campaign": "c", "case": format!("Zenobia {PHONE}")}))
+            .command_refused(json!({"action": "close_case", "campaign": "c", "case_id": format!("Zenobia {PHONE}")}))
             .await;
-        scene.command(json!({"action": "forget", "contact": PHONE})).await;
+        scene.command(json!({"action": "forget", "contact": PHONE, "country": "ES"})).await;
         scene.command_refused(json!({"action": "forget", "contact": format!("Zenobia {PHONE}")})).await;
     }
 
@@ -232,6 +232,7 @@ async fn whole_run(format: &str) -> String {
     world.send().await;
     world.answer().await;
     world.scene.redis.restart_empty().await;
+    world.scene.db = world.scene.redis.connect().await;
     world
         .scene
         .run("generate", &json!({"id": "again", "campaign": "again", "currency": "EUR", "rows": [{"amount": 1}]}))
