@@ -46,6 +46,8 @@ pub struct Definition {
     pub pending: Option<String>,
     /// A due time that stands in line behind a run under way.
     pub queued: Option<EpochMs>,
+    /// Due times whose runs a server lost with their decisions, while their messages were written again: `<ms>,<ms>`.
+    pub lost: Option<String>,
     /// The latest run.
     pub last_run: Option<String>,
     /// Runs decided.
@@ -76,6 +78,7 @@ impl Definition {
             next_at: time("next_at"),
             pending: text("pending"),
             queued: time("queued"),
+            lost: text("lost"),
             last_run: text("last_run"),
             runs: number("runs"),
             missed: number("missed"),
@@ -193,9 +196,9 @@ impl Store {
 
     /// The alarms that a campaign's definitions are to have, and when.
     async fn alarms(&self, campaign: &str) -> Result<Vec<(String, EpochMs)>, StoreError> {
-        let all = self.of_definitions(campaign, ["state", "next_at", "pending", "queued"]).await?;
-        let due = all.into_iter().filter_map(|(name, [state, next_at, pending, queued])| {
-            let now = (pending.is_some() || queued.is_some()).then_some(EpochMs(0));
+        let all = self.of_definitions(campaign, ["state", "next_at", "pending", "queued", "lost"]).await?;
+        let due = all.into_iter().filter_map(|(name, [state, next_at, pending, queued, lost])| {
+            let now = (pending.is_some() || queued.is_some() || lost.is_some()).then_some(EpochMs(0));
             let next = next_at.filter(|_| state.as_deref() == Some("active"));
             let at = now.or_else(|| next?.parse().ok().map(EpochMs))?;
             Some((alarm(campaign, &name), at))
@@ -321,6 +324,25 @@ impl Store {
     pub async fn tick_queued(&self, campaign: &str, name: &str, due: EpochMs) -> Result<bool, StoreError> {
         self.announce(campaign).await?;
         let call = scripts::TICK_QUEUED.call(&[&self.keys.campaign(campaign)]).arg(name).arg(due.0);
+        self.decided(campaign, &mut Answer::new(call.run(&self.connection).await?)).await
+    }
+
+    /// Decides a lost run again, the one of the earliest `due` time; `next` is the due time after it. False while another
+    /// run is under way.
+    pub async fn tick_lost(
+        &self,
+        campaign: &str,
+        name: &str,
+        lost: &str,
+        (due, next): (EpochMs, Option<EpochMs>),
+    ) -> Result<bool, StoreError> {
+        self.announce(campaign).await?;
+        let call = scripts::TICK_LOST
+            .call(&[&self.keys.campaign(campaign)])
+            .arg(name)
+            .arg(lost)
+            .arg(due.0)
+            .arg(next.map(|at| at.0.to_string()).unwrap_or_default());
         self.decided(campaign, &mut Answer::new(call.run(&self.connection).await?)).await
     }
 

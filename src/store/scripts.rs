@@ -115,6 +115,7 @@ recurring!(ACT, "allow-oom", "act");
 recurring!(DEFINE, "", "define");
 recurring!(TICK, "", "tick");
 recurring!(TICK_QUEUED, "", "tick_queued");
+recurring!(TICK_LOST, "", "tick_lost");
 recurring!(DROP_DECIDED, "allow-oom", "drop_decided");
 recurring!(RUN_NOW, "", "run_now");
 recurring!(ACT_DEFINITION, "allow-oom", "act_definition");

@@ -79,11 +79,15 @@ async fn finish(
     }
 }
 
-/// When the alarm clock is to ring for a definition: at the next due time, and soon while a run stands in line.
+/// When the alarm clock is to ring for a definition: at the next due time, and soon while a run stands in line, or is to be made again.
 fn rings_at(definition: &Definition, now: EpochMs) -> Option<EpochMs> {
     if definition.state != "active" {
         return None;
     }
-    let line = definition.queued.map(|_| now.plus(tick::LINE));
-    definition.next_at.into_iter().chain(line).min()
+    let line = now.plus(tick::LINE);
+    if definition.lost.is_some() {
+        // Nothing else is decided before.
+        return Some(line);
+    }
+    definition.next_at.into_iter().chain(definition.queued.map(|_| line)).min()
 }

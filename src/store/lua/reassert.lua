@@ -28,8 +28,21 @@ elseif about[2] ~= made and (job == '' or about[3] ~= job) then
   return { 'other' }
 end
 local stopped = state == 'cancelled' or state == 'failed' or state == 'not_sent'
-if closes and not early then
-  notes_of(run, about[4])
+-- A lost run of a permanent message is named after its due time. Its definition decides it again before anything else
+-- (tick_lost.lua); where that is lost, too, nothing does, and what is in flight is in doubt for the runs to come.
+local definition, orphan = about[4], nil
+if early then
+  local name, due = run:match('^(.+)@(%d+)$')
+  definition = name
+  local key = base .. 'recurring:' .. (name or '')
+  local d = name and redis.call('HMGET', key, 'job', 'lost') or {}
+  orphan = name and d[1] ~= job
+  if name and not orphan and not (',' .. (d[2] or '') .. ','):find(',' .. due .. ',', 1, true) then
+    redis.call('HSET', key, 'lost', d[2] and (d[2] .. ',' .. due) or due)
+  end
+end
+if closes then
+  notes_of(run, definition)
 end
 
 -- What is known by the ledger, and what is remembered: which is later? Claims count up the attempts; a claim given back
@@ -108,6 +121,8 @@ for page, p in pairs(pages) do
       end
       if closes and letter ~= 'c' and RANK[letter] > 0 then
         outcome_of_case(run, delivery, letter, now)
+      elseif closes and orphan then
+        outcome_of_case(run, delivery, letter == 'c' and 'n' or letter, now)
       end
       if ARGV[i + 4] ~= '' then
         events[#events + 1] = ARGV[i + 4]

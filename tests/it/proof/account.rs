@@ -26,6 +26,14 @@ struct Of {
     delivery: String,
 }
 
+impl Of {
+    /// Whether it is about the same recipient, in whichever run and through whichever contact.
+    fn is_of(&self, other: &Self) -> bool {
+        let number = |of: &Self| of.delivery.split('.').next().map(str::to_owned);
+        self.campaign == other.campaign && number(self) == number(other)
+    }
+}
+
 /// A recipient that does not add up.
 struct Finding {
     of: Of,
@@ -207,21 +215,30 @@ impl Account {
             for (at, line) in self.timeline(world, &finding.of) {
                 let _ = writeln!(story, "  {at} {line}");
             }
-            let _ = writeln!(story, "  ledger: {}", self.cells.get(&finding.of).map_or("nothing", String::as_str));
+            for (of, cell) in self.cells.iter().filter(|(of, _)| of.is_of(&finding.of)) {
+                let _ = writeln!(story, "  ledger: {}/{} {cell}", of.run, of.delivery);
+            }
         }
         story
     }
 
+    /// What happened to a recipient, in every run of its campaign.
     fn timeline(&self, world: &World, of: &Of) -> Vec<(i64, String)> {
         let faults = world.struck.iter().map(|(at, fault)| (*at, format!("fault: {fault:?}")));
-        let arrivals = self.arrived.get(of).into_iter().flatten().map(|message| {
-            (message.at_ms, format!("the provider accepted {} under the key {:?}", message.id, message.idempotency_key))
-        });
-        let events = self.events.get(of).into_iter().flatten().map(|event| {
-            let at = event["at"].as_i64().unwrap_or_default();
-            (at, format!("told: {} {} (attempt {})", event["state"], event["reason"], event["attempt"]))
-        });
-        let mut timeline: Vec<(i64, String)> = faults.chain(arrivals).chain(events).collect();
+        let mut timeline: Vec<(i64, String)> = faults.collect();
+        for (Of { run, delivery, .. }, messages) in self.arrived.iter().filter(|(other, _)| other.is_of(of)) {
+            timeline.extend(messages.iter().map(|message| {
+                let Received { id, idempotency_key: key, at_ms, .. } = message;
+                (*at_ms, format!("{run}/{delivery}: the provider accepted {id} under the key {key:?}"))
+            }));
+        }
+        for (Of { run, delivery, .. }, events) in self.events.iter().filter(|(other, _)| other.is_of(of)) {
+            timeline.extend(events.iter().map(|event| {
+                let (state, reason, attempt) = (&event["state"], &event["reason"], &event["attempt"]);
+                let at = event["at"].as_i64().unwrap_or_default();
+                (at, format!("{run}/{delivery}: told {state} {reason} (attempt {attempt})"))
+            }));
+        }
         timeline.sort();
         timeline
     }

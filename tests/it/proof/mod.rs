@@ -7,7 +7,8 @@
 //! exactly when it should be, every outcome told in the results stream. What does not add up is shown with the seed and
 //! the timeline of the recipient concerned.
 //!
-//! `make soak` runs further seeds for as long as it is told (`REMESA_SOAK_MINUTES`), with larger campaigns.
+//! `make soak` runs further seeds for as long as it is told (`REMESA_SOAK_MINUTES`), with larger campaigns;
+//! `REMESA_SOAK_SEED` is the first of them.
 
 mod account;
 mod faults;
@@ -52,9 +53,10 @@ async fn nobody_is_lost_and_nobody_is_sent_to_twice_whatever_fails_in_whatever_o
 #[tokio::test]
 async fn a_soak_proves_seed_after_seed() {
     let minutes: u64 = std::env::var("REMESA_SOAK_MINUTES").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-    let (began, first) = (Instant::now(), rand::random::<u32>());
+    let seed = std::env::var("REMESA_SOAK_SEED").ok().and_then(|text| text.parse().ok());
+    let (began, first) = (Instant::now(), seed.unwrap_or_else(|| u64::from(rand::random::<u32>())));
     let (size, faults) = if minutes > 0 { (LARGE, 40) } else { (SMALL, 4) };
-    for seed in u64::from(first).. {
+    for seed in first.. {
         eprintln!("soak: seed {seed}, {} min of {minutes} are over", began.elapsed().as_secs() / 60);
         prove(seed, size, faults).await;
         if began.elapsed() >= Duration::from_mins(minutes) {

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::sent_once;
 use crate::bulk::{person, put_cases};
+use crate::support::daemon::Daemon;
 use crate::support::ledger::campaign_audit;
 use crate::support::provider::counted;
 use crate::support::redis::Redis;
@@ -104,4 +105,48 @@ async fn a_redis_without_its_data_sends_nothing_from_memory_and_another_job_of_t
     scene.finished("c").await;
     assert_eq!(campaign_audit(&mut scene.db, "c").await, [("sent", ROWS as u64)].into());
     assert_eq!(scene.sandbox.stats().counts.accepted, accepted + ROWS as u64);
+}
+
+#[tokio::test]
+async fn a_permanent_message_whose_run_was_lost_is_made_again_before_the_next_and_writes_to_nobody_twice() {
+    let redis = Redis::start_append_only().await;
+    let mut scene = Scene::over(redis, "in_flight = 8\n", |sandbox| sandbox.idempotency = false).await;
+    scene.settings = scene.settings.set("recurring.min_interval", "1s");
+    put_cases(&mut scene, "c", &(1..=ROWS).map(person).collect::<Vec<_>>()).await;
+    let _daemon = scene.daemon().await;
+    // Accepted with a due time in the far future, moved to now behind the mark: only the run and its decision are lost.
+    let mut job = json!({"id": "rec", "recurring": "r", "campaign": "c", "channel": "sms", "text": "Hola {{ name }}",
+                         "every": "1s", "grace": "1h", "only_active": true, "close_cases": true,
+                         "starts_at": scene.now_ms().await + 2_000});
+    scene.enqueue("recurring", &job).await;
+    scene.done("rec").await;
+    let mark = scene.redis.mark();
+    counted(&scene.sandbox, "some are accepted", |stats| stats.counts.accepted >= 30).await;
+    scene.sandbox.change(|settings| settings.cut_per_mille = 1000).unwrap();
+    counted(&scene.sandbox, "some are in doubt", |stats| stats.answers.cut >= 8).await;
+    scene.sandbox.change(|settings| (settings.cut_per_mille, settings.hold) = (0, true)).unwrap();
+    counted(&scene.sandbox, "all permits are in flight", |stats| stats.in_flight == 8).await;
+    let first: Vec<String> = scene.db.zrange("remesa:{c}:runs", 0, 0).await.unwrap();
+    loses(&mut scene, mark).await;
+    let _other = Daemon::start(&scene.settings.instance("other")).await;
+    counted(&scene.sandbox, "the other daemon is at it", |stats| stats.in_flight > 8).await;
+    scene.sandbox.change(|settings| settings.hold = false).unwrap();
+    wait::until("each case is closed or in doubt", async || {
+        let new: Option<u64> = scene.db.hget("remesa:{c}:campaign", "cases:new").await.unwrap();
+        let unknown: u64 = scene.db.hlen("remesa:{c}:unknown:r").await.unwrap();
+        (new == Some(unknown)).then_some(())
+    })
+    .await;
+    job = json!({"action": "cancel", "campaign": "c", "recurring": "r"});
+    scene.command(job).await;
+    let counts = scene.sandbox.stats().counts;
+    assert_eq!((counts.accepted, counts.repeated_recipients), (ROWS as u64, 0), "everybody once");
+    let runs: Vec<String> = scene.db.zrange("remesa:{c}:runs", 0, -1).await.unwrap();
+    assert!(runs.contains(&first[0]), "{first:?} is made again: {runs:?}");
+    let cut = scene.sandbox.stats().answers.cut;
+    wait::until("the last run has ended", async || {
+        let running = campaign_audit(&mut scene.db, "c").await;
+        (running["unknown"] == cut && running["sent"] == ROWS as u64 - cut).then_some(())
+    })
+    .await;
 }
