@@ -124,15 +124,13 @@ fn allowed(state: &str, is_run: bool) -> &'static str {
 }
 
 async fn act_on_channel(ctx: &Context, id: &JobId, channel: &Name, action: &str) -> Answer {
-    let now = ctx.store.now_ms().await?;
-    let known =
-        ctx.channels.contains_key(channel.as_str()) || ctx.store.is_channel_served(channel.as_str(), now).await?;
-    if !known {
+    let is_ours = ctx.channels.contains_key(channel.as_str());
+    if !is_ours && !ctx.store.is_channel_served(channel.as_str(), ctx.store.now_ms().await?).await? {
         let rule = format!("no daemon seen in the last 10 minutes serves \"{channel}\"");
         return Ok(Err(Rejection::of_field(RejectionCode::UnknownChannel, "channel", rule)));
     }
     let changed = match action {
-        "pause" => ctx.store.pause_channel(channel.as_str(), id.as_str(), now).await?,
+        "pause" => ctx.store.pause_channel(channel.as_str(), id.as_str(), ctx.store.now_ms().await?).await?,
         _ => ctx.store.resume_channel(channel.as_str()).await?,
     };
     Ok(Ok(Outcome::done(json!({ "action": action, "changed": changed }))))

@@ -12,6 +12,7 @@ use crate::{
     store::{
         StoreError,
         entries::{Entry, EntryBody},
+        jobs::JobChange,
         letters::{Letter, Letters},
         outbox::Event,
     },
@@ -67,16 +68,15 @@ impl<H: Handle> Worker<H> {
         at: EpochMs,
         more: &[(&str, String)],
     ) -> Result<Ending, StoreError> {
-        let now = self.store.now_ms().await?;
         let mut fields = accepted.fields(queue, state);
         fields.push(("at", at.0.to_string()));
         fields.push(("payload", String::from_utf8_lossy(&accepted.payload).into_owned()));
         fields.push(("attempt", accepted.attempt.to_string()));
-        if state == "parked" && self.store.job_field(accepted.id.as_str(), "parked_at").await?.is_none() {
-            fields.push(("parked_at", now.to_string()));
-        }
+        let parks = state == "parked" && self.store.job_field(accepted.id.as_str(), "parked_at").await?.is_none();
+        let stamp: &[&str] = if parks { &["parked_at"] } else { &[] };
         fields.extend(more.iter().map(|(f, v)| (*f, v.clone())));
-        if !self.store.write_job(accepted.id.as_str(), &accepted.entry, None, &[], &fields).await? {
+        let change = JobChange { stamp, fields: &fields, ..JobChange::default() };
+        if self.store.write_job(accepted.id.as_str(), &accepted.entry, &change).await?.is_none() {
             return Ok(Ending::Leave);
         }
         self.store.arm(&format!("job|{queue}|{}", accepted.id), at.0).await?;
@@ -166,16 +166,18 @@ impl<H: Handle> Worker<H> {
         state: &'static str,
         more: &[(&str, String)],
     ) -> Result<Ending, StoreError> {
-        let now = self.store.now_ms().await?;
         let mut fields = accepted.fields(queue, state);
         fields.push(("attempt", accepted.attempt.to_string()));
-        fields.push(("finished_at", now.to_string()));
         fields.extend(more.iter().map(|(f, v)| (*f, v.clone())));
-        let ttl = Some(self.retention(accepted));
-        let delete: &[&str] = if accepted.written { &["payload", "at"] } else { &[] };
-        if !self.store.write_job(accepted.id.as_str(), &accepted.entry, ttl, delete, &fields).await? {
+        let change = JobChange {
+            ttl: Some(self.retention(accepted)),
+            delete: if accepted.written { &["payload", "at"] } else { &[] },
+            stamp: &["finished_at"],
+            fields: &fields,
+        };
+        let Some(now) = self.store.write_job(accepted.id.as_str(), &accepted.entry, &change).await? else {
             return Ok(Ending::Leave);
-        }
+        };
         let code = more.iter().find(|(f, _)| *f == "error_code").map_or("", |(_, v)| v.as_str());
         self.tell(accepted, queue, state, code, now).await?;
         self.metrics.job_ended(queue.as_str(), state);

@@ -20,6 +20,7 @@ use crate::{
     store::{
         Store, StoreError,
         entries::EntryBody,
+        jobs::JobChange,
         leases::{Lease, Registry, Stage},
         runs::SlotRef,
     },
@@ -276,17 +277,14 @@ impl<H: Handle> Worker<H> {
     }
 
     async fn show_running(&self, queue: QueueName, accepted: &Accepted) -> Result<(), StoreError> {
-        let now = self.store.now_ms().await?;
         let mut fields = accepted.fields(queue, "running");
         fields.push(("attempt", accepted.attempt.to_string()));
         fields.push(("begun", "1".to_owned()));
-        if !accepted.written {
-            fields.push(("accepted_at", now.to_string()));
-            fields.push(("started_at", now.to_string()));
-        }
+        let stamp: &[&str] = if accepted.written { &[] } else { &["accepted_at", "started_at"] };
         // A running job without an id is kept for long: its end sets the real time to live.
         let ttl = (!accepted.named).then_some(self.policy.retention_with_id);
-        self.store.write_job(accepted.id.as_str(), &accepted.entry, ttl, &[], &fields).await?;
+        let change = JobChange { ttl, stamp, fields: &fields, ..JobChange::default() };
+        self.store.write_job(accepted.id.as_str(), &accepted.entry, &change).await?;
         Ok(())
     }
 

@@ -132,12 +132,11 @@ impl Store {
 
     /// Resumes a channel: closes its breaker, and ends a wait that its provider asked for. `false`: it was not paused.
     pub async fn resume_channel(&self, channel: &str) -> Result<bool, StoreError> {
-        let mut delete = cmd("HDEL");
-        delete.arg(self.keys.channel(channel)).arg("paused").arg("paused_at");
-        let removed: u32 = self.connection.query(&delete).await?;
-        let mut unblock = cmd("HDEL");
-        unblock.arg(self.keys.channel(channel)).arg("blocked_until").arg("blocked_reason");
-        self.connection.query::<()>(&unblock).await?;
+        let key = self.keys.channel(channel);
+        let mut free = redis::pipe();
+        free.cmd("HDEL").arg(&key).arg("paused").arg("paused_at");
+        free.cmd("HDEL").arg(&key).arg("blocked_until").arg("blocked_reason").ignore();
+        let (removed,): (u32,) = self.connection.pipeline(&free).await?;
         self.report(channel, &Report::Ok).await?;
         Ok(removed > 0)
     }

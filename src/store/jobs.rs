@@ -70,6 +70,19 @@ pub enum Wake {
     Absorbed,
 }
 
+/// What is written into a job's hash.
+#[derive(Debug, Clone, Default)]
+pub struct JobChange<'a> {
+    /// How long the hash is kept from now on; for good without.
+    pub ttl: Option<Duration>,
+    /// Fields that go.
+    pub delete: &'a [&'a str],
+    /// Fields that become the time of the writing.
+    pub stamp: &'a [&'a str],
+    /// Fields and what they become.
+    pub fields: &'a [(&'a str, String)],
+}
+
 impl Store {
     /// Accepts a job with an id for its entry; `adopt_from`: also where that entry holds it.
     pub async fn accept_job(&self, job: &Presented<'_>, adopt_from: Option<&str>) -> Result<Acceptance, StoreError> {
@@ -109,22 +122,21 @@ impl Store {
         })
     }
 
-    /// Writes fields of a job's hash, unless another entry has taken it over; `ttl` counts from now.
-    pub async fn write_job(
-        &self,
-        id: &str,
-        entry: &str,
-        ttl: Option<Duration>,
-        delete: &[&str],
-        fields: &[(&str, String)],
-    ) -> Result<bool, StoreError> {
-        let mut call =
-            scripts::WRITE_JOB.call(&[&self.keys.job(id)]).arg(entry).arg(ttl.map_or(0, millis)).arg(delete.join(","));
-        for (field, value) in fields {
+    /// Writes fields of a job's hash, unless another entry has taken it over. Returns the time at which they were written.
+    pub async fn write_job(&self, id: &str, entry: &str, change: &JobChange<'_>) -> Result<Option<i64>, StoreError> {
+        let JobChange { ttl, delete, stamp, fields } = change;
+        let mut call = scripts::WRITE_JOB
+            .call(&[&self.keys.job(id)])
+            .arg(entry)
+            .arg(ttl.map_or(0, millis))
+            .arg(delete.join(","))
+            .arg(stamp.join(","));
+        for (field, value) in *fields {
             call.push(*field);
             call.push(value);
         }
-        Ok(call.run::<u8>(&self.connection).await? == 1)
+        let now: i64 = call.run(&self.connection).await?;
+        Ok((now > 0).then_some(now))
     }
 
     /// Notes a refusal under a job's id, unless an accepted job holds it.
