@@ -139,6 +139,7 @@ impl House {
             level.set(&config.log.level)?;
         }
         self.metrics.reloaded(true);
+        next.audit_reload(reload::changed(present.config(), &config)).await;
         tracing::info!(channels = config.channels.len(), incarnation = %self.instance.incarnation, "reloaded");
         Ok(next)
     }

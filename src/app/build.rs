@@ -93,6 +93,7 @@ pub(super) fn limits(config: &Config) -> janitor::Limits {
         results_max_bytes: config.streams.results_max_bytes,
         rejected_max_bytes: config.streams.rejected_max_bytes,
         dead_max_bytes: config.streams.dead_max_bytes,
+        audit_max_bytes: config.streams.audit_max_bytes,
         campaigns: config.campaign_retention,
         recurring_runs: config.recurring_retention,
         forgotten: config.forgotten_retention,

@@ -20,7 +20,15 @@ use crate::{
     journal::{Journal, KEEP},
     lifecycle,
     queue::{depth::teller::Teller, service::QueueService},
-    store::{Store, janitor, leases::Registry, pressure::Pressure, publisher::Publisher, replicas::Replicas},
+    store::{
+        Store,
+        audit::{AuditEntry, Thing},
+        janitor,
+        leases::Registry,
+        pressure::Pressure,
+        publisher::Publisher,
+        replicas::Replicas,
+    },
 };
 
 use super::{
@@ -167,6 +175,12 @@ impl Daemon {
     /// What it is told to be.
     pub(super) fn config(&self) -> &Config {
         &self.ctx.config
+    }
+
+    /// Writes into the audit that it relieved another, and what of the configuration changed.
+    pub(super) async fn audit_reload(&self, changed: String) {
+        let entry = AuditEntry::by_daemon("reload", Thing::default(), &changed);
+        self.ctx.store.audit_own(&AuditEntry { job: self.ctx.incarnation.clone(), ..entry }).await;
     }
 
     /// How long its drain may take.

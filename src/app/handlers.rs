@@ -7,7 +7,13 @@ use crate::{
     handler::{self, Context},
     job::{DeadCode, Job, Outcome, QueueName},
     queue::{Handle, JobTask},
-    store::{StoreError, leases::Lease, runs::SlotRef},
+    store::{
+        StoreError,
+        audit::{AuditEntry, Thing},
+        campaigns::Acted,
+        leases::Lease,
+        runs::SlotRef,
+    },
 };
 
 /// The handlers, as the queue asks for them.
@@ -54,6 +60,11 @@ impl Handle for Handlers {
     }
 
     async fn poisoned(&self, slot: &SlotRef) -> Result<(), StoreError> {
-        self.0.store.act(&slot.campaign, Some(&slot.run), "pause", "poison").await.map(|_| ())
+        let store = &self.0.store;
+        if let Acted::Done { .. } = store.act(&slot.campaign, Some(&slot.run), "pause", "poison").await? {
+            let of = Thing { campaign: slot.campaign.clone(), run: slot.run.clone(), ..Thing::default() };
+            store.audit_own(&AuditEntry::by_daemon("pause", of, "poison")).await;
+        }
+        Ok(())
     }
 }

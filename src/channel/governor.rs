@@ -20,6 +20,7 @@ use crate::{
     domain::failure::{Failure, FailureClass},
     store::{
         Store, StoreError,
+        audit::{AuditEntry, Thing},
         channels::{Held, Report, Reservation},
     },
 };
@@ -273,6 +274,10 @@ impl Governor {
             FailureClass::Denied => {
                 let state = self.store.report(&self.channel, &Report::Denied { code }).await?;
                 tracing::error!(channel = %self.channel, code, state, "the provider refuses us: channel paused");
+                if state == "paused" {
+                    let of = Thing { channel: self.channel.clone(), ..Thing::default() };
+                    self.store.audit_own(&AuditEntry::by_daemon("pause", of, code)).await;
+                }
             }
             FailureClass::Transient | FailureClass::Ambiguous => {
                 let failures = self.failures_in_row.fetch_add(1, Ordering::Relaxed) + 1;

@@ -10,7 +10,10 @@ use anyhow::{Context as _, anyhow};
 use serde_json::{Value, json};
 
 use crate::{
-    domain::name::JobId,
+    domain::{
+        actor::{Way, job_id},
+        name::JobId,
+    },
     job::QueueName,
     operate::jobs::{self, JobEnd},
 };
@@ -92,7 +95,7 @@ fn print(id: &JobId, end: &JobEnd, done: &str, shown: output::Format) -> anyhow:
 
 /// A job id that says who asked.
 pub fn fresh_id() -> String {
-    id(&who(), rand::random())
+    job_id(Way::Command, &who(), rand::random())
 }
 
 /// Who sits before this terminal.
@@ -100,24 +103,4 @@ fn who() -> String {
     let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name);
     let host = nix::unistd::gethostname().ok().and_then(|host| host.into_string().ok());
     format!("{}@{}", user.unwrap_or_else(|| "someone".to_owned()), host.unwrap_or_else(|| "host".to_owned()))
-}
-
-/// `cli:ana@desk:9f3a...`: a job id that says who asked.
-fn id(who: &str, random: u64) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '@' | '-');
-    let who: String = who.chars().filter(|c| is_plain(*c)).take(80).collect();
-    format!("cli:{who}:{random:016x}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_id_of_a_command_says_who_asked_and_is_a_job_id() {
-        assert_eq!(id("ana@desk.example", 255), "cli:ana@desk.example:00000000000000ff");
-        for who in ["", "ñandú pérez@x y", &"a".repeat(300)] {
-            assert!(JobId::parse(&id(who, u64::MAX)).is_ok(), "{who}");
-        }
-    }
 }

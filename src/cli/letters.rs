@@ -11,6 +11,7 @@ use crate::{
 
 use super::{
     context::{Context, Globals},
+    control,
     error::Said,
     format,
     output::{self, Column, Rows},
@@ -189,7 +190,7 @@ async fn replay(context: &Context, which: Letters, names: &[String], format: out
 
 async fn replay_one(context: &Context, which: Letters, name: &str) -> anyhow::Result<(Letter, String)> {
     let letter = find(context, which, name).await?;
-    match replay::replay(&context.store, which, &letter).await {
+    match replay::replay_for(&context.store, which, &letter, &control::fresh_id()).await {
         Ok(enqueued) => Ok((letter, enqueued.entry)),
         Err(NotReplayed::Cut) => bail!("{}: enqueue the whole job again", cut(&letter)),
         Err(error @ NotReplayed::Refused(_)) => bail!(

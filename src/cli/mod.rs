@@ -4,6 +4,7 @@
 //! others look at a daemon's work, or ask for something, through Redis alone, as any program can. Rules
 //! live elsewhere. Data is printed by [`output`], words for people go to standard error.
 
+pub mod audit;
 pub mod campaign;
 pub mod channels;
 pub mod check;
@@ -97,6 +98,8 @@ enum Command {
     /// Jobs that were accepted and could not be finished: list, show, replay.
     #[command(subcommand, after_help = letters::DEAD_EXAMPLES)]
     Dead(letters::Action),
+    /// Show who did what to campaigns, runs and channels.
+    Audit(audit::Args),
     /// Erase a person's data, found by a phone number or an order.
     Forget(forget::Args),
     /// Check configuration, Redis, channels and folders.
@@ -138,6 +141,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Template(action) => template::run(&globals, action).await,
         Command::Rejected(action) => letters::run(&globals, Letters::Rejected, action).await,
         Command::Dead(action) => letters::run(&globals, Letters::Dead, action).await,
+        Command::Audit(args) => audit::run(&globals, args).await,
         Command::Forget(args) => forget::run(&globals, args).await,
         Command::Check(args) => check::run(&globals, args).await,
         Command::Schema(args) => published::schema(args),
@@ -204,6 +208,7 @@ mod tests {
             "channels pause x",
             "rejected list",
             "dead show 1-0",
+            "audit",
             "check",
             "forget --contact +34600123456",
             "demo",

@@ -243,6 +243,8 @@ pub struct StreamSettings {
     pub rejected_max_bytes: u64,
     /// Of `dead`.
     pub dead_max_bytes: u64,
+    /// Of the audit.
+    pub audit_max_bytes: u64,
 }
 
 /// How a log line looks.

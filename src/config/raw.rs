@@ -30,6 +30,7 @@ pub(super) struct Raw {
     pub(super) results: Capped,
     pub(super) rejected: Capped,
     pub(super) dead: Capped,
+    pub(super) audit: Capped,
     pub(super) retention: Retention,
     pub(super) http: Http,
     pub(super) unsubscribe: Unsubscribe,

@@ -133,6 +133,7 @@ pub(super) fn resolve(raw: Raw, around: &Surroundings) -> Result<Config, ConfigE
             results_max_bytes: stream("results.max_bytes", &raw.results)?,
             rejected_max_bytes: stream("rejected.max_bytes", &raw.rejected)?,
             dead_max_bytes: stream("dead.max_bytes", &raw.dead)?,
+            audit_max_bytes: stream("audit.max_bytes", &raw.audit)?,
         },
         recurring_retention: duration("retention.recurring_runs", &raw.retention.recurring_runs, HOUR, 3_650 * DAY)?,
         forgotten_retention: duration("retention.forgotten", &raw.retention.forgotten, DAY, 36_500 * DAY)?,

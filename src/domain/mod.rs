@@ -9,7 +9,7 @@
 //! [`estimate`] (whether in time), [`frequency`] (when again, in a [`zone`]), [`failure`], [`retry`] (when not to,
 //! and when again); [`short_code`],
 //! [`mod@reference`] (what is recognised when it comes back); [`receipt`], [`reply`], [`signature`] (what a provider tells
-//! later, and who says so); [`pass`] (who may see and act); [`optout`], [`unsubscribe`] (who may not be written to); [`standing`], [`lookup`], [`export`] (what others are told).
+//! later, and who says so); [`pass`], [`actor`] (who may see and act, who did); [`optout`], [`unsubscribe`] (who may not be written to); [`standing`], [`lookup`], [`export`] (what others are told).
 //! Whose work it was asked for: [`trace`].
 //! Whom a message reaches: [`filter`]; when, and how often: [`hours`], [`cap`], together [`contact_rules`].
 
@@ -18,10 +18,12 @@ mod keyed;
 mod listed;
 mod word;
 
+pub mod actor;
 pub mod audience;
 pub mod campaign;
 pub mod cap;
 pub mod case;
+pub mod cell;
 pub mod clock;
 pub mod column;
 pub mod contact;

@@ -17,7 +17,9 @@ use crate::{
 };
 
 use super::{
-    Context, case, creating, export, forget, opt_out,
+    Context,
+    audit::Looked,
+    case, creating, export, forget, opt_out,
     order_event::{self, Told},
     preview, receipt, recurring, reply, reroute, send, trouble, withdraw,
 };
@@ -27,9 +29,22 @@ const PAGES: u64 = 40;
 
 type Answer = Result<Result<Outcome, Rejection>, StoreError>;
 
-/// Runs the job.
+/// Runs the job, and writes into the audit who did what.
 pub async fn run(ctx: &Arc<Context>, id: &JobId, job: ControlJob, lease: &Lease) -> Outcome {
-    let answer = match &job {
+    let audited = async {
+        let looked = Looked::before(ctx, id, &job).await?;
+        let outcome = obey(ctx, id, &job, lease).await;
+        if let Some(looked) = looked {
+            looked.after(ctx, &job, &outcome).await?;
+        }
+        Ok::<Outcome, StoreError>(outcome)
+    };
+    // What is not written down is done again, and is so already.
+    audited.await.unwrap_or_else(|error| trouble::outcome(&error))
+}
+
+async fn obey(ctx: &Arc<Context>, id: &JobId, job: &ControlJob, lease: &Lease) -> Outcome {
+    let answer = match job {
         ControlJob::Pause(target) => act(ctx, id, target, "pause").await,
         ControlJob::Resume(target) => resume(ctx, id, target).await,
         ControlJob::Cancel { target, cancel_orders } => cancel(ctx, id, target, *cancel_orders, lease).await,

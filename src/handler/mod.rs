@@ -6,6 +6,7 @@
 //! slot of a run, [`expire`] writes down what
 //! the clock decided. Nothing here acknowledges or enqueues: the queue settles what is returned.
 
+mod audit;
 mod blocking;
 pub mod case;
 pub mod commercial;

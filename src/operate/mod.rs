@@ -2,8 +2,9 @@
 //!
 //! [`status`] is queues, channels and daemons at one instant, with rates from two of them; [`channels`] is which there
 //! are and whether they send; [`jobs`] judges a job, puts it into its queue and knows its end; [`replay`] runs refused
-//! and dead jobs again. Nothing here prints, waits for a person, or knows HTTP.
+//! and dead jobs again; [`audit`] is who did what. Nothing here prints, waits for a person, or knows HTTP.
 
+pub mod audit;
 pub mod channels;
 pub mod jobs;
 pub mod place;

@@ -10,9 +10,10 @@ use std::borrow::Cow;
 
 use crate::{
     domain::name::JobId,
-    job::{QueueName, Rejection},
+    job::{QueueName, RawJob, Rejection},
     store::{
         Store, StoreError,
+        audit::{AuditEntry, Thing},
         letters::{Letter, Letters},
     },
 };
@@ -109,6 +110,22 @@ pub async fn replay(store: &Store, which: Letters, letter: &Letter) -> Result<En
     let enqueued = jobs::put(store, judged.queue, payload.as_bytes(), id).await?;
     store.remove_letter(which, &letter.entry).await?;
     Ok(enqueued)
+}
+
+/// The same, and says in the audit who did it; `by` is an id of theirs (see [`crate::domain::actor`]).
+pub async fn replay_for(store: &Store, which: Letters, letter: &Letter, by: &str) -> Result<Enqueued, NotReplayed> {
+    let replayed = replay(store, which, letter).await;
+    let campaign = RawJob::parse(letter.payload.as_bytes()).ok().and_then(|job| job.campaign());
+    let of = Thing { campaign: campaign.map(|name| name.to_string()).unwrap_or_default(), ..Thing::default() };
+    let outcome = match &replayed {
+        Ok(_) => "done",
+        Err(NotReplayed::Store(_)) => return replayed,
+        Err(refused) => refused.code(),
+    };
+    let (before, after) = (word(which).to_owned(), format!("{} {}", letter.queue, letter.id));
+    let entry = AuditEntry { before, after, outcome: outcome.to_owned(), ..AuditEntry::asked(by, "replay", of) };
+    store.audit(&entry).await?;
+    replayed
 }
 
 /// The job of a letter under an id that is the same each time it is replayed.

@@ -38,6 +38,8 @@ pub struct Limits {
     pub rejected_max_bytes: u64,
     /// Bytes of the dead jobs.
     pub dead_max_bytes: u64,
+    /// Bytes of the audit.
+    pub audit_max_bytes: u64,
     /// Campaigns are kept so long after their creation.
     pub campaigns: Duration,
     /// Runs of permanent messages are kept so long after they were made.
@@ -83,6 +85,7 @@ impl Store {
         }
         self.trim_to_bytes(&self.keys.rejected(), limits.rejected_max_bytes).await?;
         self.trim_to_bytes(&self.keys.dead(), limits.dead_max_bytes).await?;
+        self.trim_to_bytes(&self.keys.audit(), limits.audit_max_bytes).await?;
         Ok(())
     }
 

@@ -11,6 +11,7 @@
 //! | `scheduled` | zset | the alarm clock | until fired |
 //! | `active` | zset | runs in progress, campaigns with unpublished events | until done |
 //! | `rejected`, `dead`, `results` | streams | settling, publisher | capped by bytes |
+//! | `audit` | stream | whoever acts, and daemons by themselves | capped by bytes |
 //! | `{C}:recurring:<name>`, `{C}:definitions` | hash, zset | recurring | with the campaign |
 //! | `{C}:*` | see below | handlers | with the campaign |
 //! | `{C}:import:<job>` | string | import: how far it is | a week behind its last slice, 1 h behind its end |
@@ -101,6 +102,11 @@ impl Keys {
     /// Jobs that ended dead (stream).
     pub fn dead(&self) -> String {
         self.plain("dead")
+    }
+
+    /// What was done, and by whom (stream).
+    pub fn audit(&self) -> String {
+        self.plain("audit")
     }
 
     /// Events for other systems (stream).

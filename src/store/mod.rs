@@ -6,6 +6,7 @@
 
 pub mod active;
 pub mod alarms;
+pub mod audit;
 pub mod barrier;
 pub mod campaigns;
 pub mod caps;

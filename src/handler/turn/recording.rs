@@ -10,6 +10,7 @@ use crate::{
     domain::delivery::DeliveryState,
     store::{
         Store, StoreError,
+        audit::{AuditEntry, Thing},
         outbox::Event,
         reassert::{Origin, Reasserted, Reassertion},
         runs::{Record, Recorded},
@@ -40,7 +41,7 @@ impl Turn {
         if records.iter().all(Record::is_final) {
             let store = self.ctx.barrier.to_record(&self.ctx.store).await;
             if let Some(recorded) = store.land(&self.slot, self.plan.closes_cases, records).await? {
-                self.recorded(records, recorded);
+                self.recorded(records, recorded).await;
                 return Ok(());
             }
         }
@@ -57,7 +58,7 @@ impl Turn {
         if late > 0 {
             tracing::warn!(slot = %self.slot, recipients = late, "outcomes came too late to count");
         }
-        self.recorded(records, recorded);
+        self.recorded(records, recorded).await;
         Ok(())
     }
 
@@ -77,7 +78,7 @@ impl Turn {
         Ok(())
     }
 
-    fn recorded(&self, records: &mut [Record], recorded: Recorded) {
+    async fn recorded(&self, records: &mut [Record], recorded: Recorded) {
         if recorded.stale.len() < records.len() {
             // Whoever gets something done is no poison, however often its daemon dies.
             self.lease.progressed();
@@ -98,6 +99,8 @@ impl Turn {
                 reason,
                 "too many errors: the run has paused itself until somebody resumes it"
             );
+            let of = Thing { campaign: campaign.to_owned(), run: run.to_owned(), ..Thing::default() };
+            self.ctx.store.audit_own(&AuditEntry::by_daemon("auto_pause", of, reason)).await;
         }
         if let Some(added) = &recorded.added {
             events.extend(Event::split(added));

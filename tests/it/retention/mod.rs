@@ -26,7 +26,7 @@ const LOAD: usize = 1_000;
 const FOR_GOOD: [&str; 8] = ["unsubscribe", "campaigns", "depth", "schema", "scheduled", "secret", "server", "workers"];
 
 /// Capped by bytes, which is another test.
-const CAPPED: [&str; 3] = ["results", "rejected", "dead"];
+const CAPPED: [&str; 4] = ["results", "rejected", "dead", "audit"];
 
 /// What is in progress leaves this list after a minute without news: looked at in the end.
 const ACTIVE: &str = "active";
