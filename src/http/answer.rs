@@ -1,6 +1,8 @@
 //! What is answered: JSON, or a fault with the status that goes with its code: `{code, message}` where something was
 //! looked up, `{error, sentence}` where something was asked to be done.
 
+use std::borrow::Cow;
+
 use axum::{
     http::{
         StatusCode,
@@ -11,7 +13,11 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::incoming::{Unread, Unreadable};
-use crate::store::StoreError;
+use crate::{
+    job::Rejection,
+    operate::{jobs::JobEnd, replay::NotReplayed},
+    store::StoreError,
+};
 
 /// An answer.
 pub(super) type Answer = Result<Value, Fault>;
@@ -20,14 +26,19 @@ pub(super) type Answer = Result<Value, Fault>;
 #[derive(Debug, Clone)]
 pub(super) struct Fault {
     status: StatusCode,
-    code: &'static str,
+    code: Cow<'static, str>,
     message: String,
 }
 
 impl Fault {
     /// A question that cannot be read.
-    pub(super) fn bad(code: &'static str, message: String) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, code, message }
+    pub(super) fn bad(code: &'static str, message: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, code: code.into(), message: message.into() }
+    }
+
+    /// No such thing.
+    pub(super) fn not_found(code: &'static str, message: impl Into<String>) -> Self {
+        Self { status: StatusCode::NOT_FOUND, code: code.into(), message: message.into() }
     }
 
     /// A value that breaks its rule.
@@ -37,24 +48,23 @@ impl Fault {
 
     /// No such campaign.
     pub(super) fn unknown_campaign(name: &str) -> Self {
-        let message = format!("there is no campaign \"{name}\"");
-        Self { status: StatusCode::NOT_FOUND, code: "unknown_campaign", message }
+        Self::not_found("unknown_campaign", format!("there is no campaign \"{name}\""))
     }
 
     /// No such order.
     pub(super) fn unknown_order(message: String) -> Self {
-        Self { status: StatusCode::NOT_FOUND, code: "unknown_order", message }
+        Self::not_found("unknown_order", message)
     }
 
     /// No such case.
     pub(super) fn unknown_case(message: String) -> Self {
-        Self { status: StatusCode::NOT_FOUND, code: "unknown_case", message }
+        Self::not_found("unknown_case", message)
     }
 
     /// A name that is not ours.
     pub(super) fn not_this_host() -> Self {
         let message = "ask by an address, as localhost, or by the host of http.public_url".to_owned();
-        Self { status: StatusCode::MISDIRECTED_REQUEST, code: "not_this_host", message }
+        Self { status: StatusCode::MISDIRECTED_REQUEST, code: "not_this_host".into(), message }
     }
 
     /// A page of another site.
@@ -78,7 +88,7 @@ impl Fault {
     }
 
     fn unauthorized(code: &'static str, message: &str) -> Self {
-        Self { status: StatusCode::UNAUTHORIZED, code, message: message.to_owned() }
+        Self { status: StatusCode::UNAUTHORIZED, code: code.into(), message: message.to_owned() }
     }
 
     /// Nobody has a token, and the listener is not on loopback.
@@ -92,18 +102,42 @@ impl Fault {
 
     /// Not allowed, whoever asks.
     pub(super) fn forbidden(code: &'static str, message: impl Into<String>) -> Self {
-        Self { status: StatusCode::FORBIDDEN, code, message: message.into() }
+        Self { status: StatusCode::FORBIDDEN, code: code.into(), message: message.into() }
     }
 
     /// Its stable code.
-    pub(super) const fn code(&self) -> &'static str {
-        self.code
+    pub(super) fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// Why not, for people.
+    pub(super) fn sentence(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether it is not known who asks.
+    pub(super) fn is_about_who(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
+    }
+
+    /// A job that was refused, or died.
+    pub(super) fn of_end(end: &JobEnd) -> Self {
+        let message = end.error.clone().unwrap_or_else(|| end.state.clone());
+        let code = end.error_code.clone().unwrap_or_else(|| end.state.clone());
+        let status = if end.state == "dead" { StatusCode::INTERNAL_SERVER_ERROR } else { status_of(&code) };
+        Self { status, code: code.into(), message }
+    }
+
+    /// Not by this method.
+    pub(super) fn wrong_method() -> Self {
+        let message = "this path is not asked by this method".to_owned();
+        Self { status: StatusCode::METHOD_NOT_ALLOWED, code: "wrong_method".into(), message }
     }
 
     /// Too many ask at once.
     pub(super) fn busy() -> Self {
         let message = "too many ask at once: come again a little later".to_owned();
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, code: "busy", message }
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, code: "busy".into(), message }
     }
 
     /// Only by looking at every order, which a request does not do.
@@ -112,7 +146,7 @@ impl Fault {
             "the references of {campaign} are not indexed: set orders.index_reference for campaigns to come, or use \
              `remesa campaign orders {campaign} --reference`"
         );
-        Self { status: StatusCode::CONFLICT, code: "not_indexed", message }
+        Self { status: StatusCode::CONFLICT, code: "not_indexed".into(), message }
     }
 }
 
@@ -121,7 +155,37 @@ impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         tracing::debug!(%error, "a look-up failed");
         let message = "redis is unavailable".to_owned();
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, code: "redis_unavailable", message }
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, code: "redis_unavailable".into(), message }
+    }
+}
+
+impl From<Rejection> for Fault {
+    fn from(rejection: Rejection) -> Self {
+        Self::bad(rejection.code.as_str(), rejection.sentence)
+    }
+}
+
+impl From<NotReplayed> for Fault {
+    fn from(not: NotReplayed) -> Self {
+        match not {
+            NotReplayed::Store(error) => error.into(),
+            not => Self { status: StatusCode::CONFLICT, code: not.code().into(), message: not.to_string() },
+        }
+    }
+}
+
+/// The status of a refusal by its code.
+fn status_of(code: &str) -> StatusCode {
+    match code {
+        "wrong_state" => StatusCode::CONFLICT,
+        "unknown_campaign"
+        | "unknown_run"
+        | "unknown_recurring"
+        | "unknown_order"
+        | "unknown_case"
+        | "unknown_channel"
+        | "unknown_payment_point" => StatusCode::NOT_FOUND,
+        _ => StatusCode::BAD_REQUEST,
     }
 }
 
@@ -131,7 +195,7 @@ impl From<Unread> for Fault {
             Unread::TooBig => (StatusCode::PAYLOAD_TOO_LARGE, "too_big", "the body is too big"),
             Unread::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too_slow", "the body did not come"),
         };
-        Self { status, code, message: message.to_owned() }
+        Self { status, code: code.into(), message: message.to_owned() }
     }
 }
 
@@ -140,7 +204,7 @@ impl From<Unreadable> for Fault {
         match unreadable {
             Unreadable::Kind => Self {
                 status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                code: "unsupported_media_type",
+                code: "unsupported_media_type".into(),
                 message: "the body must be application/json or application/x-www-form-urlencoded".to_owned(),
             },
             Unreadable::Content(message) => Self::bad("unreadable", message),

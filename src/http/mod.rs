@@ -1,6 +1,7 @@
 //! HTTP on loopback: `/livez`, `/readyz`, `/startupz`, `/metrics`, the receipts of providers ([`receipts`]), what people answer
 //! ([`replies`]), the page where they
-//! unsubscribe ([`mod@unsubscribe`]), the look-up of campaigns and orders (`lookup`), sessions (`session`).
+//! unsubscribe ([`mod@unsubscribe`]), the look-up of campaigns and orders (`lookup`), sessions (`session`) and what operators may do
+//! (`actions`).
 //!
 //! `/livez` fails only when a restart would help (see [`liveness`]); `/readyz` fails also while Redis
 //! does not answer within a second, and during the drain; `/startupz` until the start is over. The address is the
@@ -8,14 +9,18 @@
 //! health, metrics and what providers and recipients call does not. A proxy before it lets nothing but `/receipts/`,
 //! `/replies/` and `/u/` through, unless there are tokens.
 
+mod actions;
 mod answer;
 mod gate;
+mod headers;
 mod incoming;
 pub mod liveness;
 mod lookup;
+mod patience;
 pub mod receipts;
 pub mod replies;
 pub mod rights;
+mod server;
 mod session;
 pub mod unsubscribe;
 mod webhook;
@@ -41,10 +46,13 @@ use redis::cmd;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use actions::Counter;
+use answer::{Fault, respond};
 use session::Reception;
 
 use crate::{domain::clock::EpochMs, metrics::Metrics, store::Store};
 
+pub use actions::said::Said;
 pub use gate::Gate;
 pub use liveness::{Liveness, QueueLook, Standstill};
 pub use rights::Access;
@@ -82,7 +90,7 @@ pub struct HttpState {
 
 /// Serves until `stop`, then lets open requests end.
 pub async fn serve(listener: TcpListener, state: HttpState, stop: CancellationToken) -> io::Result<()> {
-    axum::serve(listener, router(state)).with_graceful_shutdown(stop.cancelled_owned()).await
+    server::run(listener, router(state), stop).await
 }
 
 /// Serves while the daemon starts, until `started`: it is alive, and everything else has to wait.
@@ -93,7 +101,7 @@ pub async fn serve_start(listener: TcpListener, started: CancellationToken) -> i
     };
     let alive = || async { text(StatusCode::OK, "alive\n".to_owned()) };
     let router = Router::new().route("/livez", get(alive)).fallback(starting);
-    axum::serve(listener, router).with_graceful_shutdown(started.cancelled_owned()).await
+    server::run(listener, finished(router), started).await
 }
 
 fn router(state: HttpState) -> Router {
@@ -102,6 +110,7 @@ fn router(state: HttpState) -> Router {
     let unsubscribe = unsubscribe::router(Arc::clone(&state.doorkeeper));
     let (gate, access) = (Arc::clone(&state.gate), Arc::clone(&state.access));
     let session = session::router(Reception { access: Arc::clone(&access), gate: Arc::clone(&gate) });
+    let actions = actions::router(Counter::new(&state.store, Arc::clone(&access), Arc::clone(&gate)));
     // The last layer is the first that a request passes.
     let guarded = lookup::routes()
         .route_layer(middleware::from_fn_with_state(Arc::clone(&gate), gate::room))
@@ -109,7 +118,7 @@ fn router(state: HttpState) -> Router {
         .route_layer(middleware::from_fn_with_state(gate, gate::by_our_name));
     let about =
         "remesa: /livez /readyz /startupz /metrics /receipts/<channel> /replies/<channel> /u/<token> /campaigns\n";
-    Router::new()
+    let router = Router::new()
         .route("/", get(move || async move { text(StatusCode::OK, about.to_owned()) }))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
@@ -118,9 +127,18 @@ fn router(state: HttpState) -> Router {
         .merge(guarded)
         .with_state(state)
         .merge(session)
+        .merge(actions)
         .merge(receipts)
         .merge(replies)
         .merge(unsubscribe)
+        .fallback(|| async { respond(Err(Fault::not_found("not_found", "there is nothing here: see /"))) })
+        .method_not_allowed_fallback(|| async { respond(Err(Fault::wrong_method())) });
+    finished(router)
+}
+
+/// What holds for every answer.
+fn finished(router: Router) -> Router {
+    router.layer(middleware::map_response(headers::guarded))
 }
 
 async fn livez(State(state): State<HttpState>) -> Response {

@@ -163,9 +163,9 @@ mod tests {
         access(&[("ana", Role::Operator, ANA), ("eva", Role::Read, EVA)])
     }
 
-    fn ask(access: &Access, name: &'static str, value: &str) -> Result<Rights, &'static str> {
+    fn ask(access: &Access, name: &'static str, value: &str) -> Result<Rights, String> {
         let headers = HeaderMap::from_iter([(header::HeaderName::from_static(name), value.parse().unwrap())]);
-        access.rights(&headers, EpochMs(1_000)).map_err(|fault| fault.code())
+        access.rights(&headers, EpochMs(1_000)).map_err(|fault| fault.code().to_owned())
     }
 
     #[test]
@@ -176,7 +176,7 @@ mod tests {
         let eva = ask(&both(), "authorization", &format!("Bearer {EVA}")).unwrap();
         assert_eq!((eva.may_act(), eva.personal_data), (false, PersonalData::Masked));
         for wrong in ["Bearer", "Bearer x", "Basic YW5hOmFuYQ==", ANA, "Bearer \u{e9}"] {
-            assert_eq!(ask(&both(), "authorization", wrong), Err("unknown_token"), "{wrong}");
+            assert_eq!(ask(&both(), "authorization", wrong), Err("unknown_token".to_owned()), "{wrong}");
         }
     }
 
@@ -187,8 +187,8 @@ mod tests {
         let rights = ask(&both, "cookie", &format!("a=b; remesa_session={session}; c=d")).unwrap();
         assert!(rights.may_act() && rights.csrf.is_some_and(|word| word.len() == 16));
         let over = both.holders.by_token(ANA).unwrap().session(EpochMs(1_000), 1);
-        assert_eq!(ask(&both, "cookie", &format!("remesa_session={over}")), Err("session_over"));
-        assert_eq!(ask(&both, "cookie", "other=1"), Err("token_needed"));
+        assert_eq!(ask(&both, "cookie", &format!("remesa_session={over}")), Err("session_over".to_owned()));
+        assert_eq!(ask(&both, "cookie", "other=1"), Err("token_needed".to_owned()));
     }
 
     #[test]
@@ -196,8 +196,8 @@ mod tests {
         let open = access(&[]);
         let anybody = ask(&open, "accept", "*/*").unwrap();
         assert_eq!((anybody.may_act(), anybody.personal_data), (false, PersonalData::Whole));
-        assert_eq!(ask(&open, "authorization", &format!("Bearer {ANA}")), Err("unknown_token"));
+        assert_eq!(ask(&open, "authorization", &format!("Bearer {ANA}")), Err("unknown_token".to_owned()));
         let wide = Access { on_loopback: false, ..open };
-        assert_eq!(ask(&wide, "accept", "*/*"), Err("nobody_may"));
+        assert_eq!(ask(&wide, "accept", "*/*"), Err("nobody_may".to_owned()));
     }
 }

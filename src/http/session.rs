@@ -92,9 +92,14 @@ impl Reception {
 
 /// The session that a browser sends.
 pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
+    cookie_named(headers, COOKIE)
+}
+
+/// A cookie that a browser sends.
+pub(super) fn cookie_named<'a>(headers: &'a HeaderMap, cookie: &str) -> Option<&'a str> {
     let all = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
     let mut pairs = all.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value)
+    pairs.find(|(name, _)| *name == cookie).map(|(_, value)| value)
 }
 
 /// Leads a browser to the page where it logs in, and says why and where it was going.

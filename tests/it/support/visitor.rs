@@ -81,6 +81,12 @@ impl Visitor {
         self.with("cookie", &cookie).with("origin", &self.base).with("sec-fetch-site", "same-origin")
     }
 
+    /// The value of a cookie that they send.
+    pub(crate) fn cookie(&self, name: &str) -> String {
+        let cookies = self.headers["cookie"].to_str().unwrap();
+        cookies.split("; ").find_map(|pair| pair.strip_prefix(&format!("{name}="))).unwrap().to_owned()
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, path, None).await
     }
