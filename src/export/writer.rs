@@ -12,15 +12,16 @@ use super::{
     row::{COLUMNS, Row},
 };
 use crate::{
-    domain::{export::ExportFormat, lookup::Filter},
+    domain::{
+        cell::{GUARD, is_formula},
+        export::ExportFormat,
+        lookup::Filter,
+    },
     store::records::{Shared, Stretch},
 };
 
 /// Bytes that are collected before they are written.
 const BUFFER_BYTES: usize = 256 * 1024;
-
-/// A cell that begins so would be a formula to a spreadsheet.
-const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -100,11 +101,11 @@ fn write_row<W: Write>(table: &mut csv::Writer<W>, row: &Row<'_>, cell: &mut Str
 
 /// The text of a cell, with `'` before what a spreadsheet would take for a formula (PO-25).
 fn safe<'a>(text: &'a str, cell: &'a mut String) -> &'a str {
-    if !text.starts_with(FORMULA) {
+    if !is_formula(text) {
         return text;
     }
     cell.clear();
-    cell.push('\'');
+    cell.push(GUARD);
     cell.push_str(text);
     cell
 }

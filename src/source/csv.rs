@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use super::columns::{column_name, is_added};
 use super::latin1::{self, Encoding};
 use super::{RowFault, SourceError};
+use crate::domain::cell::unguarded;
 use crate::domain::column::Table;
 
 /// Column names in file order, and the delimiter they were separated by. An unnamed column is `None`.
@@ -24,6 +25,8 @@ pub(super) struct Header {
     text: String,
     /// Whether it is UTF-8.
     pub(super) is_utf8: bool,
+    /// Whether it is that of an error file, whose formulas have a guard before them.
+    guarded: bool,
 }
 
 /// A column that has a name.
@@ -96,14 +99,18 @@ impl Header {
         let delimiter = delimiter_of(&text);
         let mut names: Vec<Option<String>> = Vec::new();
         let mut written: Vec<String> = Vec::new();
+        let mut guarded = false;
         for field in Fields::new(&text, delimiter) {
             let field = field.map_err(|_| SourceError::Unsupported {
                 name: name.to_owned(),
                 reason: "the quotes of its header do not close",
             })?;
             let field = field.trim();
+            let field = if guarded { unguarded(field) } else { field };
+            guarded |= is_added(field);
             let column = Some(column_name(table, field)).filter(|name| !name.is_empty());
-            if let Some(column) = column.clone()
+            // An error file of an error file has its columns twice.
+            if let Some(column) = column.clone().filter(|name| !is_added(name))
                 && let Some(first) = names.iter().position(|name| *name == Some(column.clone()))
             {
                 let written = vec![written.get(first).cloned().unwrap_or_default(), field.to_owned()];
@@ -121,7 +128,7 @@ impl Header {
         let of = |name: String| Column { keeps_empty: table.numbered(&name).is_some(), name };
         let names = names.into_iter().map(|name| name.filter(|name| !is_added(name)).map(of)).collect();
         let is_utf8 = std::str::from_utf8(line).is_ok();
-        Ok(Self { names, delimiter, text: text.into_owned(), is_utf8 })
+        Ok(Self { names, delimiter, text: text.into_owned(), is_utf8, guarded })
     }
 
     /// The character between two fields.
@@ -156,7 +163,8 @@ impl Header {
             count = count.saturating_add(1);
             match names.next() {
                 Some(Some(column)) if column.keeps_empty || !field.is_empty() => {
-                    columns.insert(column.name.clone(), Value::String(field.into_owned()));
+                    let text = if self.guarded { unguarded(&field).to_owned() } else { field.into_owned() };
+                    columns.insert(column.name.clone(), Value::String(text));
                 }
                 Some(_) => {}
                 None => beyond |= !field.trim().is_empty(),

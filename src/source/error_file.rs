@@ -2,7 +2,8 @@
 //!
 //! They stand in front (`error_line`, `error_code`, `error_sentence`), because a row that is refused for its quotes or
 //! its number of fields would shift what stood behind. The file is UTF-8 with the delimiter of its source; only a line
-//! that is no text stands as it came. It grows with each slice before the slice's checkpoint is written, and the
+//! that is no text stands as it came. A cell that a spreadsheet would run has a `'` before it (PO-25), which is passed over
+//! when the file is read again. It grows with each slice before the slice's checkpoint is written, and the
 //! checkpoint says how long it was: whoever goes on cuts it to that length, so that each row stands in it once. A mended
 //! one can be a source again. It holds personal data: mode 0640, below the spool folder, removed by age.
 
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 
 use super::columns::ERROR_COLUMNS;
 use super::staging::{file_stem, remove_older};
+use crate::domain::cell::guard_line;
 
 /// The folder below the spool folder.
 const FOLDER: &str = "errors";
@@ -112,7 +114,9 @@ impl ErrorFile {
             && let Layout::Csv { header, delimiter } = &self.layout
         {
             let [line, code, sentence] = ERROR_COLUMNS;
-            text.extend(format!("{line}{delimiter}{code}{delimiter}{sentence}{delimiter}{header}\n").into_bytes());
+            text.extend(format!("{line}{delimiter}{code}{delimiter}{sentence}{delimiter}").into_bytes());
+            guard_line(header.as_bytes(), *delimiter, &mut text);
+            text.push(b'\n');
         }
         let mut appended = Appended::default();
         for row in rows {
@@ -139,7 +143,7 @@ impl Layout {
             Self::Csv { delimiter, .. } => {
                 let sentence = sentence.replace('"', "\"\"");
                 into.extend(format!("{line}{delimiter}{code}{delimiter}\"{sentence}\"{delimiter}").into_bytes());
-                into.extend(input);
+                guard_line(input, *delimiter, into);
             }
             Self::Ndjson => into.extend(as_json(row)),
         }
