@@ -189,10 +189,10 @@ mod tests {
     use serde_json::json;
 
     fn job(job: &Value) -> ControlJob {
-        match decode(QueueName::Control, job.to_string().as_bytes()).unwrap().1 {
-            Job::Control(job) => job,
-            other => panic!("{other:?}"),
-        }
+        let Job::Control(job) = decode(QueueName::Control, job.to_string().as_bytes()).unwrap().1 else {
+            panic!("{job}")
+        };
+        job
     }
 
     #[test]

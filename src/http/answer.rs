@@ -167,10 +167,10 @@ impl From<Rejection> for Fault {
 
 impl From<NotReplayed> for Fault {
     fn from(not: NotReplayed) -> Self {
-        match not {
-            NotReplayed::Store(error) => error.into(),
-            not => Self { status: StatusCode::CONFLICT, code: not.code().into(), message: not.to_string() },
+        if let NotReplayed::Store(error) = not {
+            return error.into();
         }
+        Self { status: StatusCode::CONFLICT, code: not.code().into(), message: not.to_string() }
     }
 }
 

@@ -99,7 +99,7 @@ impl Counter {
             }
             rights => rights?,
         };
-        let who = self.may_act(&rights)?;
+        let who = may_act(&rights)?;
         let _room = self.room.try_acquire().map_err(|_| Fault::busy())?;
         let body = incoming::read(incoming, BODY_BYTES).await?;
         let mut fields = Fields::parse(&head.headers, &body)?;
@@ -116,21 +116,6 @@ impl Counter {
                 Ok(said.lead_back(&path))
             }
             (None, did) => did.map(Did::into_response),
-        }
-    }
-
-    /// The name of who may act.
-    fn may_act<'a>(&self, rights: &'a Rights) -> Result<&'a str, Fault> {
-        match &rights.actor {
-            Some(actor) if rights.may_act() => Ok(actor.as_str()),
-            Some(actor) => Err(Fault::forbidden(
-                "operator_needed",
-                format!("the token {actor} is for looking: actions need one with role = \"operator\""),
-            )),
-            None => Err(Fault::forbidden(
-                "operator_needed",
-                "nobody can act until there is a token with role = \"operator\": see [http.tokens] in the configuration",
-            )),
         }
     }
 
@@ -189,6 +174,21 @@ impl Did {
             fields.insert("result".to_owned(), result);
         }
         (status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+    }
+}
+
+/// The name of who may act.
+fn may_act(rights: &Rights) -> Result<&str, Fault> {
+    match &rights.actor {
+        Some(actor) if rights.may_act() => Ok(actor.as_str()),
+        Some(actor) => Err(Fault::forbidden(
+            "operator_needed",
+            format!("the token {actor} is for looking: actions need one with role = \"operator\""),
+        )),
+        None => Err(Fault::forbidden(
+            "operator_needed",
+            "nobody can act until there is a token with role = \"operator\": see [http.tokens] in the configuration",
+        )),
     }
 }
 
