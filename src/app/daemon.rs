@@ -24,6 +24,7 @@ use crate::{
         Store,
         audit::{AuditEntry, Thing},
         janitor,
+        lasting::Lasting,
         leases::Registry,
         pressure::Pressure,
         publisher::Publisher,
@@ -243,7 +244,8 @@ impl Daemon {
 fn visible(ctx: &Arc<Context>, store: &Store, liveness: Arc<Liveness>, roles: &TaskTracker) -> HttpState {
     let (config, secret, metrics) = (&ctx.config, || Arc::clone(&ctx.secret), Arc::clone(&ctx.metrics));
     let (receipts, committer) =
-        Desk::new(config.receipts.clone(), secret(), store, ctx.publisher.clone(), Arc::clone(&metrics));
+        Desk::new(config.receipts.clone(), secret(), (store, &ctx.publisher, &ctx.journal), Arc::clone(&metrics));
+    let lasting = || Lasting::new(store, ctx.replicas.clone());
     // It ends when the listener has: what was let in is written.
     roles.spawn(committer.run());
     HttpState {
@@ -253,8 +255,8 @@ fn visible(ctx: &Arc<Context>, store: &Store, liveness: Arc<Liveness>, roles: &T
         liveness,
         drain: ctx.drain.clone(),
         receipts,
-        mailbox: Mailbox::new(config, secret(), store, Arc::clone(&metrics)),
-        doorkeeper: Doorkeeper::new(store, secret(), &config.unsubscribe.company),
+        mailbox: Mailbox::new(config, secret(), lasting(), Arc::clone(&metrics)),
+        doorkeeper: Doorkeeper::new(lasting(), secret(), &config.unsubscribe.company),
         metrics,
     }
 }

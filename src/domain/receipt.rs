@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use chrono::DateTime;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::clock::EpochMs;
@@ -38,7 +39,7 @@ pub const REPORTED: [DeliveryState; 5] = [
 ];
 
 /// News of one message to one contact.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     /// Which one, as our reference names it.
     pub of: Parts,

@@ -4,6 +4,8 @@
 //! is about, so that no index per message is needed. The digest keeps strangers who find the
 //! callback address from inventing receipts.
 
+use serde::{Deserialize, Serialize};
+
 use super::failure::Attempt;
 use super::keyed;
 use super::name::{Name, RunName};
@@ -12,7 +14,7 @@ use super::name::{Name, RunName};
 const DIGEST_CHARS: usize = 10;
 
 /// What a reference names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parts {
     /// The campaign.
     pub campaign: Name,

@@ -178,8 +178,10 @@ fn text(status: StatusCode, body: String) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Connection, Timeouts, publisher::Publisher};
+    use crate::journal::Journal;
+    use crate::store::{Connection, Timeouts, lasting::Lasting, publisher::Publisher};
     use std::collections::BTreeMap;
+    use std::path::Path;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio_util::task::TaskTracker;
 
@@ -189,11 +191,12 @@ mod tests {
         let connection = Connection::new("redis://127.0.0.1:1/", timeouts).unwrap();
         let (store, metrics) = (Store::new(connection, "test"), Arc::new(Metrics::default()));
         let (publisher, _) = Publisher::new(&store);
-        let (receipts, _) =
-            receipts::Desk::new(BTreeMap::new(), Arc::from([]), &store, publisher, Arc::clone(&metrics));
-        let doorkeeper = unsubscribe::Doorkeeper::new(&store, Arc::from([]), "");
+        let journal = Arc::new(Journal::new(Path::new("/nowhere"), "test", &[], Arc::clone(&metrics)));
+        let written = (&store, &publisher, &journal);
+        let (receipts, _) = receipts::Desk::new(BTreeMap::new(), Arc::from([]), written, Arc::clone(&metrics));
+        let doorkeeper = unsubscribe::Doorkeeper::new(Lasting::new(&store, None), Arc::from([]), "");
         let config = crate::config::Config::parse("", "test", std::iter::empty()).unwrap();
-        let mailbox = replies::Mailbox::new(&config, Arc::from([]), &store, Arc::clone(&metrics));
+        let mailbox = replies::Mailbox::new(&config, Arc::from([]), Lasting::new(&store, None), Arc::clone(&metrics));
         HttpState {
             mailbox,
             doorkeeper,

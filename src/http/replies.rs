@@ -11,7 +11,7 @@
 //! | 401 | the signature is missing, wrong or too old |
 //! | 404 | no such channel, or it takes no replies |
 //! | 408, 413 | the body came too slowly; it is too big |
-//! | 503 with `Retry-After` | not kept: too many at once, or Redis is away |
+//! | 503 with `Retry-After` | not kept: too many at once, Redis is away, or too few replicas have it (`redis.wait_replicas`) |
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -29,7 +29,7 @@ use crate::{
     config::{Config, ReceiptSettings},
     domain::reply::{Inbound, ReplyMap},
     metrics::{Metrics, labels::ReplyResult},
-    store::{Store, replies::ReplyRules},
+    store::{StoreError, lasting::Lasting, replies::ReplyRules},
 };
 
 /// Most replies of one body.
@@ -45,20 +45,20 @@ pub struct Mailbox {
     signatures: BTreeMap<String, ReceiptSettings>,
     rules: ReplyRules,
     secret: Arc<[u8]>,
-    store: Store,
+    lasting: Lasting,
     metrics: Arc<Metrics>,
     reading: Semaphore,
 }
 
 impl Mailbox {
     /// A mailbox for the channels that take replies.
-    pub fn new(config: &Config, secret: Arc<[u8]>, store: &Store, metrics: Arc<Metrics>) -> Arc<Self> {
+    pub fn new(config: &Config, secret: Arc<[u8]>, lasting: Lasting, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             channels: config.channel_replies.clone(),
             signatures: config.receipts.clone(),
             rules: ReplyRules::of(config),
             secret,
-            store: store.separate(),
+            lasting,
             metrics,
             reading: Semaphore::new(READING),
         })
@@ -98,7 +98,12 @@ impl Mailbox {
     }
 
     async fn keep(&self, inbound: &Inbound) -> Result<ReplyResult, Refused> {
-        let taken = self.store.take_reply(&self.secret, &self.rules, inbound).await.map_err(|error| {
+        let kept = async {
+            let writing = self.lasting.begin().await?;
+            let taken = writing.store.take_reply(&self.secret, &self.rules, inbound).await?;
+            writing.lasts().await.map(|()| taken)
+        };
+        let taken = kept.await.map_err(|error: StoreError| {
             tracing::warn!(channel = inbound.channel, %error, "a reply is not kept: it comes again");
             Refused::Busy
         })?;

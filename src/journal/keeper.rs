@@ -2,7 +2,7 @@
 //!
 //! For each server that is new to us, the same at the start: the barrier is closed; what stands in the journal of another
 //! server is written again, and so are the outcomes that a dead incarnation could not record; then outcomes may be
-//! written; when all daemons are that far, or silent for a lease, recipients may be claimed. Meanwhile nothing is in
+//! written; when all daemons are that far, or silent for a lease, receipts are written again and recipients may be claimed. Meanwhile nothing is in
 //! memory but a few lines. Afterwards it tidies the journal as long as that server answers.
 
 use std::{
@@ -22,6 +22,7 @@ use crate::{
         leases::Registry,
         publisher::{Parcel, Publisher},
         reassert::{Origin, Reasserted, Reassertion, Remembered},
+        receipts::Received,
     },
 };
 
@@ -32,7 +33,7 @@ use super::{
     whom,
 };
 
-/// How often the journal is tidied.
+/// How often the journal is tidied, at the least.
 const TIDY: Duration = Duration::from_secs(5);
 
 /// How often others are looked for that are not done yet.
@@ -95,7 +96,9 @@ impl Keeper {
             tokio::time::sleep(back_off).await;
             back_off = (back_off * 2).min(BACK_OFF.1);
         }
-        let mut tick = tokio::time::interval(TIDY);
+        // Others wait for us no longer than a lease: one that has drained, and has no other reason to speak to the server,
+        // must find out well before that it is another one.
+        let mut tick = tokio::time::interval(TIDY.min(self.lease / 4));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
@@ -128,6 +131,12 @@ impl Keeper {
                 told = true;
             }
             tokio::time::sleep(left.clamp(Duration::from_millis(1), LOOK)).await;
+        }
+        // What they are about may be another daemon's: it stands there by now.
+        let receipts = again.receipts(&past).await?;
+        if receipts > 0 {
+            self.metrics.reasserted(receipts);
+            tracing::warn!(receipts, "written again: redis had lost them");
         }
         self.barrier.open(server);
         Ok(())
@@ -177,11 +186,27 @@ impl Again<'_> {
                     | Line::Outcomes(_)
                     | Line::Recorded(_)
                     | Line::Reserved(_)
-                    | Line::Freed(_) => {}
+                    | Line::Freed(_)
+                    | Line::Receipts(_) => {}
                 }
             }
         }
         self.flush().await
+    }
+
+    /// Receipts of another server. Returns how many this one did not have.
+    async fn receipts(&mut self, past: &[Past]) -> Result<u64, StoreError> {
+        let mut changed = 0;
+        for segment in past {
+            let Some((_, entries)) = open(segment).filter(|(on, _)| on != self.server) else { continue };
+            for entry in entries {
+                if let Line::Receipts(arrived) = entry.line {
+                    let received = self.store.receive(&arrived, &self.keeper.publisher).await?;
+                    changed += received.iter().filter(|one| **one == Received::Applied).map(|_| 1).sum::<u64>();
+                }
+            }
+        }
+        Ok(changed)
     }
 
     async fn push(&mut self, origin: Origin, ours: bool, remembered: Vec<Remembered>) -> Result<(), StoreError> {

@@ -14,6 +14,7 @@ use crate::{
         ServerIdentity,
         caps::{Note, Reserved},
         reassert::{Origin, Remembered},
+        receipts::Arrived,
         runs::{Recipient, Record},
     },
 };
@@ -34,6 +35,8 @@ pub enum Line<'a> {
     Reserved(Reserved),
     /// They do not count any more: they certainly did not leave.
     Freed(Vec<Note>),
+    /// A provider told these of messages it took, and was answered that they are written.
+    Receipts(Cow<'a, [Arrived]>),
 }
 
 /// Recipients claimed together.

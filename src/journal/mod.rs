@@ -4,7 +4,8 @@
 //! Redis has it. Two things follow. Outcomes that Redis cannot take outlive a kill: the next daemon of the instance
 //! writes them before anybody is judged as in doubt. And a server that took over from another, or came back with less
 //! than it had, is told again what was claimed and what was sent in the last minute, before anybody claims there
-//! ([`keeper`]). What is written again is compared in the ledger, and the later state stands.
+//! ([`keeper`]). What is written again is compared in the ledger, and the later state stands. So are the receipts that
+//! providers were told to be written: they do not come again.
 //!
 //! A file goes when its last line is older than a minute, everything in it is recorded, and the server that took it still
 //! answers. Nothing is synced: the journal outlives the daemon, not a power failure. Where it cannot be written, sending
@@ -32,6 +33,7 @@ use crate::{
         ServerIdentity,
         caps::{Note, Reserved},
         reassert::Origin,
+        receipts::Arrived,
         runs::{Recipient, Record},
     },
 };
@@ -129,6 +131,11 @@ impl Journal {
         if !notes.is_empty() {
             self.book().append(|bytes| line::write(&Line::Freed(notes.to_vec()), bytes));
         }
+    }
+
+    /// Notes receipts, before they are handed to Redis.
+    pub fn received(&self, arrived: &[Arrived]) {
+        self.book().append(|bytes| line::write(&Line::Receipts(Cow::Borrowed(arrived)), bytes));
     }
 
     /// Notes outcomes, before they are handed to Redis.

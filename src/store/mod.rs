@@ -24,6 +24,7 @@ pub mod janitor;
 pub mod jobs;
 pub mod keys;
 pub mod landing;
+pub mod lasting;
 pub mod leases;
 pub mod letters;
 pub mod messages;

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::try_join_all;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     domain::{
@@ -32,7 +33,7 @@ use super::{
 pub const AT_ONCE: usize = 256;
 
 /// A receipt and the channel it came by; no channel where a job brought it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arrived {
     /// The channel's name, or empty.
     pub channel: String,

@@ -43,7 +43,7 @@ const ROOMS: &[Room] = &[
     },
     // What operators see and do, printed by the commands and by the dashboard.
     Room { name: "operate", may_use: &["store", "job", "domain", "queue"], never: APALIS },
-    Room { name: "http", may_use: &["store", "domain", "job", "operate"], never: APALIS },
+    Room { name: "http", may_use: &["store", "domain", "job", "journal", "operate"], never: APALIS },
     Room { name: "metrics", may_use: &["domain", "job"], never: APALIS },
     Room { name: "telemetry", may_use: &["domain"], never: APALIS },
     Room { name: "lifecycle", may_use: &[], never: APALIS },

@@ -1,6 +1,6 @@
 //! The desk where receipts wait to be written together, and who writes them.
 //!
-//! Every request waits until its receipts are in Redis. The committer takes what waits, many requests at once, into one
+//! Every request waits until its receipts are in the journal and in Redis. The committer takes what waits, many requests at once, into one
 //! script a run; while it writes, the next ones gather. So many receipts may wait and no more: whoever comes then is
 //! told to come again. Where Redis fails, all that wait are told at once, not one after the other.
 
@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::{
     config::ReceiptSettings,
+    journal::Journal,
     metrics::Metrics,
     store::{
         Store,
@@ -55,6 +56,7 @@ struct Waiting {
 pub struct Committer {
     store: Store,
     publisher: Publisher,
+    journal: Arc<Journal>,
     queue: mpsc::UnboundedReceiver<Waiting>,
 }
 
@@ -63,8 +65,7 @@ impl Desk {
     pub fn new(
         settings: BTreeMap<String, ReceiptSettings>,
         secret: Arc<[u8]>,
-        store: &Store,
-        publisher: Publisher,
+        (store, publisher, journal): (&Store, &Publisher, &Arc<Journal>),
         metrics: Arc<Metrics>,
     ) -> (Arc<Self>, Committer) {
         let (sender, queue) = mpsc::unbounded_channel();
@@ -76,7 +77,8 @@ impl Desk {
             room: Arc::new(Semaphore::new(WAITING)),
             queue: sender,
         };
-        (Arc::new(desk), Committer { store: store.separate(), publisher, queue })
+        let (publisher, journal) = (publisher.clone(), Arc::clone(journal));
+        (Arc::new(desk), Committer { store: store.separate(), publisher, journal, queue })
     }
 
     /// Waits until the receipts are written, and says what each did; nothing where there is no room, or no Redis.
@@ -111,6 +113,8 @@ impl Committer {
             answers.push((arrived.len(), answer, room));
             all.extend(arrived);
         }
+        // First: should the server lose what it is told now, it is told again; what it does not take comes again anyway.
+        self.journal.received(&all);
         match self.store.receive(&all, &self.publisher).await {
             Ok(received) => {
                 let mut received = received.into_iter();

@@ -13,7 +13,7 @@
 //! |---|---|
 //! | 200 | the page, or: you are unsubscribed |
 //! | 404 | no link of ours, or what it is of is gone |
-//! | 503 with `Retry-After` | nothing is written: too many at once, or Redis is away |
+//! | 503 with `Retry-After` | not written for sure: too many at once, Redis is away, or too few replicas have it (`redis.wait_replicas`) |
 
 mod page;
 
@@ -34,7 +34,7 @@ use crate::{
         optout::{By, Change},
         unsubscribe::{Circle, Token},
     },
-    store::{Store, StoreError},
+    store::{StoreError, lasting::Lasting},
 };
 
 use page::{Language, Page};
@@ -51,7 +51,7 @@ const COME_AGAIN_SECONDS: u64 = 5;
 /// Serves the page.
 #[derive(Debug)]
 pub struct Doorkeeper {
-    store: Store,
+    lasting: Lasting,
     secret: Arc<[u8]>,
     company: String,
     room: Semaphore,
@@ -59,19 +59,19 @@ pub struct Doorkeeper {
 
 impl Doorkeeper {
     /// Serves the links signed with `secret`, in the name of `company`.
-    pub fn new(store: &Store, secret: Arc<[u8]>, company: &str) -> Arc<Self> {
+    pub fn new(lasting: Lasting, secret: Arc<[u8]>, company: &str) -> Arc<Self> {
         let room = Semaphore::new(ROOM);
-        Arc::new(Self { store: store.separate(), secret, company: company.to_owned(), room })
+        Arc::new(Self { lasting, secret, company: company.to_owned(), room })
     }
 
     /// Whose link it is, and the addresses; nothing where it is nobody's.
     async fn known(&self, token: &str) -> Result<Option<(Circle, u64, Vec<Address>)>, StoreError> {
         let Some(token) = Token::parse(token) else { return Ok(None) };
-        let Some(circle) = self.store.circle(token.circle).await? else { return Ok(None) };
+        let Some(circle) = self.lasting.store().circle(token.circle).await? else { return Ok(None) };
         if !token.is_of(&self.secret, &circle) {
             return Ok(None);
         }
-        let addresses = self.store.addresses_of(&circle, token.number).await?;
+        let addresses = self.lasting.store().addresses_of(&circle, token.number).await?;
         Ok(addresses.map(|addresses| (circle, token.number, addresses)))
     }
 
@@ -85,7 +85,9 @@ impl Doorkeeper {
     async fn unsubscribe(&self, token: &str) -> Result<Page, StoreError> {
         let Some((circle, number, addresses)) = self.known(token).await? else { return Ok(Page::Unknown) };
         let of = Some((&circle, number));
-        self.store.change_optouts(Change::opt_out(By::Link), &addresses, of).await?;
+        let writing = self.lasting.begin().await?;
+        writing.store.change_optouts(Change::opt_out(By::Link), &addresses, of).await?;
+        writing.lasts().await?;
         Ok(Page::Done(masked(&addresses)))
     }
 

@@ -1,9 +1,15 @@
 //! `redis.wait_replicas`: nothing leaves before the replicas have the claim.
 
 use super::{came_to_its_end, watched};
+use redis::AsyncCommands as _;
+use reqwest::StatusCode;
+
+use crate::optout::replies::{post, reply};
+use crate::optout::{Browser, got, offer, token};
 use crate::support::daemon::{Daemon, Settings};
 use crate::support::provider::counted;
-use crate::support::scene::{people, send_job};
+use crate::support::scene::{people, phone, send_job};
+use crate::support::wait;
 
 /// These settings, with claims that wait for the replica.
 fn waiting(settings: Settings) -> Settings {
@@ -42,4 +48,32 @@ async fn under_a_partition_a_daemon_on_each_side_sends_nothing_twice() {
     watched.wall.open();
     watched.is_replica(&scene.redis).await;
     assert_eq!(scene.sandbox.stats().counts.repeated_recipients, 0);
+}
+
+#[tokio::test]
+async fn who_unsubscribes_or_answers_stop_is_told_so_when_a_replica_knows_it_and_is_still_off_after_a_failover() {
+    let (mut scene, watched) = watched(1, &[]).await;
+    let settings =
+        waiting(scene.settings).set("http.public_url", "https://sms.example").set("unsubscribe.company", "Acme");
+    scene.settings = settings.toml("[channels.sms.replies]\nenabled = true\nunsigned = true\n");
+    let daemon = scene.daemon().await;
+    scene.run("generate", &offer("c", people(2))).await;
+    scene.campaign_is("c", "delivered").await;
+    let (browser, link) = (Browser::at(&daemon).await, format!("/u/{}", token(&got(&scene, &phone(1)))));
+    let stop = reply(2, "BAJA", "r-1");
+    watched.replicas[0].stop();
+    assert_eq!(browser.post(&link).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(post(&daemon, &stop, &[]).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    watched.replicas[0].cont();
+    // They come again until they are told that it is done.
+    wait::until("both are done", async || {
+        let done = [browser.post(&link).await.status, post(&daemon, &stop, &[]).await.0];
+        (done == [StatusCode::OK; 2]).then_some(())
+    })
+    .await;
+    watched.wall.shut();
+    scene.db = watched.failed_over().await;
+    let mut off: Vec<String> = scene.db.smembers("remesa:optout:phone").await.unwrap();
+    off.sort();
+    assert_eq!(off, [phone(1), phone(2)]);
 }

@@ -5,7 +5,7 @@ mod commands;
 mod commercial;
 mod gate;
 mod page;
-mod replies;
+pub(crate) mod replies;
 
 use reqwest::{Client, Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
@@ -22,38 +22,38 @@ async fn public_scene() -> Scene {
 }
 
 /// A commercial job over these rows.
-fn offer(campaign: &str, rows: impl Into<Value>) -> Value {
+pub(crate) fn offer(campaign: &str, rows: impl Into<Value>) -> Value {
     let mut job = send_job(campaign, rows);
     job["category"] = "commercial".into();
     job
 }
 
 /// The token of the unsubscribe link of a text.
-fn token(text: &str) -> String {
+pub(crate) fn token(text: &str) -> String {
     let (_, rest) = text.split_once("https://sms.example/u/").unwrap_or_else(|| panic!("no link in {text:?}"));
     rest.chars().take_while(char::is_ascii_alphanumeric).collect()
 }
 
 /// The text that this number got last.
-fn got(scene: &Scene, to: &str) -> String {
+pub(crate) fn got(scene: &Scene, to: &str) -> String {
     scene.sandbox.inbox(Some(to), 0, 1000).pop().expect("a message").text
 }
 
 /// A browser.
-struct Browser {
+pub(crate) struct Browser {
     client: Client,
     url: String,
 }
 
 /// What the browser got.
-struct Shown {
-    status: StatusCode,
+pub(crate) struct Shown {
+    pub(crate) status: StatusCode,
     headers: HeaderMap,
     body: String,
 }
 
 impl Browser {
-    async fn at(daemon: &Daemon) -> Self {
+    pub(crate) async fn at(daemon: &Daemon) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().no_proxy().build().unwrap();
         Self { client, url: format!("http://{}", daemon.http().await) }
@@ -71,7 +71,7 @@ impl Browser {
         self.ask(Method::GET, path, "en", "").await
     }
 
-    async fn post(&self, path: &str) -> Shown {
+    pub(crate) async fn post(&self, path: &str) -> Shown {
         self.ask(Method::POST, path, "en", "List-Unsubscribe=One-Click").await
     }
 }

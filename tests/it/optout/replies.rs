@@ -17,7 +17,7 @@ async fn talking_scene() -> Scene {
 }
 
 /// Posts a body; status and answer.
-pub(super) async fn post(daemon: &Daemon, body: &Value, headers: &[(&str, String)]) -> (StatusCode, Value) {
+pub(crate) async fn post(daemon: &Daemon, body: &Value, headers: &[(&str, String)]) -> (StatusCode, Value) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::builder().no_proxy().build().unwrap();
     let request = client.post(format!("http://{}/replies/sms", daemon.http().await)).body(body.to_string());
@@ -26,7 +26,7 @@ pub(super) async fn post(daemon: &Daemon, body: &Value, headers: &[(&str, String
     (response.status(), response.json().await.unwrap_or(Value::Null))
 }
 
-pub(super) fn reply(n: usize, text: &str, id: &str) -> Value {
+pub(crate) fn reply(n: usize, text: &str, id: &str) -> Value {
     json!({"from": phone(n), "text": text, "id": id})
 }
 

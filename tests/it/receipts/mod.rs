@@ -19,7 +19,7 @@ use crate::support::scene::Scene;
 
 /// The side of the provider: knows where reports go, and the references it was given.
 #[derive(Clone)]
-struct Provider {
+pub(crate) struct Provider {
     client: reqwest::Client,
     url: String,
     secret: String,
@@ -27,7 +27,7 @@ struct Provider {
 
 impl Provider {
     /// Of the channel `sms`.
-    async fn of(scene: &mut Scene, daemon: &Daemon) -> Self {
+    pub(crate) async fn of(scene: &mut Scene, daemon: &Daemon) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let secret: String = scene.db.get("remesa:secret").await.unwrap();
@@ -51,7 +51,7 @@ impl Provider {
     }
 
     /// Reports one state of one recipient, and says how it was counted: `applied`, `old`, `unknown`.
-    async fn says(&self, campaign: &str, n: u64, state: &str) -> String {
+    pub(crate) async fn says(&self, campaign: &str, n: u64, state: &str) -> String {
         self.counted(&self.report(campaign, n, state)).await
     }
 

@@ -18,11 +18,11 @@ use crate::support::redis::Redis;
 use crate::support::scene::{Scene, people, phone, run_key, send_job};
 use crate::support::wait;
 
-const ROWS: usize = 120;
+pub(super) const ROWS: usize = 120;
 const IN_FLIGHT: u64 = 8;
 
 /// A campaign whose run has begun, every permit held at the provider; and the mark where that was.
-async fn begun(channel: &str) -> (Scene, Daemon, u64) {
+pub(super) async fn begun(channel: &str) -> (Scene, Daemon, u64) {
     let redis = Redis::start_append_only().await;
     let keys = format!("in_flight = {IN_FLIGHT}\n{channel}");
     let mut scene = Scene::over(redis, &keys, |sandbox| {
@@ -40,14 +40,14 @@ async fn begun(channel: &str) -> (Scene, Daemon, u64) {
 }
 
 /// Lets the provider answer until it has accepted so many, and holds those that come then.
-async fn answers_until(scene: &Scene, accepted: u64) {
+pub(super) async fn answers_until(scene: &Scene, accepted: u64) {
     scene.sandbox.change(|settings| settings.hold = false).unwrap();
     counted(&scene.sandbox, "some are accepted", |stats| stats.counts.accepted >= accepted).await;
     scene.sandbox.change(|settings| settings.hold = true).unwrap();
 }
 
 /// Redis loses what it took behind the mark, and is there again.
-async fn loses(scene: &mut Scene, mark: u64) {
+pub(super) async fn loses(scene: &mut Scene, mark: u64) {
     scene.redis.restart_at(mark).await;
     scene.db = scene.redis.connect().await;
 }

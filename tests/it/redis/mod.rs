@@ -7,35 +7,35 @@ mod barrier;
 mod chain;
 mod lost_run;
 mod lost_tail;
+mod lost_word;
 mod network;
+mod reloaded;
 mod spool;
 mod states;
 
 use std::collections::BTreeSet;
-use std::io::{Read as _, Write as _};
 
 use redis::AsyncCommands as _;
 use redis::streams::StreamRangeReply;
 use serde_json::Value;
 
 use crate::support::daemon::Daemon;
+use crate::support::http;
 use crate::support::ledger::{Counted, campaign_audit};
 use crate::support::scene::Scene;
 use crate::support::wait;
 
 /// A metric without labels, as it is now.
 async fn metric(daemon: &Daemon, name: &str) -> u64 {
-    let mut stream = std::net::TcpStream::connect(daemon.http().await).unwrap();
-    write!(stream, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    let value = text.lines().find_map(|line| line.strip_prefix(&format!("remesa_{name} ")));
-    value.unwrap_or_else(|| panic!("{name} in {text}")).parse().unwrap()
+    let (_, metrics) = http::get(daemon.http().await, "/metrics").await;
+    http::count(&metrics, &format!("remesa_{name}")).unwrap_or_else(|| panic!("{name} in {metrics}"))
 }
 
 /// Waits until a metric is so much.
 async fn metric_is(daemon: &Daemon, name: &str, value: u64) {
-    wait::until(&format!("{name} is {value}"), async || (metric(daemon, name).await == value).then_some(())).await;
+    let series = format!("remesa_{name}");
+    let is = |metrics: &str| http::count(metrics, &series) == Some(value);
+    http::metrics_where(daemon.http().await, &format!("{name} is {value}"), is).await;
 }
 
 /// The first delivery of the campaign is over, and what the ledger says is what the provider saw: nobody twice, nobody
