@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::operate::status::{self, ChannelRow, DaemonView, QueueView, StatusView};
+use crate::operate::{
+    paused::PausedRun,
+    status::{self, ChannelRow, DaemonView, QueueView, StatusView},
+};
 
 use super::{
     context::Globals,
@@ -49,6 +52,7 @@ fn print(status: &StatusView) -> std::io::Result<()> {
     output::line("")?;
     print_channels(&status.channels)?;
     output::line("")?;
+    print_paused(&status.paused_runs, status.now_ms)?;
     print_daemons(&status.daemons, status.now_ms)?;
     let letters = |count: u64, word: &str| match count {
         0 => format!("0 {word}"),
@@ -107,6 +111,28 @@ fn print_channels(channels: &[ChannelRow]) -> std::io::Result<()> {
         rows.add([row.channel.channel.clone(), recipients, parts, rate, left, state]);
     }
     rows.print()
+}
+
+/// Runs that paused themselves, each with the command that lets it go on; nothing where there are none.
+fn print_paused(runs: &[PausedRun], now_ms: i64) -> std::io::Result<()> {
+    if runs.is_empty() {
+        return Ok(());
+    }
+    let mut rows = Rows::new(&[
+        Column::Text("PAUSED ITSELF"),
+        Column::Text("CHANNEL"),
+        Column::Number("SINCE"),
+        Column::Text("WHY"),
+        Column::Text("TO GO ON"),
+    ]);
+    for run in runs {
+        let age = now_ms.saturating_sub(run.since.unwrap_or(now_ms));
+        let why = format!("{} ({} of {} attempts)", run.reason, format::count(run.errors), format::count(run.attempts));
+        let since = format::duration(Duration::from_millis(u64::try_from(age).unwrap_or(0)));
+        rows.add([format!("{}/{}", run.campaign, run.run), run.channel.clone(), since, why, run.resume()]);
+    }
+    rows.print()?;
+    output::line("")
 }
 
 fn print_daemons(daemons: &[DaemonView], now_ms: i64) -> std::io::Result<()> {

@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod channels;
 pub mod jobs;
+pub mod paused;
 pub mod place;
 pub mod replay;
 pub mod status;

@@ -27,6 +27,7 @@ use crate::{
 
 use super::{
     channels::{self, ChannelView},
+    paused::{self, PausedRun},
     place::place,
 };
 
@@ -50,6 +51,8 @@ pub struct StatusView {
     pub queues: Vec<QueueView>,
     /// The channels.
     pub channels: Vec<ChannelRow>,
+    /// Running runs that paused themselves.
+    pub paused_runs: Vec<PausedRun>,
     /// The daemons that beat lately.
     pub daemons: Vec<DaemonView>,
     /// Jobs that were refused and are kept.
@@ -134,6 +137,7 @@ pub struct Look {
     depth: Depth,
     counts: Counts,
     channels: Vec<ChannelView>,
+    paused_runs: Vec<PausedRun>,
     daemons: Vec<DaemonView>,
     rejected: u64,
     dead: u64,
@@ -176,6 +180,7 @@ impl Look {
             depth,
             counts,
             channels,
+            paused_runs: paused::by_themselves(store, &runs).await?,
             daemons: daemons(store).await?,
             rejected: length(store, &store.keys.rejected()).await?,
             dead: length(store, &store.keys.dead()).await?,
@@ -191,6 +196,7 @@ impl Look {
             redis: self.redis.clone(),
             queues: queue_views(&self.depth, &self.counts, since, self.redis.full),
             channels: channel_rows(&self.channels, &self.depth, &self.counts, since),
+            paused_runs: self.paused_runs.clone(),
             daemons: self.daemons.clone(),
             rejected: self.rejected,
             dead: self.dead,

@@ -63,6 +63,16 @@ async fn bm_26_a_run_with_too_many_errors_pauses_itself_and_resume_begins_to_cou
     assert!(why.starts_with("paused itself: too_many_errors:server_error (1"), "{why}");
     let (errors, attempts) = (&hash["auto_paused_errors"], &hash["auto_paused_attempts"]);
     assert!(why.ends_with(&format!("({errors} of the last {attempts} attempts)")), "{why}");
+    let status = scene.settings.command(&["status"]).output().unwrap();
+    let status = String::from_utf8(status.stdout).unwrap();
+    let line = status.lines().find(|line| line.contains("c/delivery@1")).unwrap_or_else(|| panic!("{status}"));
+    assert!(status.contains("PAUSED ITSELF") && line.contains("too_many_errors:server_error ("), "{status}");
+    assert!(line.ends_with("remesa campaign resume c --run delivery@1"), "{status}");
+    let status = scene.settings.command(&["status", "--json"]).output().unwrap();
+    let status: Value = serde_json::from_slice(&status.stdout).unwrap();
+    let run = &status["paused_runs"][0];
+    assert_eq!((&run["campaign"], &run["run"], &run["channel"]), (&json!("c"), &json!("delivery@1"), &json!("sms")));
+    assert_eq!((run["errors"].to_string(), run["attempts"].to_string()), (errors.clone(), attempts.clone()));
     let said = "too many errors: the run has paused itself until somebody resumes it";
     let all: String = daemons.iter().map(Daemon::log).collect();
     assert_eq!(all.matches(said).count(), 1, "one of the daemons says so, once");
