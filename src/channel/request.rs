@@ -14,13 +14,14 @@ use hyper::{Method, Request, Uri};
 use super::settings::{BodyFormat, ChannelSettings};
 use super::template::{Place, Template, TemplateError, Values, push_json};
 use super::{ChannelError, Submission};
+use crate::domain::trace::HEADER;
 
 /// Written by the channel itself; a template of one of these would break the connection or the message's framing.
 const RESERVED_HEADERS: [&str; 7] =
     ["host", "content-length", "transfer-encoding", "connection", "te", "upgrade", "expect"];
 
 /// Whose work a request belongs to (W3C Trace Context).
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACEPARENT: HeaderName = HeaderName::from_static(HEADER);
 
 /// Values that break every quoting mistake there is.
 const HOSTILE: &str = "a\"b\\c{}[]:,/?#@é\n";
@@ -122,7 +123,9 @@ impl RequestPlan {
             let value = HeaderValue::from_maybe_shared(Bytes::from(text)).ok().filter(|_| rendered);
             headers.insert(name.clone(), value.ok_or(Unrenderable)?);
         }
-        if let Some(value) = submission.trace.and_then(|trace| HeaderValue::from_maybe_shared(trace.to_string()).ok()) {
+        if let Some(value) =
+            submission.trace.and_then(|trace| HeaderValue::from_maybe_shared(Bytes::from(trace.to_string())).ok())
+        {
             headers.insert(TRACEPARENT, value);
         }
         *request.headers_mut() = headers;

@@ -7,6 +7,9 @@
 use std::fmt;
 use std::num::{NonZeroU64, NonZeroU128};
 
+/// The header of a request, and the field of an entry.
+pub const HEADER: &str = "traceparent";
+
 /// Longest `traceparent` that is looked at: this version has 55 bytes, a later one may have more.
 const MAX_BYTES: usize = 256;
 

@@ -23,7 +23,9 @@ use crate::domain::{
     money::Currency,
     order::{CONCEPT_MAX_CHARS, Order, OrderState, REFERENCE_MAX_CHARS},
     short_code::ShortCode,
+    trace::HEADER,
 };
+use crate::telemetry::work;
 use crate::wire::{Client, ClientError, DeliverError, Patience, Reply, Rules, Trouble, classify};
 
 /// Longest id that is kept; those known have 64 characters.
@@ -228,6 +230,10 @@ impl Platform {
         *request.method_mut() = method;
         *request.uri_mut() = target.parse().map_err(|_| Failure::permanent("unrenderable_request"))?;
         *request.headers_mut() = self.headers.clone();
+        let trace = work::trace().map(|trace| trace.step(rand::random()));
+        if let Some(value) = trace.and_then(|step| HeaderValue::from_maybe_shared(Bytes::from(step.to_string())).ok()) {
+            request.headers_mut().insert(HeaderName::from_static(HEADER), value);
+        }
         Ok(request)
     }
 

@@ -173,7 +173,7 @@ const fn colour(level: Level) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io;
     use std::sync::{Arc, Mutex};
 
@@ -197,7 +197,7 @@ mod tests {
         }
     }
 
-    fn lines(look: Look, log: impl FnOnce()) -> String {
+    pub(in crate::telemetry) fn lines(look: Look, log: impl FnOnce()) -> String {
         let written = Written::default();
         let writer = written.clone();
         let layer = tracing_subscriber::fmt::layer().event_format(look).with_writer(move || writer.clone());

@@ -26,3 +26,31 @@ fn said(panic: &PanicHookInfo<'_>) {
         "a panic"
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use super::*;
+    use crate::telemetry::line::{Look, tests::lines};
+
+    #[test]
+    fn a_panic_is_one_line_that_says_where_and_nothing_of_what_was_worked_on() {
+        let number = "600123456".to_owned();
+        let before = panic::take_hook();
+        let said = lines(Look::Journal, || {
+            log();
+            assert!(catch_unwind(|| panic!("a sentence of the program")).is_err());
+            assert!(catch_unwind(|| panic!("no room for {number}")).is_err());
+        });
+        panic::set_hook(before);
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!(lines.len(), 2, "{said}");
+        assert!(
+            lines[0].starts_with("<3>remesa::telemetry::panics: a panic location=src/telemetry/panics.rs:"),
+            "{said}"
+        );
+        assert!(lines[0].contains("said=\"a sentence of the program\""), "{said}");
+        assert!(!said.contains(&number) && !lines[1].contains("said="), "{said}");
+    }
+}

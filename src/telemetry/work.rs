@@ -60,6 +60,11 @@ pub fn is_of(job: &str, trace: Option<Trace>) {
     });
 }
 
+/// The trace of the work at hand.
+pub fn trace() -> Option<Trace> {
+    WORK.try_with(|work| work.known.lock().unwrap_or_else(PoisonError::into_inner).trace).ok().flatten()
+}
+
 /// The same work, on whichever thread it is done.
 pub fn carried<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
     let here = WORK.try_with(Arc::clone).ok();
@@ -96,7 +101,8 @@ mod tests {
         let trace = ("trace_id", "0af7651916cd43dd8448eb211c80319c".to_owned());
         assert_eq!(slot, [("job", "gen-c".to_owned()), ("slot", "c/delivery@1/0/7".to_owned()), trace]);
         assert_eq!(job, [("job", "send:1-0".to_owned())]);
-        is_of("nobody", None);
+        is_of("nobody", Trace::parse(GIVEN));
+        assert_eq!(super::trace(), None);
         assert_eq!(fields(), []);
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::daemon::Settings;
 use crate::support::provider::{Act, Receiver, Request};
-use crate::support::scene::{Scene, people, send_job};
+use crate::support::scene::{Scene, generate_job, people, send_job};
 use crate::support::wait;
 
 const TRACE_ID: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -147,4 +147,21 @@ async fn every_line_about_the_work_of_a_trace_has_its_id_and_the_job() {
     scene.enqueue("send", &json!({"id": "none", "campaign": "d"})).await;
     let rejected = daemon.event("job rejected", |event| event["job"] == "none").await;
     assert_eq!(rejected.get("trace_id"), None);
+}
+
+#[tokio::test]
+async fn a_payment_platform_is_asked_for_orders_under_the_trace_of_their_job() {
+    let made = r#"{"payment_order_id":"po-1","short_code":"abc123","status":"AVAILABLE"}"#;
+    let platform = Receiver::start([Act::json(201, made)]);
+    let mut scene = Scene::new().await;
+    let settings = Settings::new(&scene.redis);
+    scene.settings = settings.toml(&format!(
+        "[payment_points.pp-main]\nprovider = \"http\"\nurl = \"{}/v1\"\nlink_base = \"https://pay.example/\"\n\
+         idempotent = true\ncredentials = {{ api_key = \"x\" }}\n",
+        platform.url()
+    ));
+    let _daemon = scene.daemon().await;
+    scene.enqueue_traced("generate", &generate_job("c", people(3)), &given()).await;
+    scene.done("gen-c").await;
+    assert_eq!(spans(&platform.received(3).await).len(), 3);
 }
