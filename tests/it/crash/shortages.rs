@@ -1,6 +1,8 @@
 //! A daemon that runs out of something of its machine: disk, file descriptors. It waits with what needs it, goes on with
 //! the rest, and when there is room again nobody is lost and nobody was sent to twice.
 
+use std::path::Path;
+
 use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
 use serde_json::json;
@@ -14,8 +16,17 @@ use crate::support::wait;
 
 #[tokio::test]
 async fn a_full_disk_holds_up_what_needs_the_disk_and_nothing_else() {
+    only_what_needs_the_disk_waits(Disk::at).await;
+}
+
+#[tokio::test]
+async fn a_limit_on_the_size_of_files_holds_up_the_same_and_ends_no_daemon() {
+    only_what_needs_the_disk_waits(Disk::without_mount).await;
+}
+
+async fn only_what_needs_the_disk_waits(disk: fn(&Path) -> Disk) {
     let mut scene = Scene::new().await;
-    let disk = Disk::at(&scene.settings.state_dir());
+    let disk = disk(&scene.settings.state_dir());
     let spool = scene.settings.state_dir().join("spool");
     scene.settings = scene
         .settings
@@ -70,17 +81,28 @@ async fn embedded(settings: &Settings) -> MultiplexedConnection {
 
 #[tokio::test]
 async fn a_redis_whose_disk_is_full_holds_up_sending_until_there_is_room_and_nobody_is_lost_or_sent_to_twice() {
+    // It refuses to write.
+    sending_waits_for_redis_to_write(Disk::at, "MISCONF").await;
+}
+
+#[tokio::test]
+async fn an_embedded_redis_ended_by_a_limit_on_the_size_of_files_comes_back_and_nobody_is_lost_or_sent_to_twice() {
+    // The limit ends a Redis that writes, and lets none start.
+    sending_waits_for_redis_to_write(Disk::without_mount, "redis is unavailable").await;
+}
+
+async fn sending_waits_for_redis_to_write(disk: fn(&Path) -> Disk, said: &str) {
     const ROWS: usize = 400;
     let sandbox = sandbox_with(|sandbox| sandbox.latency_max_ms = 20).await;
     let settings = Settings::with_redis_url("embedded").sandbox_channel("sms", &sandbox.url(), "in_flight = 8\n");
-    let disk = Disk::at(&settings.state_dir());
+    let disk = disk(&settings.state_dir());
     let mut daemon = Daemon::start(&settings).await;
     let mut db = embedded(&settings).await;
     let job = send_job("c", people(ROWS)).to_string();
     let _: String = db.xadd("remesa:jobs:generate", "*", &[("job", &job)]).await.unwrap();
     counted(&sandbox, "some are accepted", |stats| stats.counts.accepted >= 60).await;
     disk.fill(&daemon);
-    daemon.event("sweeping failed", |event| event["error"].as_str().unwrap().contains("MISCONF")).await;
+    daemon.event("sweeping failed", |event| event["error"].as_str().unwrap().contains(said)).await;
     let accepted = sandbox.stats().counts.accepted;
     assert!(accepted < ROWS as u64, "it was over too early");
     disk.free(&daemon);

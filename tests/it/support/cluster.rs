@@ -1,4 +1,5 @@
-//! A Redis Cluster of three masters: real processes on free loopback ports, each with its append-only file.
+//! A Redis Cluster of three masters, each with a replica or without: real processes on free loopback ports, each with its
+//! append-only file.
 
 use redis::aio::MultiplexedConnection;
 
@@ -10,9 +11,25 @@ const SHARDS: usize = 3;
 /// Slots of a cluster.
 const SLOTS: usize = 16_384;
 
-/// Three masters that share the slots.
+async fn meet(first: &mut MultiplexedConnection, node: &Redis, bus: &str) {
+    let mut meet = redis::cmd("CLUSTER");
+    let () = meet.arg("MEET").arg("127.0.0.1").arg(node.port()).arg(bus).query_async(first).await.unwrap();
+}
+
+/// Three masters that share the slots, and their replicas.
 pub(crate) struct Cluster {
     nodes: Vec<Redis>,
+    replicas: Vec<Option<Redis>>,
+}
+
+/// A node of its own, and the port of its bus.
+async fn node() -> (Redis, String) {
+    let bus = free_port().to_string();
+    // Flushed before each reply, so that a kill loses nothing.
+    let settings = ["--appendonly", "yes", "--cluster-enabled", "yes", "--cluster-port", &bus];
+    let quick =
+        ["--cluster-node-timeout", "1500", "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"];
+    (Redis::start_as(&[settings.as_slice(), &quick].concat()).await, bus)
 }
 
 impl Cluster {
@@ -20,10 +37,7 @@ impl Cluster {
     pub(crate) async fn start() -> Self {
         let mut nodes = Vec::new();
         for shard in 0..SHARDS {
-            let bus = free_port().to_string();
-            // Flushed before each reply, so that a kill loses nothing.
-            let settings = ["--appendonly", "yes", "--cluster-enabled", "yes", "--cluster-port", &bus];
-            let node = Redis::start_as(&settings).await;
+            let (node, bus) = node().await;
             let mut connection = node.connect().await;
             let (first, last) = (shard * SLOTS / SHARDS, (shard + 1) * SLOTS / SHARDS - 1);
             let mut serve = redis::cmd("CLUSTER");
@@ -32,13 +46,73 @@ impl Cluster {
         }
         let mut first = nodes[0].0.connect().await;
         for (node, bus) in &nodes[1..] {
-            let mut meet = redis::cmd("CLUSTER");
-            meet.arg("MEET").arg("127.0.0.1").arg(node.port()).arg(bus);
-            let () = meet.query_async(&mut first).await.unwrap();
+            meet(&mut first, node, bus).await;
         }
-        let cluster = Self { nodes: nodes.into_iter().map(|(node, _)| node).collect() };
+        let nodes = nodes.into_iter().map(|(node, _)| node).collect();
+        let cluster = Self { nodes, replicas: Vec::new() };
         cluster.is_whole().await;
         cluster
+    }
+
+    /// The same with a replica of each master, in step with it.
+    pub(crate) async fn start_with_replicas() -> Self {
+        let mut cluster = Self::start().await;
+        let mut first = cluster.nodes[0].connect().await;
+        for shard in 0..SHARDS {
+            let (replica, bus) = node().await;
+            meet(&mut first, &replica, &bus).await;
+            let mut master = cluster.nodes[shard].connect().await;
+            let id: String = redis::cmd("CLUSTER").arg("MYID").query_async(&mut master).await.unwrap();
+            let mut connection = replica.connect().await;
+            wait::until("the replica follows its master", async || {
+                // Unknown to it until it has heard of it.
+                let mut follow = redis::cmd("CLUSTER");
+                follow.arg("REPLICATE").arg(&id).query_async::<()>(&mut connection).await.ok()
+            })
+            .await;
+            wait::until("the replica is in step", async || {
+                let mut connection = replica.connect().await;
+                let info: String = redis::cmd("INFO").arg("replication").query_async(&mut connection).await.ok()?;
+                info.contains("master_link_status:up").then_some(())
+            })
+            .await;
+            cluster.replicas.push(Some(replica));
+        }
+        // Each master knows its replica, or it would not be elected.
+        for node in &cluster.nodes {
+            let mut connection = node.connect().await;
+            wait::until("all nodes know each other", async || {
+                let nodes: String = redis::cmd("CLUSTER").arg("NODES").query_async(&mut connection).await.ok()?;
+                let up =
+                    nodes.lines().filter(|node| node.contains(" connected") && !node.contains("handshake")).count();
+                (up == 2 * SHARDS && nodes.matches("slave").count() == SHARDS).then_some(())
+            })
+            .await;
+        }
+        cluster
+    }
+
+    /// Kills the master of a shard for good, and waits until its replica serves its slots.
+    pub(crate) async fn fail_over(&mut self, shard: usize) {
+        self.nodes[shard].kill();
+        self.nodes[shard] = self.replicas[shard].take().expect("the shard has a replica");
+        wait::until("the replica is the master", async || {
+            // A server that changes its role cuts its connections.
+            let mut connection = self.nodes[shard].connect().await;
+            let info: String = redis::cmd("INFO").arg("replication").query_async(&mut connection).await.ok()?;
+            info.contains("role:master").then_some(())
+        })
+        .await;
+        self.is_whole().await;
+    }
+
+    /// A connection to each node that serves slots.
+    pub(crate) async fn each(&self) -> Vec<MultiplexedConnection> {
+        let mut connections = Vec::new();
+        for node in &self.nodes {
+            connections.push(node.connect().await);
+        }
+        connections
     }
 
     /// Waits until every node says that all slots are served.

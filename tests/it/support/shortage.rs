@@ -19,6 +19,12 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
+    /// The same where nothing can be mounted.
+    pub(crate) fn without_mount(folder: &Path) -> Self {
+        fs::create_dir_all(folder).unwrap();
+        Self { folder: folder.to_owned(), mounted: false }
+    }
+
     /// Puts a small disk in the place of a folder, which is made.
     pub(crate) fn at(folder: &Path) -> Self {
         fs::create_dir_all(folder).unwrap();
