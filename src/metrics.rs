@@ -10,7 +10,10 @@ pub mod labels;
 mod process;
 mod record;
 
-use std::sync::{Mutex, atomic::AtomicU64};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, atomic::AtomicU64},
+};
 
 use prometheus_client::{
     encoding::text::encode,
@@ -22,6 +25,8 @@ use labels::{
     Build, ByChannel, ByChannelClass, ByChannelResult, ByChannelState, ByChannelWhy, ByQueue, ByQueueState, ByResult,
     ByWhat,
 };
+
+pub use record::Ended;
 
 /// A gauge of seconds.
 type Seconds = Gauge<f64, AtomicU64>;
@@ -59,6 +64,7 @@ macro_rules! declare {
         pub struct Metrics {
             registry: Registry,
             clock: Mutex<Option<record::Clock>>,
+            told: Mutex<HashMap<String, Ended>>,
             $($field: $type,)*
         }
 
@@ -77,7 +83,7 @@ macro_rules! declare {
                     registry.register(concat!("remesa_", stringify!($field)), $help, $field.clone());
                 )*
                 registry.register_collector(Box::new(process::Process::begins()));
-                Self { registry, clock: Mutex::default(), $($field,)* }
+                Self { registry, clock: Mutex::default(), told: Mutex::default(), $($field,)* }
             }
         }
     };

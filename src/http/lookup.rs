@@ -4,7 +4,7 @@
 //! little answers with what it found so far and where to go on. Contacts are masked and variables left out unless the
 //! configuration says otherwise (DA-9) to who may see them ([`super::rights`]).
 
-mod cases;
+pub(super) mod cases;
 mod question;
 
 use axum::{
@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-use question::Question;
+pub(super) use question::Question;
 
 /// Orders that one request looks at, at most.
 const LOOKED_AT: u64 = 50_000;
@@ -89,7 +89,8 @@ async fn campaign(state: &HttpState, name: String) -> Answer {
     Ok(serde_json::to_value(detail).unwrap_or_default())
 }
 
-async fn orders(state: &HttpState, rights: &Rights, name: String, mut question: Question) -> Answer {
+/// A page of a campaign's orders.
+pub(super) async fn orders(state: &HttpState, rights: &Rights, name: String, mut question: Question) -> Answer {
     let name = parsed(&name)?;
     let wanted = question.orders()?;
     let reader = reader(state, name.as_str()).await?;
@@ -120,7 +121,8 @@ async fn some(rights: &Rights, reader: &Reader, filter: &Filter, numbers: &[u64]
     Ok(answer)
 }
 
-async fn order(state: &HttpState, rights: &Rights, name: String, number: String) -> Answer {
+/// One order.
+pub(super) async fn order(state: &HttpState, rights: &Rights, name: String, number: String) -> Answer {
     let name = parsed(&name)?;
     let number: u64 = number.parse().map_err(|_| Fault::invalid("the number of an order is a whole number from 1"))?;
     one(state, rights, name.as_str(), number).await

@@ -1,7 +1,7 @@
 //! HTTP on loopback: `/livez`, `/readyz`, `/startupz`, `/metrics`, the receipts of providers ([`receipts`]), what people answer
 //! ([`replies`]), the page where they
-//! unsubscribe ([`mod@unsubscribe`]), the look-up of campaigns and orders (`lookup`), sessions (`session`) and what operators may do
-//! (`actions`).
+//! unsubscribe ([`mod@unsubscribe`]), the look-up of campaigns and orders (`lookup`), the dashboard (`dashboard`), sessions
+//! (`session`) and what operators may do (`actions`).
 //!
 //! `/livez` fails only when a restart would help (see [`liveness`]); `/readyz` fails also while Redis
 //! does not answer within a second, and during the drain; `/startupz` until the start is over. The address is the
@@ -11,9 +11,11 @@
 
 mod actions;
 mod answer;
+mod dashboard;
 mod gate;
 mod headers;
 mod incoming;
+mod language;
 pub mod liveness;
 mod lookup;
 mod patience;
@@ -113,19 +115,19 @@ fn router(state: HttpState) -> Router {
     let actions = actions::router(Counter::new(&state.store, Arc::clone(&access), Arc::clone(&gate)));
     // The last layer is the first that a request passes.
     let guarded = lookup::routes()
+        .with_state(state.clone())
+        .merge(dashboard::routes(state.clone()))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&gate), gate::room))
         .route_layer(middleware::from_fn_with_state(access, rights::may_read))
         .route_layer(middleware::from_fn_with_state(gate, gate::by_our_name));
-    let about =
-        "remesa: /livez /readyz /startupz /metrics /receipts/<channel> /replies/<channel> /u/<token> /campaigns\n";
     let router = Router::new()
-        .route("/", get(move || async move { text(StatusCode::OK, about.to_owned()) }))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/startupz", get(|| async { text(StatusCode::OK, "started\n".to_owned()) }))
         .route("/metrics", get(metrics))
-        .merge(guarded)
         .with_state(state)
+        .merge(guarded)
+        .merge(dashboard::open_routes())
         .merge(session)
         .merge(actions)
         .merge(receipts)

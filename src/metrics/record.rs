@@ -21,6 +21,15 @@ pub(super) struct Clock {
     read_at: Instant,
 }
 
+/// Messages of a channel that ended at this daemon.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// A provider accepted them.
+    pub sent: u64,
+    /// They failed, or nobody knows.
+    pub failed: u64,
+}
+
 /// The states of a channel, as `channel_state` shows them.
 const CHANNEL_STATES: [&str; 4] = ["open", "paused", "blocked", "breaker"];
 
@@ -98,6 +107,19 @@ impl Metrics {
     /// Outcomes were recorded.
     pub fn delivered(&self, channel: &str, state: DeliveryState, count: u64) {
         self.deliveries.get_or_create(&ByChannelState::of(channel, state.as_str())).inc_by(count);
+    }
+
+    /// The messages of a channel that ended since this was last asked: each is told once, whoever asks.
+    pub fn newly_ended(&self, channel: &str) -> Ended {
+        let count =
+            |state: DeliveryState| self.deliveries.get_or_create(&ByChannelState::of(channel, state.as_str())).get();
+        let ended = Ended {
+            sent: count(DeliveryState::Sent),
+            failed: count(DeliveryState::Failed) + count(DeliveryState::Unknown),
+        };
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = told.insert(channel.to_owned(), ended).unwrap_or_default();
+        Ended { sent: ended.sent.saturating_sub(before.sent), failed: ended.failed.saturating_sub(before.failed) }
     }
 
     /// Receipts came by a channel.
@@ -289,6 +311,18 @@ mod tests {
             assert!(text.contains(line), "{line} in {text}");
         }
         assert!(text.contains(concat!("version=\"", env!("CARGO_PKG_VERSION"), "\"")), "{text}");
+    }
+
+    #[test]
+    fn each_message_that_ended_is_told_once() {
+        let metrics = Metrics::default();
+        metrics.delivered("sms", DeliveryState::Sent, 3);
+        metrics.delivered("sms", DeliveryState::Unknown, 1);
+        metrics.delivered("sms", DeliveryState::Skipped, 9);
+        assert_eq!(metrics.newly_ended("sms"), Ended { sent: 3, failed: 1 });
+        metrics.delivered("sms", DeliveryState::Sent, 2);
+        assert_eq!(metrics.newly_ended("sms"), Ended { sent: 2, failed: 0 });
+        assert_eq!(metrics.newly_ended("sms"), Ended::default());
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! | `waiters:<id>` | set | acceptance of `after` | until the job ends, at most 25 h |
 //! | `scheduled` | zset | the alarm clock | until fired |
 //! | `active` | zset | runs in progress, campaigns with unpublished events | until done |
+//! | `history:<step>` | hash | the tellers: what waited and was sent in half a minute | 62 min |
 //! | `rejected`, `dead`, `results` | streams | settling, publisher | capped by bytes |
 //! | `audit` | stream | whoever acts, and daemons by themselves | capped by bytes |
 //! | `{C}:recurring:<name>`, `{C}:definitions` | hash, zset | recurring | with the campaign |
@@ -92,6 +93,11 @@ impl Keys {
     /// Depth of queues and channels, each second (hash).
     pub fn depth(&self) -> String {
         self.plain("depth")
+    }
+
+    /// What waited and what was sent in one step of the last hour (hash).
+    pub fn history(&self, step: i64) -> String {
+        self.plain(&format!("history:{step}"))
     }
 
     /// Refused jobs (stream).

@@ -102,7 +102,24 @@ impl Store {
             None => range.arg("+").arg("-"),
         };
         range.arg("COUNT").arg(count);
-        let reply: StreamRangeReply = self.connection.query(&range).await?;
+        self.read_letters(&range).await
+    }
+
+    /// The newest letters older than the one with this entry id, or of all.
+    pub async fn letters_before(
+        &self,
+        which: Letters,
+        before: Option<&str>,
+        count: usize,
+    ) -> Result<Vec<Letter>, StoreError> {
+        let mut range = cmd("XREVRANGE");
+        range.arg(which.key(self)).arg(before.map_or_else(|| "+".to_owned(), |entry| format!("({entry}")));
+        range.arg("-").arg("COUNT").arg(count);
+        self.read_letters(&range).await
+    }
+
+    async fn read_letters(&self, range: &redis::Cmd) -> Result<Vec<Letter>, StoreError> {
+        let reply: StreamRangeReply = self.connection.query(range).await?;
         Ok(reply
             .ids
             .into_iter()

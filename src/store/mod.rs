@@ -19,6 +19,7 @@ pub mod creating;
 pub mod embedded;
 pub mod entries;
 pub mod forget;
+pub mod history;
 pub mod imports;
 pub mod janitor;
 pub mod jobs;

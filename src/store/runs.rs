@@ -340,6 +340,21 @@ impl Store {
         self.connection.query(cmd("ZREVRANGE").arg(self.keys.runs(campaign)).arg(0).arg(9_999)).await
     }
 
+    /// What the ledger says in these pages, which are few: one cell each, of further contacts too.
+    pub async fn ledger_cells(
+        &self,
+        campaign: &str,
+        run: &str,
+        pages: std::ops::RangeInclusive<u64>,
+    ) -> Result<Vec<String>, StoreError> {
+        let mut pipeline = redis::pipe();
+        for page in pages {
+            pipeline.cmd("HVALS").arg(self.keys.ledger(campaign, run, page * super::keys::LEDGER_PAGE));
+        }
+        let found: Vec<Vec<String>> = self.connection.pipeline(&pipeline).await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
     /// The score of the next retry of a run, when one waits.
     pub async fn next_retry(&self, campaign: &str, run: &str) -> Result<Option<i64>, StoreError> {
         let mut range = cmd("ZRANGE");

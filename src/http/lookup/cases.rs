@@ -11,7 +11,8 @@ use crate::{
 /// Cases that one request looks at, at most.
 const LOOKED_AT: u64 = 50_000;
 
-pub(super) async fn page(state: &HttpState, rights: &Rights, name: String, mut question: Question) -> Answer {
+/// A page of a campaign's cases.
+pub(in crate::http) async fn page(state: &HttpState, rights: &Rights, name: String, mut question: Question) -> Answer {
     let campaign = parsed(&name)?;
     let (campaign, wanted) = (campaign.as_str(), question.cases()?);
     let (store, personal) = (&state.store, rights.personal_data);
@@ -29,7 +30,8 @@ pub(super) async fn page(state: &HttpState, rights: &Rights, name: String, mut q
     Ok(json!({ "campaign": campaign, "cases": cases, "next": page.next }))
 }
 
-pub(super) async fn one(state: &HttpState, rights: &Rights, name: String, number: String) -> Answer {
+/// One case with its deliveries.
+pub(in crate::http) async fn one(state: &HttpState, rights: &Rights, name: String, number: String) -> Answer {
     let campaign = parsed(&name)?;
     let campaign = campaign.as_str();
     let number: u64 = number.parse().map_err(|_| Fault::invalid("the number of a case is a whole number from 1"))?;

@@ -30,7 +30,7 @@ const LIMIT_MAX: usize = 500;
 
 /// The parameters of a request.
 #[derive(Debug)]
-pub(super) struct Question(BTreeMap<String, String>);
+pub(in crate::http) struct Question(BTreeMap<String, String>);
 
 /// Which orders are wanted.
 #[derive(Debug)]
@@ -66,19 +66,34 @@ impl<S: Send + Sync> FromRequestParts<S> for Question {
         let Ok(Query(pairs)) = read else {
             return Err(respond(Err(Fault::invalid("the parameters are not those of an address"))));
         };
-        let mut found = BTreeMap::new();
-        for (name, value) in pairs {
-            if found.insert(name.clone(), value).is_some() {
-                return Err(respond(Err(Fault::bad("duplicate_field", format!("\"{name}\" stands twice")))));
-            }
-        }
-        Ok(Self(found))
+        Self::of(pairs).map_err(|fault| respond(Err(fault)))
     }
 }
 
 impl Question {
+    /// The question of these parameters.
+    pub(in crate::http) fn of(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Self, Fault> {
+        let mut found = BTreeMap::new();
+        for (name, value) in pairs {
+            if found.insert(name.clone(), value).is_some() {
+                return Err(Fault::bad("duplicate_field", format!("\"{name}\" stands twice")));
+            }
+        }
+        Ok(Self(found))
+    }
+
+    /// A parameter as it was written.
+    pub(in crate::http) fn text(&self, name: &str) -> Option<String> {
+        self.0.get(name).cloned()
+    }
+
+    /// The same, which is done with then.
+    pub(in crate::http) fn take(&mut self, name: &str) -> Option<String> {
+        self.0.remove(name)
+    }
+
     /// The question for a list of campaigns.
-    pub(super) fn campaigns(&mut self) -> Result<CampaignQuery, Fault> {
+    pub(in crate::http) fn campaigns(&mut self) -> Result<CampaignQuery, Fault> {
         let query = CampaignQuery {
             state: self.word("state", CampaignState::parse)?,
             since: self.parsed("since", |text| EpochMs::parse(text).map_err(|error| error.to_string()))?,
@@ -146,7 +161,8 @@ impl Question {
         self.parsed(name, |text| parse(text).ok_or_else(|| "no such state".to_owned()))
     }
 
-    fn nothing_else(&self, known: &str) -> Result<(), Fault> {
+    /// Refuses what nobody took.
+    pub(in crate::http) fn nothing_else(&self, known: &str) -> Result<(), Fault> {
         match self.0.keys().next() {
             None => Ok(()),
             Some(name) => Err(Fault::bad("unknown_field", format!("\"{name}\" is not known: there are {known}"))),

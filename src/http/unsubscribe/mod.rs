@@ -37,7 +37,8 @@ use crate::{
     store::{StoreError, lasting::Lasting},
 };
 
-use page::{Language, Page};
+use super::language::Language;
+use page::Page;
 
 /// Requests worked on at once.
 const ROOM: usize = 16;
@@ -99,8 +100,7 @@ impl Doorkeeper {
             }),
             Ok(Err(_)) | Err(_) => Page::Busy,
         };
-        let language = Language::of(headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()));
-        respond(&page, language, &self.company)
+        respond(&page, Language::asked_by(headers), &self.company)
     }
 }
 

@@ -8,6 +8,8 @@ use std::sync::LazyLock;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest as _, Sha256};
 
+use crate::http::language::Language;
+
 /// How it looks. Its digest stands in the content policy.
 const STYLE: &str = "body{font:18px/1.5 system-ui,sans-serif;max-width:32em;margin:12vh auto;padding:0 1.2em;color:#1a1a1a;\
 background:#fff}h1{font-size:1.4em}button{font:inherit;padding:.7em 1.4em;border:0;border-radius:.4em;background:#1d4ed8;\
@@ -24,48 +26,6 @@ static CONTENT_POLICY: LazyLock<String> = LazyLock::new(|| {
 /// What a browser may do with the page: show it, and post its form to where it came from.
 pub(super) fn content_policy() -> &'static str {
     &CONTENT_POLICY
-}
-
-/// One of the languages of the page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Language {
-    English,
-    Spanish,
-}
-
-impl Language {
-    /// The one that `Accept-Language` wants most (RFC 9110, 12.5.4); English where it wants neither.
-    pub(super) fn of(accepted: Option<&str>) -> Self {
-        let mut best = (0, Self::English);
-        for wish in accepted.unwrap_or_default().split(',') {
-            let (range, weight) = wish.split_once(';').unwrap_or((wish, ""));
-            let language = match range.trim().split('-').next().unwrap_or_default().to_ascii_lowercase().as_str() {
-                "es" => Self::Spanish,
-                "en" => Self::English,
-                _ => continue,
-            };
-            let weight = thousandths(weight.trim().strip_prefix("q=").unwrap_or("1"));
-            if weight > best.0 {
-                best = (weight, language);
-            }
-        }
-        best.1
-    }
-
-    pub(super) const fn code(self) -> &'static str {
-        match self {
-            Self::English => "en",
-            Self::Spanish => "es",
-        }
-    }
-}
-
-/// A weight such as `0.8`, without the arithmetic of fractions.
-fn thousandths(weight: &str) -> u32 {
-    let (whole, fraction) = weight.split_once('.').unwrap_or((weight, ""));
-    let digits: String = fraction.chars().chain("000".chars()).take(3).collect();
-    let number = |text: &str| text.parse::<u32>().unwrap_or(0);
-    (number(whole).min(1) * 1000 + number(&digits)).min(1000)
 }
 
 /// What is to be said.
@@ -179,23 +139,6 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_language_is_the_one_the_browser_wants_most() {
-        for (accepted, language) in [
-            ("es-CO,es;q=0.9,en;q=0.8", Language::Spanish),
-            ("en-US,en;q=0.9,es;q=0.8", Language::English),
-            ("fr, es;q=0.3", Language::Spanish),
-            ("en;q=0.2, ES;q=0.25", Language::Spanish),
-            ("es;q=0", Language::English),
-            ("de", Language::English),
-            ("es;q=hola, *;;q", Language::English),
-            ("", Language::English),
-        ] {
-            assert_eq!(Language::of(Some(accepted)), language, "{accepted}");
-        }
-        assert_eq!(Language::of(None), Language::English);
-    }
 
     #[test]
     fn every_value_is_escaped_and_only_the_question_has_a_button() {

@@ -1,5 +1,5 @@
-//! The teller: each second it measures the depth and tells it, in `remesa:depth`, in the metrics, and to the watchers of
-//! progress.
+//! The teller: each second it measures the depth and tells it, in `remesa:depth`, in the last hour's history, in the metrics,
+//! and to the watchers of progress.
 //!
 //! Every daemon writes `remesa:depth`; the values are the same. How long a channel stood still is summed from one look
 //! to the next, so a pause that begins and ends between two looks counts with at most a second too much or too little.
@@ -14,7 +14,12 @@ use crate::{
         Metrics,
         labels::{Standing, WaitsFor},
     },
-    store::{Store, StoreError, pressure::Pressure, view::ChannelState},
+    store::{
+        Store, StoreError,
+        history::{Told, step},
+        pressure::Pressure,
+        view::ChannelState,
+    },
 };
 
 use super::{Depth, Rates, measure, seconds_left};
@@ -47,6 +52,7 @@ impl Teller {
         let mut tick = tokio::time::interval(INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut before_ms, mut reopened) = (None, 0);
+        let mut history = Diary::default();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -72,6 +78,13 @@ impl Teller {
                 self.count_standing(channel, hash, depth.now_ms, since);
             }
             before_ms = Some(depth.now_ms);
+            history.note(&depth, self.rates.keys(), &self.metrics);
+            if let Some(told) = history.due(depth.now_ms)
+                && let Err(error) = self.store.add_to_history(depth.now_ms, &told).await
+            {
+                tracing::debug!(%error, "the history waits");
+                history.untold(told);
+            }
             look(Some(&depth));
         }
     }
@@ -126,6 +139,52 @@ impl Teller {
     }
 }
 
+/// What is to be written into the history: when something changed, and once a step.
+#[derive(Debug, Default)]
+struct Diary {
+    page: Told,
+    told: Option<(i64, Told)>,
+}
+
+impl Diary {
+    /// Takes note of what is seen now, and of what ended since the last time.
+    fn note<'a>(&mut self, depth: &Depth, channels: impl Iterator<Item = &'a String>, metrics: &Metrics) {
+        self.page.waiting = depth.queues.iter().map(|(name, queue)| (name.clone(), queue.waiting)).collect();
+        self.page.recipients =
+            depth.channels.iter().map(|(name, channel)| (name.clone(), channel.recipients())).collect();
+        for channel in channels {
+            let ended = metrics.newly_ended(channel);
+            add(&mut self.page.sent, channel, ended.sent);
+            add(&mut self.page.failed, channel, ended.failed);
+        }
+    }
+
+    /// What is to be written now. An idle daemon writes once a step.
+    fn due(&mut self, now_ms: i64) -> Option<Told> {
+        let now = (step(now_ms), std::mem::take(&mut self.page));
+        let moved = now.1.sent.iter().chain(&now.1.failed).any(|(_, number)| *number > 0);
+        if !moved && self.told.as_ref() == Some(&now) {
+            return None;
+        }
+        let told = now.1.clone();
+        self.told = Some(now);
+        Some(told)
+    }
+
+    /// What could not be written is told next time.
+    fn untold(&mut self, told: Told) {
+        self.told = None;
+        self.page = told;
+    }
+}
+
+fn add(numbers: &mut Vec<(String, u64)>, name: &str, more: u64) {
+    match numbers.iter_mut().find(|(known, _)| known == name) {
+        Some((_, number)) => *number += more,
+        None => numbers.push((name.to_owned(), more)),
+    }
+}
+
 /// How much of the last `since_ms` before `now_ms` a channel stood still, and why.
 fn standing(hash: &Hash, now_ms: i64, since_ms: i64) -> [(Standing, Duration); 3] {
     let number = |field: &str| hash.get(field).and_then(|text| text.parse::<i64>().ok());
@@ -142,6 +201,28 @@ fn standing(hash: &Hash, now_ms: i64, since_ms: i64) -> [(Standing, Duration); 3
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::delivery::DeliveryState;
+
+    #[test]
+    fn the_history_is_written_when_something_changed_and_once_a_step() {
+        let (mut diary, metrics, depth, channels) =
+            (Diary::default(), Metrics::default(), Depth::default(), ["sms".to_owned()]);
+        let mut look = |at: i64| {
+            diary.note(&depth, channels.iter(), &metrics);
+            diary.due(at).map(|told| told.sent)
+        };
+        let sent = |number| Some(vec![("sms".to_owned(), number)]);
+        assert_eq!((look(1_000), look(2_000), look(31_000), look(32_000)), (sent(0), None, sent(0), None));
+        metrics.delivered("sms", DeliveryState::Sent, 7);
+        assert_eq!((look(33_000), look(34_000)), (sent(7), sent(0)));
+        metrics.delivered("sms", DeliveryState::Sent, 2);
+        diary.note(&depth, channels.iter(), &metrics);
+        let lost = diary.due(35_000).unwrap();
+        diary.untold(lost);
+        metrics.delivered("sms", DeliveryState::Sent, 1);
+        diary.note(&depth, channels.iter(), &metrics);
+        assert_eq!(diary.due(36_000).map(|told| told.sent), sent(3), "with what could not be written");
+    }
 
     #[test]
     fn a_channel_stood_still_for_what_lies_between_two_looks() {

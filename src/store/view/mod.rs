@@ -22,6 +22,9 @@ pub use run::RunView;
 
 type Hash = HashMap<String, String>;
 
+/// Runs read by one round trip.
+const AT_ONCE: usize = 100;
+
 /// A campaign.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CampaignView {
@@ -77,9 +80,11 @@ impl CampaignDetail {
     pub async fn load(store: &Store, campaign: &str) -> Result<Option<Self>, StoreError> {
         let Some(view) = CampaignView::load(store, campaign).await? else { return Ok(None) };
         let now_ms = store.now_ms().await?;
-        let mut runs = Vec::new();
-        for name in store.run_names(campaign).await?.into_iter().rev() {
-            runs.extend(RunView::load(store, campaign, &name, now_ms).await?);
+        let names = store.run_names(campaign).await?.into_iter().rev();
+        let named: Vec<_> = names.map(|run| (campaign.to_owned(), run)).collect();
+        let mut runs = Vec::with_capacity(named.len());
+        for some in named.chunks(AT_ONCE) {
+            runs.extend(RunView::load_all(store, some, now_ms).await?);
         }
         Ok(Some(Self { campaign: view, runs }))
     }

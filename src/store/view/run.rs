@@ -1,6 +1,6 @@
 //! A run as it is shown: its state under its flags, its campaign and its channel, its counters, its pace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -61,21 +61,31 @@ const fn is_none(count: &u64) -> bool {
 impl RunView {
     /// The run, if there is one, as it stands at `now_ms`.
     pub async fn load(store: &Store, campaign: &str, run: &str, now_ms: i64) -> Result<Option<Self>, StoreError> {
-        let hash = store.run(campaign, run).await?;
-        if hash.is_empty() {
-            return Ok(None);
+        let named = (campaign.to_owned(), run.to_owned());
+        Ok(Self::load_all(store, std::slice::from_ref(&named), now_ms).await?.pop())
+    }
+
+    /// These runs, `(campaign, run)`, in their order; one that is gone is left out. Three round trips, however many.
+    pub async fn load_all(store: &Store, runs: &[(String, String)], now_ms: i64) -> Result<Vec<Self>, StoreError> {
+        if runs.is_empty() {
+            return Ok(Vec::new());
         }
-        let above = store.campaign_fields(campaign, &["state", "paused_by"]).await?;
-        let mut above = above.into_iter();
-        let campaign_state = above.next().flatten().unwrap_or_default();
-        let paused_by = above.next().flatten().filter(|_| campaign_state == "paused");
-        let channel = match hash.get("channel") {
-            Some(channel) => store.channel(channel).await?,
-            None => Hash::new(),
-        };
-        let mut view = Self::of(campaign, run, &hash, paused_by, &ChannelState::of(&channel, now_ms));
-        view.estimate(view.ended(), view.took(now_ms), EpochMs(now_ms));
-        Ok(Some(view))
+        let mut pipeline = redis::pipe();
+        for (campaign, run) in runs {
+            pipeline.cmd("HGETALL").arg(store.keys.run(campaign, run));
+        }
+        let hashes: Vec<Hash> = store.connection.pipeline(&pipeline).await?;
+        let paused = paused_by(store, runs.iter().map(|(campaign, _)| campaign.as_str())).await?;
+        let channels = channels(store, hashes.iter().filter_map(|hash| hash.get("channel")), now_ms).await?;
+        let found = runs.iter().zip(&hashes).filter(|(_, hash)| !hash.is_empty());
+        let views = found.map(|((campaign, run), hash)| {
+            let channel = hash.get("channel").and_then(|channel| channels.get(channel.as_str()));
+            let by = paused.get(campaign.as_str()).cloned();
+            let mut view = Self::of(campaign, run, hash, by, channel.unwrap_or(&ChannelState::Open));
+            view.estimate(view.ended(), view.took(now_ms), EpochMs(now_ms));
+            view
+        });
+        Ok(views.collect())
     }
 
     /// Says how fast it is and when it ends, where so many ended within so long; nothing of a run that stands still.
@@ -154,6 +164,39 @@ impl RunView {
         let (Some(start), end) = (at("created_at"), at("finished_at")) else { return std::time::Duration::ZERO };
         EpochMs(end.unwrap_or(now_ms)).since(EpochMs(start))
     }
+}
+
+/// Who paused these campaigns, of those that are paused.
+async fn paused_by<'a>(
+    store: &Store,
+    campaigns: impl Iterator<Item = &'a str>,
+) -> Result<BTreeMap<&'a str, String>, StoreError> {
+    let campaigns: BTreeSet<&str> = campaigns.collect();
+    let mut pipeline = redis::pipe();
+    for campaign in &campaigns {
+        pipeline.cmd("HMGET").arg(store.keys.campaign(campaign)).arg("state").arg("paused_by");
+    }
+    let found: Vec<(Option<String>, Option<String>)> = store.connection.pipeline(&pipeline).await?;
+    let paused = campaigns.into_iter().zip(found).filter(|(_, (state, _))| state.as_deref() == Some("paused"));
+    Ok(paused.filter_map(|(campaign, (_, by))| Some((campaign, by?))).collect())
+}
+
+/// How these channels stand at `now_ms`.
+async fn channels<'a>(
+    store: &Store,
+    names: impl Iterator<Item = &'a String>,
+    now_ms: i64,
+) -> Result<BTreeMap<&'a str, ChannelState>, StoreError> {
+    let names: BTreeSet<&str> = names.map(String::as_str).collect();
+    if names.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let mut pipeline = redis::pipe();
+    for name in &names {
+        pipeline.cmd("HGETALL").arg(store.keys.channel(name));
+    }
+    let hashes: Vec<Hash> = store.connection.pipeline(&pipeline).await?;
+    Ok(names.into_iter().zip(hashes).map(|(name, hash)| (name, ChannelState::of(&hash, now_ms))).collect())
 }
 
 #[cfg(test)]

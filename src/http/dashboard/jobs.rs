@@ -1,0 +1,56 @@
+//! A job: what became of it.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::{
+    Desk,
+    campaigns::address,
+    page::{Page, Shown, Title},
+};
+use crate::{domain::name::JobId, http::answer::Fault};
+
+/// What is ours, or may name people.
+const UNSHOWN: [&str; 6] = ["digest", "entry", "payload", "result", "state", "campaign"];
+
+/// The page.
+pub(super) async fn one(desk: &Desk, id: &str) -> Shown {
+    let id = JobId::of_wire(id).map_err(|error| Fault::bad(error.code(), error.to_string()))?;
+    let store = &desk.state.store;
+    let hash = store.job(id.as_str()).await?;
+    if hash.is_empty() {
+        return Err(Fault::unknown_job(id.as_str()));
+    }
+    let result: Option<Value> = hash.get("result").and_then(|text| serde_json::from_str(text).ok());
+    let campaign = hash.get("campaign").filter(|name| !name.is_empty());
+    let context = json!({
+        "now": store.now_ms().await?,
+        "id": id.as_str(),
+        "state": hash.get("state"),
+        "campaign": campaign,
+        "campaign_to": campaign.map(|name| address(name)),
+        "fields": fields(&hash),
+        "result": result.as_ref().map(shown),
+        "warnings": result.as_ref().and_then(|result| result.get("warnings")),
+    });
+    Ok(Page::live("job.html", "", Title::Name(id.as_str().to_owned()), context))
+}
+
+fn fields(hash: &HashMap<String, String>) -> Vec<Value> {
+    let mut known: Vec<_> = hash.iter().filter(|(name, _)| !UNSHOWN.contains(&name.as_str())).collect();
+    known.sort_unstable();
+    let is_time = |name: &str| name == "at" || name.ends_with("_at");
+    let each = known.into_iter().map(|(name, value)| {
+        let at = value.parse::<i64>().ok().filter(|_| is_time(name));
+        json!({ "name": name, "value": value, "at": at })
+    });
+    each.collect()
+}
+
+/// A result as pairs; what holds more than a value is shown as it is written.
+fn shown(result: &Value) -> Vec<Value> {
+    let each = result.as_object().into_iter().flatten().filter(|(name, _)| *name != "warnings");
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    each.map(|(name, value)| json!({ "name": name, "value": text(value) })).collect()
+}
