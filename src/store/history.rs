@@ -45,6 +45,17 @@ impl Moment {
         self.fields.iter().filter_map(move |(field, number)| Some((named(field)?, *number)))
     }
 
+    /// How much of it has passed; the last one has just begun.
+    pub fn seconds(&self, now_ms: i64) -> u64 {
+        let passed = now_ms.saturating_sub(self.begun_ms()) / 1000;
+        u64::try_from(passed).unwrap_or(0).clamp(1, STEP.as_secs())
+    }
+
+    /// When it begins.
+    pub fn begun_ms(&self) -> i64 {
+        self.step.saturating_mul(i64::try_from(millis(STEP)).unwrap_or(30_000))
+    }
+
     /// Whether any daemon told anything of it.
     pub fn is_known(&self) -> bool {
         !self.fields.is_empty()
@@ -91,6 +102,12 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_step_that_has_just_begun_is_measured_by_what_passed_of_it() {
+        let moment = Moment { step: 2, ..Moment::default() };
+        assert_eq!([61_000, 75_500, 90_000, 500_000].map(|now| moment.seconds(now)), [1, 15, 30, 30]);
+    }
 
     #[test]
     fn a_step_is_half_a_minute_and_its_numbers_are_told_by_kind() {

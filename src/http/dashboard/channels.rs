@@ -10,15 +10,7 @@ use super::{
     depth::{Depth, Waiting},
     page::{Page, Shown, Title},
 };
-use crate::store::{
-    Store, StoreError,
-    history::{Moment, STEP},
-    system::SEEN,
-    view::ChannelState,
-};
-
-/// Whole steps over which a channel's speed is taken.
-const STEPS: usize = 2;
+use crate::store::{Store, StoreError, history::Moment, system::SEEN, view::ChannelState};
 
 /// A channel as it is shown.
 #[derive(Debug, Serialize)]
@@ -88,9 +80,10 @@ pub(super) async fn rows(
     }
     let hashes: Vec<HashMap<String, String>> = store.connection.pipeline(&pipeline).await?;
     let (sent, failed) = (totals(moments, "sent"), totals(moments, "failed"));
-    let lately = moments.iter().rev().skip(1).take(STEPS).cloned().collect::<Vec<_>>();
+    // Of the step before the one that has just begun, and of that: half a minute to a minute.
+    let lately: Vec<Moment> = moments.iter().rev().take(2).filter(|moment| moment.is_known()).cloned().collect();
+    let window: u64 = lately.iter().map(|moment| moment.seconds(now_ms)).sum();
     let lately = totals(&lately, "sent");
-    let window = u64::try_from(STEPS).unwrap_or(1) * STEP.as_secs();
     let seen_ms = i64::try_from(SEEN.as_millis()).unwrap_or(i64::MAX);
     let rows = names.into_iter().zip(hashes).map(|(channel, hash)| {
         let number = |field: &str| hash.get(field).and_then(|text| text.parse::<i64>().ok());
@@ -111,7 +104,7 @@ pub(super) async fn rows(
             served: number("seen_at").is_some_and(|at| now_ms.saturating_sub(at) < seen_ms),
             rate_per_second: number("rate_per_second").and_then(|rate| u64::try_from(rate).ok()),
             waiting: depth.channels.get(&channel).cloned().unwrap_or_default(),
-            sent_tenths: of(&lately).saturating_mul(10) / window,
+            sent_tenths: of(&lately).saturating_mul(10).checked_div(window).unwrap_or(0),
             sent_in_an_hour: of(&sent),
             failed_in_an_hour: of(&failed),
             channel,

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use serde_json::{Value, json};
 
 use super::{super::language::Language, show, show::escaped};
-use crate::store::history::{Moment, STEP, STEPS};
+use crate::store::history::{Moment, STEPS};
 
 /// Height of the drawing.
 const HIGH: u64 = 1000;
@@ -87,7 +87,7 @@ fn series(kind: Kind, moments: &[Moment], now_ms: i64, failed: &str, others: &st
         Kind::Throughput => "sent",
     };
     let value = |moment: &Moment, number: u64| match kind {
-        Kind::Throughput => per_second(number, seconds_of(moment, now_ms)),
+        Kind::Throughput => per_second(number, moment.seconds(now_ms)),
         Kind::Jobs | Kind::Recipients => number,
     };
     let mut by_name: BTreeMap<String, Vec<u64>> = BTreeMap::new();
@@ -103,29 +103,24 @@ fn series(kind: Kind, moments: &[Moment], now_ms: i64, failed: &str, others: &st
             *place = value(moment, moment.of("failed").map(|(_, number)| number).sum());
         }
     }
-    // A queue of a channel holds turns of runs, which its recipients tell better.
-    by_name.retain(|name, values| !name.starts_with("batch:") || values.iter().any(|number| *number > 0));
     let mut all: Vec<Series> = Vec::new();
+    // A colour belongs to a name, so that it is the same in each chart; what is nought all the hour is left out.
     for (place, (name, values)) in by_name.into_iter().enumerate() {
+        if values.iter().all(|number| *number == 0) {
+            continue;
+        }
         match all.get_mut(COLOURS - 1) {
             Some(last) if place >= COLOURS => {
                 others.clone_into(&mut last.name);
                 last.values.iter_mut().zip(values).for_each(|(sum, number)| *sum += number);
             }
-            _ => all.push(Series { class: format!("c{}", place + 1), name, values }),
+            _ => all.push(Series { class: format!("c{}", place.min(COLOURS - 1) + 1), name, values }),
         }
     }
     if lost.iter().any(|number| *number > 0) {
         all.push(Series { name: failed.to_owned(), class: "lost".to_owned(), values: lost });
     }
     all
-}
-
-/// How much of a step has passed; the last one has just begun.
-fn seconds_of(moment: &Moment, now_ms: i64) -> u64 {
-    let begun = moment.step.saturating_mul(i64::try_from(STEP.as_millis()).unwrap_or(30_000));
-    let passed = u64::try_from(now_ms.saturating_sub(begun) / 1000).unwrap_or(0);
-    passed.clamp(1, STEP.as_secs())
 }
 
 /// In tenths a second.
@@ -178,7 +173,7 @@ fn draw(series: &[Series], totals: &[u64], top: u64, moments: &[Moment], shown: 
             .filter(|(_, value)| *value > 0)
             .map(|(series, value)| format!("{} {}", series.name, shown(value)))
             .collect();
-        let begun = show::utc(moment.step.saturating_mul(30_000));
+        let begun = show::utc(moment.begun_ms());
         let clock: String = begun.chars().skip(11).take(8).collect();
         let title = format!("{clock} UTC: {} ({})", shown(*total), parts.join(", "));
         let _ = write!(
@@ -211,9 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn the_step_that_has_just_begun_is_measured_by_what_passed_of_it() {
-        let moment = Moment { step: 2, ..Moment::default() };
-        assert_eq!([61_000, 75_500, 90_000, 500_000].map(|now| seconds_of(&moment, now)), [1, 15, 30, 30]);
-        assert_eq!(per_second(40, 10), 40);
+    fn what_is_shown_of_a_step_is_what_a_second_of_it_had() {
+        assert_eq!((per_second(40, 10), per_second(1, 30)), (40, 0));
     }
 }

@@ -3,7 +3,7 @@
 //! A page is drawn first, then the frame round it. `part("name", key=value)` draws a piece that several pages share. What
 //! is drawn here and not in a template (badges, bars, times) is marked safe here and nowhere else.
 
-use std::sync::LazyLock;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use minijinja::{
     Environment, Error, ErrorKind, State, UndefinedBehavior, Value,
@@ -84,10 +84,13 @@ fn add_filters(environment: &mut Environment<'static>, language: Language) {
     environment.add_filter("tone", |state: String| show::tone(&state));
     environment.add_filter("length", |list: Value| list.len().unwrap_or(0));
     environment.add_filter("clock", move |at: i64| safe(show::time(at, &show::utc(at), " data-local")));
+    environment.add_filter("told", move |state: &State<'_, '_>, reason: String| {
+        let now = state.lookup("now").and_then(|now| i64::try_from(now).ok()).unwrap_or(0);
+        safe(show::told(&reason, now, language))
+    });
     environment.add_filter("when", move |state: &State<'_, '_>, at: i64| {
         let now = state.lookup("now").and_then(|now| i64::try_from(now).ok()).unwrap_or(at);
-        let exact = format!(" title=\"{}\" data-exact", show::utc(at));
-        safe(show::time(at, &show::relative(at, now, language), &exact))
+        safe(show::time(at, &show::relative(at, now, language), &show::exactly(at)))
     });
 }
 
@@ -119,15 +122,14 @@ fn add_functions(environment: &mut Environment<'static>, language: Language) {
         safe(show::bar(&counts, total, &said.collect::<Vec<_>>().join(", ")))
     });
     environment.add_function("part", move |state: &State<'_, '_>, name: String, given: Kwargs| {
-        let mut context: Vec<(String, Value)> = Vec::new();
+        let mut context: BTreeMap<String, Value> = BTreeMap::new();
         for name in FOR_ALL {
             context.extend(state.lookup(name).map(|value| (name.to_owned(), value)));
         }
         for name in given.args() {
-            context.push((name.to_owned(), given.get(name)?));
+            context.insert(name.to_owned(), given.get(name)?);
         }
-        let context: Value = context.into_iter().collect();
-        let drawn = state.env().get_template(&format!("part/{name}.html"))?.render(context)?;
+        let drawn = state.env().get_template(&format!("part/{name}.html"))?.render(Value::from(context))?;
         Ok::<_, Error>(safe(drawn))
     });
     // Text with a link in it, and nothing else.

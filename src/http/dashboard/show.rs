@@ -96,6 +96,42 @@ pub(super) fn time(at: i64, text: &str, extra: &str) -> String {
     format!("<time datetime=\"{}\"{extra}>{}</time>", EpochMs(at).to_rfc3339(), escaped(text))
 }
 
+/// Phrases of the daemon about why something stands still, with their key in the tables.
+const PHRASES: [(&str, &str); 9] = [
+    ("campaign paused by ", "told.campaign_paused"),
+    ("channel paused: ", "told.channel_paused"),
+    ("paused by ", "told.paused"),
+    ("paused itself: ", "told.paused_itself"),
+    ("contact hours open at ", "told.hours"),
+    ("blocked by the provider until ", "told.blocked"),
+    ("breaker open until ", "told.breaker"),
+    (" of the last ", "told.of_the_last"),
+    (" attempts", "told.attempts"),
+];
+
+/// A reason as the daemon tells it, in the reader's language as far as it is words, its instants as such.
+pub(super) fn told(reason: &str, now: i64, language: Language) -> String {
+    let mut text = reason.to_owned();
+    for (english, key) in PHRASES {
+        if let (true, Some(said)) = (text.contains(english), words::plain(language, key)) {
+            text = text.replacen(english, said, 1);
+        }
+    }
+    let each = text.split(' ').map(|piece| {
+        let (at, rest) = piece.split_at(piece.find('Z').map_or(0, |end| end + 1));
+        match EpochMs::parse_rfc3339(at) {
+            Ok(EpochMs(ms)) => time(ms, &relative(ms, now, language), &exactly(ms)) + &escaped(rest),
+            Err(_) => escaped(piece),
+        }
+    });
+    each.collect::<Vec<_>>().join(" ")
+}
+
+/// The attributes of an instant that is shown by how far it is.
+pub(super) fn exactly(at: i64) -> String {
+    format!(" title=\"{}\" data-exact", utc(at))
+}
+
 /// What a state means for who looks: its colour.
 pub(super) fn tone(state: &str) -> &'static str {
     match state {
@@ -213,6 +249,18 @@ mod tests {
     fn what_stands_in_an_address_ends_no_piece_of_it() {
         assert_eq!(in_address("a/b?c=d&e #%ñ"), "a%2Fb%3Fc%3Dd%26e%20%23%25%C3%B1");
         assert_eq!(in_address("delivery@1"), "delivery%401");
+    }
+
+    #[test]
+    fn a_reason_is_told_in_the_language_with_its_instants_and_harmless() {
+        let now = 1_763_719_200_000;
+        let shown = told("breaker open until 2025-11-21T10:00:12.000Z (<b>)", now, Spanish);
+        assert!(
+            shown.starts_with("cortacircuitos abierto hasta <time datetime=\"2025-11-21T10:00:12.000Z\""),
+            "{shown}"
+        );
+        assert!(shown.ends_with(">en 12 s</time> (&lt;b&gt;)"), "{shown}");
+        assert_eq!(told("Zoë", now, English), "Zoë");
     }
 
     #[test]
