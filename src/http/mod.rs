@@ -113,6 +113,7 @@ fn router(state: HttpState) -> Router {
     let (gate, access) = (Arc::clone(&state.gate), Arc::clone(&state.access));
     let session = session::router(Reception { access: Arc::clone(&access), gate: Arc::clone(&gate) });
     let actions = actions::router(Counter::new(&state.store, Arc::clone(&access), Arc::clone(&gate)));
+    let open = Arc::clone(&access);
     // The last layer is the first that a request passes.
     let guarded = lookup::routes()
         .with_state(state.clone())
@@ -127,7 +128,7 @@ fn router(state: HttpState) -> Router {
         .route("/metrics", get(metrics))
         .with_state(state)
         .merge(guarded)
-        .merge(dashboard::open_routes())
+        .merge(dashboard::open_routes(open))
         .merge(session)
         .merge(actions)
         .merge(receipts)

@@ -17,7 +17,7 @@ pub(super) async fn list(desk: &Desk, name: &str, ask: &mut Ask) -> Shown {
     let filter: serde_json::Map<String, Value> =
         fields.iter().map(|field| ((*field).to_owned(), asked.text(field).into())).collect();
     let is_filtered = filter.values().any(|value| !value.is_null());
-    let answer = lookup::cases::page(&desk.state, name.to_owned(), asked).await?;
+    let answer = lookup::cases::page(&desk.state, &ask.rights, name.to_owned(), asked).await?;
     let next = answer.get("next").and_then(Value::as_u64).map(|after| ask.here_with("after", &after.to_string()));
     let context = json!({
         "now": desk.state.store.now_ms().await?,
@@ -33,9 +33,9 @@ pub(super) async fn list(desk: &Desk, name: &str, ask: &mut Ask) -> Shown {
 }
 
 /// One of them.
-pub(super) async fn one(desk: &Desk, name: &str, number: &str) -> Shown {
+pub(super) async fn one(desk: &Desk, name: &str, number: &str, ask: &Ask) -> Shown {
     let campaign = parsed(name)?;
-    let record = lookup::cases::one(&desk.state, name.to_owned(), number.to_owned()).await?;
+    let record = lookup::cases::one(&desk.state, &ask.rights, name.to_owned(), number.to_owned()).await?;
     let shown = |path: &str| vars(record.pointer(path));
     let context = json!({
         "now": desk.state.store.now_ms().await?,

@@ -35,6 +35,7 @@ const FILES: &[(&str, &str)] = &[
     ("workers.html", include_str!("pages/workers.html")),
     ("job.html", include_str!("pages/job.html")),
     ("find.html", include_str!("pages/find.html")),
+    ("login.html", include_str!("pages/login.html")),
     ("fault.html", include_str!("pages/fault.html")),
     ("part/run_row.html", include_str!("pages/part/run_row.html")),
     ("part/channel_row.html", include_str!("pages/part/channel_row.html")),
@@ -45,7 +46,7 @@ const FILES: &[(&str, &str)] = &[
 ];
 
 /// What a piece sees of its page, beside what it is given.
-const FOR_ALL: [&str; 5] = ["now", "lang", "here", "rights", "personal"];
+const FOR_ALL: [&str; 4] = ["now", "lang", "here", "rights"];
 
 static ENGLISH: LazyLock<Result<Environment<'static>, Error>> = LazyLock::new(|| environment(Language::English));
 static SPANISH: LazyLock<Result<Environment<'static>, Error>> = LazyLock::new(|| environment(Language::Spanish));

@@ -80,13 +80,13 @@ pub(super) async fn list(desk: &Desk, which: &str, ask: &mut Ask) -> Shown {
 }
 
 /// One of them.
-pub(super) async fn one(desk: &Desk, which: &str, entry: &str) -> Shown {
+pub(super) async fn one(desk: &Desk, which: &str, entry: &str, ask: &Ask) -> Shown {
     let (letters, word) = named(which)?;
     let is_entry = entry.split_once('-').is_some_and(|(ms, n)| [ms, n].iter().all(|part| part.parse::<u64>().is_ok()));
     let store = &desk.state.store;
     let found = if is_entry { store.letters(letters, Some(entry), 1).await?.into_iter().next() } else { None };
     let letter = found.ok_or_else(|| Fault::unknown_letter(word, entry))?;
-    let is_shown = desk.state.personal_data == PersonalData::Whole;
+    let is_shown = ask.rights.personal_data == PersonalData::Whole;
     let pretty = || {
         let job = serde_json::from_str::<Value>(&letter.payload).ok();
         job.and_then(|job| serde_json::to_string_pretty(&job).ok()).unwrap_or_else(|| letter.payload.clone())

@@ -18,6 +18,7 @@ mod engine;
 mod find;
 mod jobs;
 mod letters;
+mod login;
 mod orders;
 mod overview;
 mod page;
@@ -37,7 +38,7 @@ use axum::{
     routing::get,
 };
 
-use super::{HttpState, answer::Fault};
+use super::{HttpState, answer::Fault, rights::Access};
 use page::{Ask, Shown, respond};
 
 /// Where the dashboard lies.
@@ -86,7 +87,7 @@ pub(super) fn routes(state: HttpState) -> Router {
         .route(
             "/dashboard/campaigns/{campaign}/orders/{number}",
             get(async |State(desk): Here, Path((name, number)): Path<(String, String)>, ask: Ask| {
-                reply(ask, async |_| orders::one(&desk, &name, &number).await).await
+                reply(ask, async |ask| orders::one(&desk, &name, &number, ask).await).await
             }),
         )
         .route(
@@ -98,7 +99,7 @@ pub(super) fn routes(state: HttpState) -> Router {
         .route(
             "/dashboard/campaigns/{campaign}/cases/{number}",
             get(async |State(desk): Here, Path((name, number)): Path<(String, String)>, ask: Ask| {
-                reply(ask, async |_| cases::one(&desk, &name, &number).await).await
+                reply(ask, async |ask| cases::one(&desk, &name, &number, ask).await).await
             }),
         )
         .route(
@@ -124,7 +125,7 @@ pub(super) fn routes(state: HttpState) -> Router {
         .route(
             "/dashboard/letters/{which}/{entry}",
             get(async |State(desk): Here, Path((which, entry)): Path<(String, String)>, ask: Ask| {
-                reply(ask, async |_| letters::one(&desk, &which, &entry).await).await
+                reply(ask, async |ask| letters::one(&desk, &which, &entry, ask).await).await
             }),
         )
         .route(
@@ -140,7 +141,12 @@ pub(super) fn routes(state: HttpState) -> Router {
         .route("/dashboard/find", get(async |State(desk): Here, ask: Ask| find::go(&desk, ask).await))
         .route("/dashboard/{*else}", get(async |ask: Ask| reply(ask, async |_| Err(Fault::no_page())).await))
         .with_state(desk)
-        .merge(assets::routes())
+}
+
+/// What is there for everybody: where one logs in, the style, the script, the icon.
+pub(super) fn open_routes(access: Arc<Access>) -> Router {
+    let log_in = async move |ask: Ask| reply(ask, async |ask| login::page(&access, ask)).await;
+    Router::new().route("/login", get(log_in)).merge(assets::routes())
 }
 
 /// A page, or why there is none.

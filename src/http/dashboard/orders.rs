@@ -23,7 +23,7 @@ pub(super) async fn list(desk: &Desk, name: &str, ask: &mut Ask) -> Shown {
     let filter: serde_json::Map<String, Value> =
         fields.iter().map(|field| ((*field).to_owned(), asked.text(field).into())).collect();
     let is_filtered = filter.values().any(|value| !value.is_null());
-    let mut answer = lookup::orders(&desk.state, name.to_owned(), asked).await?;
+    let mut answer = lookup::orders(&desk.state, &ask.rights, name.to_owned(), asked).await?;
     for record in answer.get_mut("orders").and_then(Value::as_array_mut).into_iter().flatten() {
         finish(record);
     }
@@ -44,9 +44,9 @@ pub(super) async fn list(desk: &Desk, name: &str, ask: &mut Ask) -> Shown {
 }
 
 /// One of them.
-pub(super) async fn one(desk: &Desk, name: &str, number: &str) -> Shown {
+pub(super) async fn one(desk: &Desk, name: &str, number: &str, ask: &Ask) -> Shown {
     let campaign = parsed(name)?;
-    let mut record = lookup::order(&desk.state, name.to_owned(), number.to_owned()).await?;
+    let mut record = lookup::order(&desk.state, &ask.rights, name.to_owned(), number.to_owned()).await?;
     finish(&mut record);
     let context =
         json!({ "now": desk.state.store.now_ms().await?, "record": record, "up": address(campaign.as_str()) });
@@ -74,6 +74,14 @@ fn finish(record: &mut Value) {
 /// Variables as pairs of texts.
 pub(super) fn vars(value: Option<&Value>) -> Value {
     let each = value.and_then(Value::as_object).into_iter().flatten();
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Array(list) => list.iter().map(plain).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    };
     each.map(|(name, value)| json!({ "name": name, "value": text(value) })).collect()
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

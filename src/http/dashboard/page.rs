@@ -7,11 +7,10 @@ use axum::{
 };
 use serde_json::{Value, json};
 
+use crate::domain::{lookup::PersonalData, pass::Role};
+
 use super::{
-    super::{
-        language::Language,
-        answer::Fault, lookup::Question,
-    },
+    super::{answer::Fault, language::Language, lookup::Question, rights::Rights},
     assets, engine,
 };
 
@@ -41,6 +40,8 @@ pub(super) struct Ask {
     pub(super) here: String,
     /// What was asked; empty fields of a form are left out.
     pub(super) question: Result<Question, Fault>,
+    /// What they may do; of pages for everybody, nothing.
+    pub(super) rights: Rights,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Ask {
@@ -51,7 +52,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Ask {
         let here = uri.path_and_query().map_or_else(|| uri.path().to_owned(), ToString::to_string);
         let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
         let filled = pairs.into_owned().filter(|(_, value)| !value.trim().is_empty());
-        Ok(Self { language: Language::asked_by(&parts.headers), here, question: Question::of(filled) })
+        let nobody = || Rights { actor: None, role: Role::Read, personal_data: PersonalData::Masked, csrf: None };
+        let rights = parts.extensions.get::<Rights>().cloned().unwrap_or_else(nobody);
+        let (language, question) = (Language::asked_by(&parts.headers), Question::of(filled));
+        Ok(Self { language, here, question, rights })
     }
 }
 
@@ -143,6 +147,7 @@ fn draw(ask: &Ask, mut page: Page) -> Result<String, minijinja::Error> {
     if let Some(fields) = page.context.as_object_mut() {
         fields.insert("lang".to_owned(), ask.language.code().into());
         fields.insert("here".to_owned(), ask.here.clone().into());
+        fields.insert("rights".to_owned(), rights(ask));
         fields.entry("now").or_insert(0.into());
     }
     let body = engine::draw(ask.language, page.template, &page.context)?;
@@ -150,6 +155,7 @@ fn draw(ask: &Ask, mut page: Page) -> Result<String, minijinja::Error> {
         "lang": ask.language.code(),
         "here": ask.here,
         "now": page.context.get("now"),
+        "rights": rights(ask),
         "title": title,
         "section": page.section,
         "live": page.is_live,
@@ -158,6 +164,12 @@ fn draw(ask: &Ask, mut page: Page) -> Result<String, minijinja::Error> {
         "version": env!("CARGO_PKG_VERSION"),
     });
     engine::draw(ask.language, "frame.html", &frame)
+}
+
+/// What a page needs to know of who looks at it.
+fn rights(ask: &Ask) -> Value {
+    let Rights { actor, role, csrf, .. } = &ask.rights;
+    json!({ "actor": actor, "role": role, "csrf": csrf, "may_act": ask.rights.may_act() })
 }
 
 fn answer(status: StatusCode, language: Language, html: String) -> Response {
