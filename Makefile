@@ -24,7 +24,7 @@ demo: ## Build and run the demo campaign with an embedded Redis and the provider
 	$(CARGO) run --release $(LOCKED) --quiet -- demo
 
 test: ## Run all tests
-	@scripts/setup rust compiler redis nextest languages postgres mail clocks promtool systemd debian
+	@scripts/setup rust compiler redis nextest languages postgres mail clocks promtool systemd debian browser
 	$(CARGO) nextest run $(LOCKED) --workspace
 	$(CARGO) test --doc $(LOCKED)
 

@@ -13,6 +13,7 @@ mod cluster;
 mod contact;
 mod contract;
 mod crash;
+mod dashboard;
 mod demo_files;
 mod explore;
 mod failover;

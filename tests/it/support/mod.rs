@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "each test uses the part it needs")]
 
+pub(crate) mod browser;
 pub(crate) mod clock;
 pub(crate) mod cluster;
 pub(crate) mod daemon;
