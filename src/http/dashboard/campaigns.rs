@@ -95,7 +95,7 @@ pub(super) async fn one(desk: &Desk, name: &str) -> Shown {
     let is_over = matches!(CampaignState::parse(&view.state), Some(CampaignState::Cancelled | CampaignState::Failed));
     let settings: Vec<Value> =
         view.settings.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
-    let context = json!({
+    let context = json!({ "why": Value::Null,
         "now": now,
         "campaign": row(&view),
         "is_over": is_over,

@@ -37,7 +37,7 @@ pub(super) async fn one(desk: &Desk, name: &str, number: &str, ask: &Ask) -> Sho
     let campaign = parsed(name)?;
     let record = lookup::cases::one(&desk.state, &ask.rights, name.to_owned(), number.to_owned()).await?;
     let shown = |path: &str| vars(record.pointer(path));
-    let context = json!({
+    let context = json!({ "why": Value::Null,
         "now": desk.state.store.now_ms().await?,
         "client": shown("/case/client"),
         "vars": shown("/case/vars"),

@@ -37,6 +37,8 @@ const FILES: &[(&str, &str)] = &[
     ("find.html", include_str!("pages/find.html")),
     ("login.html", include_str!("pages/login.html")),
     ("fault.html", include_str!("pages/fault.html")),
+    ("part/act.html", include_str!("pages/part/act.html")),
+    ("part/why.html", include_str!("pages/part/why.html")),
     ("part/run_row.html", include_str!("pages/part/run_row.html")),
     ("part/channel_row.html", include_str!("pages/part/channel_row.html")),
     ("part/deliveries.html", include_str!("pages/part/deliveries.html")),

@@ -24,7 +24,7 @@ pub(super) async fn one(desk: &Desk, id: &str) -> Shown {
     }
     let result: Option<Value> = hash.get("result").and_then(|text| serde_json::from_str(text).ok());
     let campaign = hash.get("campaign").filter(|name| !name.is_empty());
-    let context = json!({
+    let context = json!({ "why": Value::Null,
         "now": store.now_ms().await?,
         "id": id.as_str(),
         "state": hash.get("state"),

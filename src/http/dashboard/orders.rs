@@ -28,7 +28,7 @@ pub(super) async fn list(desk: &Desk, name: &str, ask: &mut Ask) -> Shown {
         finish(record);
     }
     let next = answer.get("next").and_then(Value::as_u64).map(|after| ask.here_with("after", &after.to_string()));
-    let context = json!({
+    let context = json!({ "why": Value::Null,
         "now": desk.state.store.now_ms().await?,
         "campaign": name,
         "up": address(name),

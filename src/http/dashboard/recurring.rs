@@ -95,7 +95,7 @@ pub(super) async fn one(desk: &Desk, campaign: &str, name: &str) -> Shown {
     let named = names.into_iter().filter(|run| run.starts_with(&mine)).take(RUNS);
     let named: Vec<_> = named.map(|run| (campaign.to_owned(), run)).collect();
     let runs = RunView::load_all(store, &named, now).await?;
-    let context = json!({
+    let context = json!({ "why": Value::Null,
         "now": now,
         "definition": row(campaign, name.as_str(), &definition),
         "version": definition.version,

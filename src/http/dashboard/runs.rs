@@ -19,6 +19,8 @@ pub(super) fn address(campaign: &str, run: &str) -> String {
 pub(super) fn row(run: &RunView) -> Value {
     let mut row = serde_json::to_value(run).unwrap_or_default();
     if let Some(fields) = row.as_object_mut() {
+        let by_itself = run.reason.as_deref().is_some_and(|reason| reason.starts_with("paused"));
+        fields.insert("is_paused_itself".to_owned(), by_itself.into());
         fields.insert("ended".to_owned(), run.ended().into());
         fields.insert("to".to_owned(), address(&run.campaign, &run.run).into());
     }
@@ -35,7 +37,7 @@ pub(super) async fn one(desk: &Desk, campaign: &str, run: &str) -> Shown {
     let reasons = desk.tallies.of(store, &view).await?;
     let definition = run.rsplit_once('@').filter(|(name, _)| *name != "delivery").map(|(name, _)| name);
     let took = u64::try_from(view.took(now).as_millis()).unwrap_or(0);
-    let context = json!({
+    let context = json!({ "why": Value::Null,
         "now": now,
         "run": row(&view),
         "took_ms": took,
