@@ -50,7 +50,7 @@ pub(super) async fn counts(store: &Store) -> Result<Value, StoreError> {
 pub(super) async fn list(desk: &Desk, which: &str, ask: &mut Ask) -> Shown {
     let (letters, word) = named(which)?;
     let mut asked = ask.question()?;
-    let (code, queue, after) = (asked.take("code"), asked.take("queue"), asked.take("after"));
+    let (code, queue, after) = (asked.take("code"), asked.take("queue"), entry(asked.take("after"))?);
     asked.nothing_else("code, queue, after")?;
     let store = &desk.state.store;
     let is_filtered = code.is_some() || queue.is_some();
@@ -82,9 +82,8 @@ pub(super) async fn list(desk: &Desk, which: &str, ask: &mut Ask) -> Shown {
 /// One of them.
 pub(super) async fn one(desk: &Desk, which: &str, entry: &str, ask: &Ask) -> Shown {
     let (letters, word) = named(which)?;
-    let is_entry = entry.split_once('-').is_some_and(|(ms, n)| [ms, n].iter().all(|part| part.parse::<u64>().is_ok()));
     let store = &desk.state.store;
-    let found = if is_entry { store.letters(letters, Some(entry), 1).await?.into_iter().next() } else { None };
+    let found = if is_entry_id(entry) { store.letters(letters, Some(entry), 1).await?.into_iter().next() } else { None };
     let letter = found.ok_or_else(|| Fault::unknown_letter(word, entry))?;
     let is_shown = ask.rights.personal_data == PersonalData::Whole;
     let pretty = || {
@@ -100,6 +99,18 @@ pub(super) async fn one(desk: &Desk, which: &str, entry: &str, ask: &Ask) -> Sho
         "payload": is_shown.then(pretty),
     });
     Ok(Page::still("letter.html", "letters", Title::Name(letter.id.clone()), context))
+}
+
+/// The id of an entry, as addresses name it.
+pub(super) fn entry(written: Option<String>) -> Result<Option<String>, Fault> {
+    match written {
+        Some(id) if !is_entry_id(&id) => Err(Fault::invalid("that is not the id of an entry")),
+        written => Ok(written),
+    }
+}
+
+fn is_entry_id(text: &str) -> bool {
+    text.split_once('-').is_some_and(|(ms, n)| [ms, n].iter().all(|part| part.parse::<u64>().is_ok()))
 }
 
 fn row(letter: &Letter, word: &str) -> Value {

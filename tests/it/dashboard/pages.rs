@@ -67,6 +67,7 @@ async fn a_page_that_is_not_there_says_so_with_its_status() {
         ("/dashboard/campaigns/nov-dues/recurring/nobody", 404, "The campaign has no such permanent message."),
         ("/dashboard/campaigns/%3Cscript%3E", 400, "is not a name"),
         ("/dashboard/letters/lost", 404, "There is no such page."),
+        ("/dashboard/letters/dead?after=x", 400, "not the id of an entry"),
         ("/dashboard/letters/dead/1-0", 404, "There is no such job"),
         ("/dashboard/letters/dead/..%2F..%2Fetc", 404, "There is no such job"),
         ("/dashboard/jobs/nobody", 404, "No such job is known"),
@@ -155,5 +156,6 @@ async fn style_and_script_are_kept_for_ever_under_the_address_of_their_content()
         found += 1;
     }
     assert_eq!(found, 3, "{page}");
-    assert_eq!(anybody.get("/dashboard/assets/0000000000000000/style").await.status, 404);
+    let ana = anybody.logged_in(ANA).await;
+    assert_eq!(ana.get("/dashboard/assets/0000000000000000/style").await.status, 404);
 }
