@@ -63,41 +63,32 @@ impl Fault {
 
     /// No such run.
     pub(super) fn unknown_run(campaign: &str, run: &str) -> Self {
-        Self::absent("unknown_run", format!("{campaign} has no run \"{run}\""))
+        Self::not_found("unknown_run", format!("{campaign} has no run \"{run}\""))
     }
 
     /// No such permanent message.
     pub(super) fn unknown_definition(campaign: &str, name: &str) -> Self {
-        Self::absent("unknown_recurring", format!("{campaign} has no permanent message \"{name}\""))
+        Self::not_found("unknown_recurring", format!("{campaign} has no permanent message \"{name}\""))
     }
 
     /// No such job.
     pub(super) fn unknown_job(id: &str) -> Self {
-        Self::absent("unknown_job", format!("no job \"{id}\" is known"))
+        Self::not_found("unknown_job", format!("no job \"{id}\" is known"))
     }
 
     /// No such letter.
     pub(super) fn unknown_letter(which: &str, entry: &str) -> Self {
-        Self::absent("unknown_letter", format!("no {which} job has the entry \"{entry}\""))
+        Self::not_found("unknown_letter", format!("no {which} job has the entry \"{entry}\""))
     }
 
     /// No such page.
     pub(super) fn no_page() -> Self {
-        Self::absent("unknown_page", "there is no such page".to_owned())
-    }
-
-    fn absent(code: &'static str, message: String) -> Self {
-        Self { status: StatusCode::NOT_FOUND, code, message }
+        Self::not_found("unknown_page", "there is no such page".to_owned())
     }
 
     /// The status of its answer.
     pub(super) const fn status(&self) -> StatusCode {
         self.status
-    }
-
-    /// Its sentence.
-    pub(super) fn message(&self) -> &str {
-        &self.message
     }
 
     /// A name that is not ours.

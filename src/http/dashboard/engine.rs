@@ -33,6 +33,7 @@ const FILES: &[(&str, &str)] = &[
     ("letters.html", include_str!("pages/letters.html")),
     ("letter.html", include_str!("pages/letter.html")),
     ("workers.html", include_str!("pages/workers.html")),
+    ("audit.html", include_str!("pages/audit.html")),
     ("job.html", include_str!("pages/job.html")),
     ("find.html", include_str!("pages/find.html")),
     ("login.html", include_str!("pages/login.html")),

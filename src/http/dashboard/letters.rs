@@ -83,7 +83,8 @@ pub(super) async fn list(desk: &Desk, which: &str, ask: &mut Ask) -> Shown {
 pub(super) async fn one(desk: &Desk, which: &str, entry: &str, ask: &Ask) -> Shown {
     let (letters, word) = named(which)?;
     let store = &desk.state.store;
-    let found = if is_entry_id(entry) { store.letters(letters, Some(entry), 1).await?.into_iter().next() } else { None };
+    let found =
+        if is_entry_id(entry) { store.letters(letters, Some(entry), 1).await?.into_iter().next() } else { None };
     let letter = found.ok_or_else(|| Fault::unknown_letter(word, entry))?;
     let is_shown = ask.rights.personal_data == PersonalData::Whole;
     let pretty = || {

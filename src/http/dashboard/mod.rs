@@ -9,6 +9,7 @@
 //! wrote them, lists come in pages, ledgers are counted a stretch at a time ([`reasons`]).
 
 mod assets;
+mod audit;
 mod campaigns;
 mod cases;
 mod channels;
@@ -131,6 +132,10 @@ pub(super) fn routes(state: HttpState) -> Router {
         .route(
             "/dashboard/workers",
             get(async |State(desk): Here, ask: Ask| reply(ask, async |_| workers::page(&desk).await).await),
+        )
+        .route(
+            "/dashboard/audit",
+            get(async |State(desk): Here, ask: Ask| reply(ask, async |ask| audit::page(&desk, ask).await).await),
         )
         .route(
             "/dashboard/jobs/{id}",

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::domain::{lookup::PersonalData, pass::Role};
 
 use super::{
-    super::{answer::Fault, language::Language, lookup::Question, rights::Rights},
+    super::{Said, answer::Fault, language::Language, lookup::Question, rights::Rights},
     assets, engine,
 };
 
@@ -42,6 +42,8 @@ pub(super) struct Ask {
     pub(super) question: Result<Question, Fault>,
     /// What they may do; of pages for everybody, nothing.
     pub(super) rights: Rights,
+    /// What became of the form that led here.
+    pub(super) said: Option<Said>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Ask {
@@ -55,7 +57,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Ask {
         let nobody = || Rights { actor: None, role: Role::Read, personal_data: PersonalData::Masked, csrf: None };
         let rights = parts.extensions.get::<Rights>().cloned().unwrap_or_else(nobody);
         let (language, question) = (Language::asked_by(&parts.headers), Question::of(filled));
-        Ok(Self { language, here, question, rights })
+        Ok(Self { language, here, question, rights, said: Said::take(&parts.headers) })
     }
 }
 
@@ -120,7 +122,13 @@ pub(super) fn respond(ask: &Ask, shown: Shown) -> Response {
         Err(fault) => (fault.status(), of_fault(&fault, ask.language)),
     };
     match draw(ask, page) {
-        Ok(html) => answer(status, ask.language, html),
+        Ok(html) => {
+            let mut response = answer(status, ask.language, html);
+            if ask.said.is_some() {
+                Said::forget(&mut response);
+            }
+            response
+        }
         Err(error) => {
             tracing::error!(error = %format!("{error:#}"), "a page could not be drawn");
             let text = "This page could not be drawn: see the log of the daemon.\n".to_owned();
@@ -132,7 +140,7 @@ pub(super) fn respond(ask: &Ask, shown: Shown) -> Response {
 
 fn of_fault(fault: &Fault, language: Language) -> Page {
     let known = super::words::plain(language, &format!("fault.{}", fault.code()));
-    let message = known.unwrap_or_else(|| fault.message());
+    let message = known.unwrap_or_else(|| fault.sentence());
     let context = json!({ "status": fault.status().as_u16(), "code": fault.code(), "message": message });
     let page = Page::still("fault.html", "", Title::Word("fault"), context);
     // What passes by itself is asked for again.
@@ -156,6 +164,10 @@ fn draw(ask: &Ask, mut page: Page) -> Result<String, minijinja::Error> {
         "here": ask.here,
         "now": page.context.get("now"),
         "rights": rights(ask),
+        "said": ask.said.as_ref().map(|said| json!({
+            "action": said.action, "outcome": said.outcome, "sentence": said.sentence, "job": said.job,
+            "is_refusal": said.is_refusal(),
+        })),
         "title": title,
         "section": page.section,
         "live": page.is_live,
@@ -169,7 +181,7 @@ fn draw(ask: &Ask, mut page: Page) -> Result<String, minijinja::Error> {
 /// What a page needs to know of who looks at it.
 fn rights(ask: &Ask) -> Value {
     let Rights { actor, role, csrf, .. } = &ask.rights;
-    json!({ "actor": actor, "role": role, "csrf": csrf, "may_act": false })
+    json!({ "actor": actor, "role": role, "csrf": csrf, "may_act": ask.rights.may_act() })
 }
 
 fn answer(status: StatusCode, language: Language, html: String) -> Response {

@@ -11,7 +11,7 @@ use remesa::sandbox::Fate;
 pub(super) const HOSTILE: &str = "\"><script>document.title='taken'</script><img src=x onerror=alert(1)>'";
 
 /// Pages of the stage, with a text that each shows in English.
-pub(super) const PAGES: [(&str, &str); 21] = [
+pub(super) const PAGES: [(&str, &str); 22] = [
     ("/dashboard", "Messages a second"),
     ("/dashboard/campaigns", "nov-dues"),
     ("/dashboard/campaigns?state=delivered", "nov-dues"),
@@ -28,6 +28,7 @@ pub(super) const PAGES: [(&str, &str); 21] = [
     ("/dashboard/letters/rejected", "unknown_field"),
     ("/dashboard/letters/dead", "No job is dead."),
     ("/dashboard/workers", "append-only file"),
+    ("/dashboard/audit", "Before → after"),
     ("/dashboard/jobs/gen-nov", "gen-nov"),
     ("/dashboard/find?q=dues", "What can be found"),
     ("/dashboard/campaigns/hostile", "hostile"),
@@ -64,6 +65,9 @@ pub(super) async fn stage() -> (Scene, Daemon) {
                     "starts_at": "2036-01-07T09:00:00+01:00", "timezone": "Europe/Madrid", "text": "Hola {{ first_name }}"}),
         )
         .await;
+    for action in ["pause", "resume"] {
+        scene.command(json!({"action": action, "campaign": "nov-dues", "recurring": "weekly"})).await;
+    }
     let hostile = json!([{"key": HOSTILE, "reference": HOSTILE, "amount": 100, "concept": HOSTILE, "SMScontact": phone(9),
                           "name": HOSTILE}]);
     scene
