@@ -12,7 +12,7 @@ use super::{
 use crate::{domain::name::JobId, http::answer::Fault};
 
 /// What is ours, or may name people.
-const UNSHOWN: [&str; 6] = ["digest", "entry", "payload", "result", "state", "campaign"];
+const UNSHOWN: [&str; 7] = ["digest", "entry", "begun", "payload", "result", "state", "campaign"];
 
 /// The page.
 pub(super) async fn one(desk: &Desk, id: &str) -> Shown {
@@ -48,9 +48,26 @@ fn fields(hash: &HashMap<String, String>) -> Vec<Value> {
     each.collect()
 }
 
-/// A result as pairs; what holds more than a value is shown as it is written.
+/// A result as pairs, without what is empty; counts by name as a phrase.
 fn shown(result: &Value) -> Vec<Value> {
     let each = result.as_object().into_iter().flatten().filter(|(name, _)| *name != "warnings");
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    each.map(|(name, value)| json!({ "name": name, "value": text(value) })).collect()
+    let is_time = |name: &str| name.ends_with("_at") || name.starts_with("estimated_");
+    let pairs = each.filter_map(|(name, value)| {
+        let at = value.as_i64().filter(|_| is_time(name));
+        Some(json!({ "name": name, "value": phrase(value)?, "at": at }))
+    });
+    pairs.collect()
+}
+
+fn phrase(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        Value::Object(fields) if fields.is_empty() => None,
+        Value::Object(fields) if fields.values().all(Value::is_u64) => {
+            let counts = fields.iter().map(|(name, count)| format!("{name} {count}"));
+            Some(counts.collect::<Vec<_>>().join(", "))
+        }
+        other => Some(other.to_string()),
+    }
 }

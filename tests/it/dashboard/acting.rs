@@ -17,7 +17,7 @@ fn form(action: &str, more: &str) -> String {
 /// Opens the question of an action that cannot be taken back, and answers it.
 async fn surely(browser: &mut Browser, action: &str, more: &str) {
     let form = form(action, more);
-    browser.click(&format!("details:has({form}) > summary")).await;
+    browser.click(&format!("details:has(input[name=action][value={action}]) > summary")).await;
     browser.until("the question is open", &format!("document.querySelector('details[open] {form}')")).await;
     browser.follow(&format!("{form} button")).await;
 }

@@ -10,9 +10,6 @@ use crate::support::visitor::{ANA, EVA};
 
 use super::stage::{PAGES, stage};
 
-/// A phone and a desk.
-const WINDOWS: [(u32, u32); 2] = [(390, 844), (1280, 900)];
-
 /// A browser in which somebody has logged in.
 pub(super) async fn logged_in(daemon: &Daemon, token: &str) -> (Browser, String) {
     let base = format!("http://{}", daemon.http().await);
@@ -57,28 +54,36 @@ async fn faults(browser: &mut Browser, axe: &str) -> Vec<String> {
     serde_json::from_value(browser.eval(run).await).unwrap()
 }
 
-#[tokio::test]
-async fn every_page_fits_a_phone_and_a_desk_is_legible_in_light_and_dark_and_complains_of_nothing() {
+/// Looks at every page in a window, in light and dark.
+async fn look_at_every_page(width: u32, height: u32) {
     let (_scene, daemon) = stage().await;
     let (mut browser, base) = logged_in(&daemon, ANA).await;
     let axe = axe();
+    browser.window(width, height).await;
     for (path, _) in PAGES {
         browser.open(&format!("{base}{path}")).await;
-        for (width, height) in WINDOWS {
-            browser.window(width, height).await;
-            for is_dark in [false, true] {
-                browser.darkness(is_dark).await;
-                let name = format!("{}-{width}-{}", named(path), if is_dark { "dark" } else { "light" });
-                let over = browser.eval("document.documentElement.scrollWidth - window.innerWidth").await;
-                assert!(over.as_i64().unwrap() <= 0, "{name} is {over} too wide");
-                picture(&mut browser, &name).await;
-                let faults = faults(&mut browser, &axe).await;
-                assert!(faults.is_empty(), "{name}:\n{}", faults.join("\n"));
-            }
+        for is_dark in [false, true] {
+            browser.darkness(is_dark).await;
+            let name = format!("{}-{width}-{}", named(path), if is_dark { "dark" } else { "light" });
+            let over = browser.eval("document.documentElement.scrollWidth - window.innerWidth").await;
+            assert!(over.as_i64().unwrap() <= 0, "{name} is {over} too wide");
+            picture(&mut browser, &name).await;
+            let faults = faults(&mut browser, &axe).await;
+            assert!(faults.is_empty(), "{name}:\n{}", faults.join("\n"));
         }
         let complaints = browser.complaints();
         assert!(complaints.is_empty(), "{path}: {complaints:?}");
     }
+}
+
+#[tokio::test]
+async fn every_page_fits_a_phone_is_legible_in_light_and_dark_and_complains_of_nothing() {
+    look_at_every_page(390, 844).await;
+}
+
+#[tokio::test]
+async fn every_page_fits_a_desk_is_legible_in_light_and_dark_and_complains_of_nothing() {
+    look_at_every_page(1280, 900).await;
 }
 
 #[tokio::test]

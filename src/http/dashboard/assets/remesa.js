@@ -7,8 +7,8 @@
   const main = document.getElementById("main");
   const pulse = document.getElementById("pulse");
   const language = document.documentElement.lang;
-  const long = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
-  const short = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
+  const long = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
+  const short = new Intl.DateTimeFormat(language, { timeStyle: "medium", hourCycle: "h23" });
 
   function localise(root) {
     for (const time of root.querySelectorAll("time[data-local], time[data-exact]")) {
@@ -107,6 +107,9 @@
   }
 
   localise(document);
+  // On a phone the sections do not all fit: the one that is open is seen.
+  const open = document.querySelector("nav [aria-current]");
+  if (open) open.closest("nav").scrollLeft = open.offsetLeft - open.closest("nav").offsetLeft - 60;
   if (main?.hasAttribute("data-live")) {
     tell("live", pulse?.dataset.live ?? "");
     const again = () => setTimeout(() => look().finally(again), EVERY_MS);
