@@ -58,7 +58,7 @@ async fn a_campaign_is_paused_resumed_and_cancelled_by_clicks_and_the_audit_says
     let text = browser.text().await;
     for (action, count) in [("pause", 1), ("resume", 1), ("cancel", 1)] {
         let rows = format!(
-            "[...document.querySelectorAll('tbody tr')].filter((row) => row.cells[1].textContent === 'ana' \
+            "[...document.querySelectorAll('tbody tr')].filter((row) => row.cells[0].textContent === 'ana' \
                             && row.cells[2].textContent === '{action}' && row.cells[4].textContent === 'Done').length"
         );
         assert_eq!(browser.eval(&rows).await, count, "{action} in {text}");
