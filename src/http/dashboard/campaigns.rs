@@ -89,8 +89,8 @@ pub(super) async fn one(desk: &Desk, name: &str) -> Shown {
     let now = store.now_ms().await?;
     let names = store.run_names(campaign).await?;
     let count = names.len();
-    let named: Vec<_> = names.into_iter().take(RUNS).map(|run| (campaign.to_owned(), run)).collect();
-    let runs = RunView::load_all(store, &named, now).await?;
+    let newest: Vec<_> = names.into_iter().take(RUNS).map(|run| (campaign.to_owned(), run)).collect();
+    let runs = RunView::load_all(store, &newest, now).await?;
     let definitions = recurring::of_campaign(store, campaign).await?;
     let is_over = matches!(CampaignState::parse(&view.state), Some(CampaignState::Cancelled | CampaignState::Failed));
     let settings: Vec<Value> =

@@ -61,7 +61,7 @@ pub(super) fn chart(
             json!({ "name": series.name, "class": series.class, "now": latest })
         })
         .collect();
-    let svg = draw(&series, &totals, top, moments, |value| shown(value));
+    let svg = draw(&series, &totals, top, moments, shown);
     json!({
         "svg": svg,
         "legend": legend,
@@ -110,9 +110,9 @@ fn series(kind: Kind, moments: &[Moment], now_ms: i64, failed: &str, others: &st
             continue;
         }
         match all.get_mut(COLOURS - 1) {
-            Some(last) if place >= COLOURS => {
-                others.clone_into(&mut last.name);
-                last.values.iter_mut().zip(values).for_each(|(sum, number)| *sum += number);
+            Some(rest) if place >= COLOURS => {
+                others.clone_into(&mut rest.name);
+                rest.values.iter_mut().zip(values).for_each(|(sum, number)| *sum += number);
             }
             _ => all.push(Series { class: format!("c{}", place.min(COLOURS - 1) + 1), name, values }),
         }

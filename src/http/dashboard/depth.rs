@@ -10,7 +10,8 @@ use crate::store::{Store, StoreError};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Queue {
     /// Its name.
-    pub(super) queue: String,
+    #[serde(rename = "queue")]
+    pub(super) name: String,
     /// Entries that nobody has taken.
     pub(super) waiting: u64,
     /// Entries in somebody's hands.
@@ -59,14 +60,14 @@ impl Depth {
         let named = |suffix: &'static str| hash.keys().filter_map(move |field| field.strip_suffix(suffix));
         let mut queues: Vec<Queue> = named(":waiting")
             .map(|queue| Queue {
-                queue: queue.to_owned(),
+                name: queue.to_owned(),
                 waiting: get(&format!("{queue}:waiting")),
                 running: get(&format!("{queue}:running")),
                 oldest_ms: get(&format!("{queue}:oldest_ms")),
                 waits_for_room: memory.2 && FILLS.contains(&queue),
             })
             .collect();
-        queues.sort_by_key(|queue| (queue.queue.contains(':'), queue.queue.clone()));
+        queues.sort_by_key(|queue| (queue.name.contains(':'), queue.name.clone()));
         let channels = named(":recipients").map(|channel| {
             let waiting = Waiting {
                 recipients: get(&format!("{channel}:recipients")),
@@ -80,7 +81,7 @@ impl Depth {
 
     /// Entries of all queues that wait.
     pub(super) fn jobs_waiting(&self) -> u64 {
-        self.queues.iter().filter(|queue| !queue.queue.contains(':')).map(|queue| queue.waiting).sum()
+        self.queues.iter().filter(|queue| !queue.name.contains(':')).map(|queue| queue.waiting).sum()
     }
 
     /// Recipients of all channels that wait.
@@ -105,7 +106,7 @@ mod tests {
             ("redis:full", 1),
         ];
         let depth = Depth::of(&fields.map(|(name, number)| (name.to_owned(), number)).into());
-        let queues: Vec<_> = depth.queues.iter().map(|q| (q.queue.as_str(), q.waiting, q.waits_for_room)).collect();
+        let queues: Vec<_> = depth.queues.iter().map(|q| (q.name.as_str(), q.waiting, q.waits_for_room)).collect();
         assert_eq!(queues, [("generate", 3, true), ("batch:sms", 2, false)]);
         assert_eq!((depth.jobs_waiting(), depth.recipients(), depth.memory), (3, 42, (0, 0, true)));
         assert_eq!((depth.channels["sms"].seconds, depth.channels["mail"].seconds), (Some(8), None));

@@ -68,6 +68,6 @@ fn phrase(value: &Value) -> Option<String> {
             let counts = fields.iter().map(|(name, count)| format!("{name} {count}"));
             Some(counts.collect::<Vec<_>>().join(", "))
         }
-        other => Some(other.to_string()),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => Some(value.to_string()),
     }
 }

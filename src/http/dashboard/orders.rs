@@ -77,7 +77,7 @@ pub(super) fn vars(value: Option<&Value>) -> Value {
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
         Value::Array(list) => list.iter().map(plain).collect::<Vec<_>>().join(", "),
-        other => other.to_string(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
     };
     each.map(|(name, value)| json!({ "name": name, "value": text(value) })).collect()
 }

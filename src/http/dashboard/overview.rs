@@ -98,7 +98,7 @@ fn attention(
     }
     for queue in &depth.queues {
         if queue.oldest_ms > LONG_MS && queue.waiting > 0 && queue.running == 0 && !queue.waits_for_room {
-            found.push(json!({ "what": "queue_waits", "name": queue.queue, "ms": queue.oldest_ms }));
+            found.push(json!({ "what": "queue_waits", "name": queue.name, "ms": queue.oldest_ms }));
         }
     }
     for which in ["dead", "rejected"] {

@@ -92,9 +92,9 @@ pub(super) async fn one(desk: &Desk, campaign: &str, name: &str) -> Shown {
     let job = RecurringJob::of_written(&definition.definition).ok();
     let mine = format!("{name}@");
     let names = store.run_names(campaign).await?;
-    let named = names.into_iter().filter(|run| run.starts_with(&mine)).take(RUNS);
-    let named: Vec<_> = named.map(|run| (campaign.to_owned(), run)).collect();
-    let runs = RunView::load_all(store, &named, now).await?;
+    let newest = names.into_iter().filter(|run| run.starts_with(&mine)).take(RUNS);
+    let newest: Vec<_> = newest.map(|run| (campaign.to_owned(), run)).collect();
+    let runs = RunView::load_all(store, &newest, now).await?;
     let context = json!({ "why": Value::Null,
         "now": now,
         "definition": row(campaign, name.as_str(), &definition),

@@ -81,9 +81,9 @@ impl CampaignDetail {
         let Some(view) = CampaignView::load(store, campaign).await? else { return Ok(None) };
         let now_ms = store.now_ms().await?;
         let names = store.run_names(campaign).await?.into_iter().rev();
-        let named: Vec<_> = names.map(|run| (campaign.to_owned(), run)).collect();
-        let mut runs = Vec::with_capacity(named.len());
-        for some in named.chunks(AT_ONCE) {
+        let runs_of_it: Vec<_> = names.map(|run| (campaign.to_owned(), run)).collect();
+        let mut runs = Vec::with_capacity(runs_of_it.len());
+        for some in runs_of_it.chunks(AT_ONCE) {
             runs.extend(RunView::load_all(store, some, now_ms).await?);
         }
         Ok(Some(Self { campaign: view, runs }))

@@ -1,4 +1,4 @@
-//! A real browser: headless Chromium, told what to do over its DevTools pipe.
+//! A real browser: headless Chromium, told what to do over a pipe, in the protocol of its developer tools.
 //!
 //! It clicks where an element is, presses keys, and hears what the page complains of: errors of scripts, of the console, of
 //! the network, and breaches of the content policy. It has a folder of its own and is gone with its value.
