@@ -23,7 +23,7 @@ use prometheus_client::{
 
 use labels::{
     Build, ByChannel, ByChannelClass, ByChannelResult, ByChannelState, ByChannelWhy, ByQueue, ByQueueState, ByResult,
-    ByWhat,
+    ByWhat, ByWhy,
 };
 
 pub use record::Ended;
@@ -140,6 +140,7 @@ declare! {
     reasserted: Counter = Counter::default(), "Deliveries that Redis had lost, or that a dead daemon could not record, and that this daemon wrote again";
 
     // This daemon.
+    http_refused: Family<ByWhy, Counter> = Family::default(), "Requests that were turned away, by why";
     ready: Gauge = Gauge::default(), "1 from the end of the start to the beginning of the drain";
     reloads: Family<ByResult, Counter> = Family::default(), "Reloads of the configuration, by result";
 }

@@ -12,7 +12,10 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::incoming::{Unread, Unreadable};
+use super::{
+    incoming::{Unread, Unreadable},
+    turned_away::TurnedAway,
+};
 use crate::{
     job::Rejection,
     operate::{jobs::JobEnd, replay::NotReplayed},
@@ -135,6 +138,12 @@ impl Fault {
         Self { status: StatusCode::FORBIDDEN, code: code.into(), message: message.into() }
     }
 
+    /// Notes on a response that this is why it is no other one.
+    pub(super) fn note(&self, mut response: Response) -> Response {
+        response.extensions_mut().insert(TurnedAway(self.code.clone()));
+        response
+    }
+
     /// Its stable code.
     pub(super) fn code(&self) -> &str {
         &self.code
@@ -244,16 +253,15 @@ impl From<Unreadable> for Fault {
 
 /// The response where something was asked to be done and is not.
 pub(super) fn refused(fault: &Fault) -> Response {
-    said(fault.status, &json!({ "error": fault.code, "sentence": fault.message }))
+    fault.note(said(fault.status, &json!({ "error": fault.code, "sentence": fault.message })))
 }
 
 /// The response of an answer. Nobody keeps it: what is asked again may be otherwise.
 pub(super) fn respond(answer: Answer) -> Response {
-    let (status, body) = match answer {
-        Ok(body) => (StatusCode::OK, body),
-        Err(Fault { status, code, message }) => (status, json!({ "code": code, "message": message })),
-    };
-    said(status, &body)
+    match answer {
+        Ok(body) => said(StatusCode::OK, &body),
+        Err(fault) => fault.note(said(fault.status, &json!({ "code": fault.code, "message": fault.message }))),
+    }
 }
 
 fn said(status: StatusCode, body: &Value) -> Response {

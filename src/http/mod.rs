@@ -24,6 +24,7 @@ pub mod replies;
 pub mod rights;
 mod server;
 mod session;
+mod turned_away;
 pub mod unsubscribe;
 mod webhook;
 
@@ -110,6 +111,7 @@ fn router(state: HttpState) -> Router {
     let receipts = receipts::router(Arc::clone(&state.receipts));
     let replies = replies::router(Arc::clone(&state.mailbox));
     let unsubscribe = unsubscribe::router(Arc::clone(&state.doorkeeper));
+    let counts = Arc::clone(&state.metrics);
     let (gate, access) = (Arc::clone(&state.gate), Arc::clone(&state.access));
     let session = session::router(Reception { access: Arc::clone(&access), gate: Arc::clone(&gate) });
     let actions = actions::router(Counter::new(&state.store, Arc::clone(&access), Arc::clone(&gate)));
@@ -136,7 +138,7 @@ fn router(state: HttpState) -> Router {
         .merge(unsubscribe)
         .fallback(|| async { respond(Err(Fault::not_found("not_found", "there is nothing here: see /"))) })
         .method_not_allowed_fallback(|| async { respond(Err(Fault::wrong_method())) });
-    finished(router)
+    finished(router.layer(middleware::map_response_with_state(counts, turned_away::count)))
 }
 
 /// What holds for every answer.

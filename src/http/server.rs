@@ -11,7 +11,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service as _;
@@ -24,8 +24,8 @@ const CONNECTIONS: usize = 1024;
 /// From the opening of a connection, or the answer before, to the end of the next head.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 
-/// The same for a connection that was opened just before the server ends.
-const LAST_HEAD_WITHIN: Duration = Duration::from_secs(1);
+/// The same for a connection without a request when the server ends.
+const LAST_HEAD_WITHIN: Duration = Duration::from_millis(500);
 
 /// Largest head of a request, its address and cookies included.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -83,12 +83,16 @@ async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> io::Result<(Tc
 
 async fn serve(stream: TcpStream, router: Router, stop: CancellationToken) {
     let _ = stream.set_nodelay(true);
-    let begun = Arc::new(Notify::new());
-    let begins = Arc::clone(&begun);
+    // Moves when a request begins and when it is answered: odd while there is one.
+    let (moves, mut moved) = watch::channel(0_u64);
     let answer = service_fn(move |request: hyper::Request<Incoming>| {
-        begins.notify_one();
-        let mut router = router.clone();
-        async move { Ok::<_, Infallible>(router.call(request.map(Body::new)).await.unwrap_or_else(|never| match never {})) }
+        let (mut router, moves) = (router.clone(), moves.clone());
+        async move {
+            moves.send_modify(|moves| *moves += 1);
+            let answer = router.call(request.map(Body::new)).await.unwrap_or_else(|never| match never {});
+            moves.send_modify(|moves| *moves += 1);
+            Ok::<_, Infallible>(answer)
+        }
     });
     let mut connection = std::pin::pin!(
         http1::Builder::new()
@@ -100,10 +104,12 @@ async fn serve(stream: TcpStream, router: Router, stop: CancellationToken) {
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {
-            tokio::select! {
-                ended = connection.as_mut() => return told(ended),
-                // Who has just come may ask once: nobody is turned away by a start or a reload.
-                _ = tokio::time::timeout(LAST_HEAD_WITHIN, begun.notified()) => {}
+            if moved.borrow_and_update().is_multiple_of(2) {
+                // Who has just come, or is about to ask once more, may: nobody is turned away by a start or a reload.
+                tokio::select! {
+                    ended = connection.as_mut() => return told(ended),
+                    _ = tokio::time::timeout(LAST_HEAD_WITHIN, moved.changed()) => {}
+                }
             }
             connection.as_mut().graceful_shutdown();
             connection.await

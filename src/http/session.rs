@@ -74,7 +74,7 @@ impl Reception {
         let Some(holder) = self.access.holders.by_token(token.trim()) else {
             tracing::info!("somebody tried to log in with a token that nobody has");
             let fault = Fault::unknown_token();
-            return if fields.is_form() { Ok(to_login(wanted, fault.code())) } else { Err(fault) };
+            return if fields.is_form() { Ok(fault.note(to_login(wanted, fault.code()))) } else { Err(fault) };
         };
         let until = now().plus(self.access.session);
         let session = holder.session(until, rand::random());

@@ -38,6 +38,8 @@ label_sets! {
     ByResult { result }
     /// Of kinds of things.
     ByWhat { what }
+    /// Of reasons.
+    ByWhy { why }
 }
 
 /// What runs here.
@@ -131,6 +133,34 @@ words! {
         Alarm = "alarm",
         /// Events that nobody had published.
         Events = "events",
+    }
+}
+
+words! {
+    /// Why a request is turned away that may be somebody's who tries.
+    pub enum HttpRefusal {
+        /// Nobody has this token.
+        UnknownToken = "unknown_token",
+        /// No token came.
+        TokenNeeded = "token_needed",
+        /// The session has ended, or never was one.
+        SessionOver = "session_over",
+        /// The token is for looking only.
+        OperatorNeeded = "operator_needed",
+        /// Nothing is shown on this address without a token.
+        NobodyMay = "nobody_may",
+        /// The form is not of this session.
+        Csrf = "csrf",
+        /// A page of another site asks.
+        CrossSite = "cross_site",
+        /// Asked by a name that is not ours.
+        NotThisHost = "not_this_host",
+        /// The body is too big.
+        TooBig = "too_big",
+        /// The body did not come.
+        TooSlow = "too_slow",
+        /// Too many at once.
+        Busy = "busy",
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     Metrics,
     labels::{
         ByChannel, ByChannelClass, ByChannelResult, ByChannelState, ByChannelWhy, ByQueue, ByQueueState, ByResult,
-        ByWhat, DueResult, ReceiptResult, Recovered, ReplyResult, Standing, WaitsFor,
+        ByWhat, ByWhy, DueResult, HttpRefusal, ReceiptResult, Recovered, ReplyResult, Standing, WaitsFor,
     },
 };
 use crate::domain::{delivery::DeliveryState, failure::FailureClass};
@@ -71,6 +71,9 @@ impl Metrics {
         }
         for result in DueResult::ALL {
             let _ = self.recurring_due.get_or_create(&ByResult::of(result.as_str()));
+        }
+        for why in HttpRefusal::ALL {
+            let _ = self.http_refused.get_or_create(&ByWhy::of(why.as_str()));
         }
         for result in ["applied", "refused"] {
             let _ = self.reloads.get_or_create(&ByResult::of(result));
@@ -272,6 +275,11 @@ impl Metrics {
                 self.queue_oldest_seconds.remove(&ByQueueState::of(&queue, state));
             }
         }
+    }
+
+    /// A request was turned away.
+    pub fn turned_away(&self, why: HttpRefusal) {
+        self.http_refused.get_or_create(&ByWhy::of(why.as_str())).inc();
     }
 
     /// The configuration was read again.

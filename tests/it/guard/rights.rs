@@ -1,6 +1,7 @@
 //! Tokens and sessions: what is open, what needs one, and that none can be forged.
 
 use crate::support::daemon::Daemon;
+use crate::support::http::value;
 use crate::support::scene::{Scene, generate_job, people, phone};
 use crate::support::visitor::{ANA, EVA, Visitor, tokens};
 use crate::support::wait;
@@ -34,6 +35,9 @@ async fn as_soon_as_somebody_has_a_token_nothing_is_shown_without_one() {
     }
     assert_eq!(anybody.post_json("/receipts/sms", &serde_json::json!([])).await.status, 202);
     assert!(!daemon.log().contains("ana-ana"), "a token is in the log");
+    let metrics = anybody.get("/metrics").await.body;
+    assert_eq!(value(&metrics, "remesa_http_refused_total{why=\"token_needed\"}"), Some(5.0));
+    assert_eq!(value(&metrics, "remesa_http_refused_total{why=\"unknown_token\"}"), Some(6.0));
 }
 
 #[tokio::test]

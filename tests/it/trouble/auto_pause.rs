@@ -95,6 +95,13 @@ async fn bm_26_a_run_with_too_many_errors_pauses_itself_and_resume_begins_to_cou
     let paused = ("paused", Some("too_many_errors:server_error"));
     let goes_on = ("running", None);
     assert_eq!(told, [goes_on, paused, goes_on, paused, goes_on, ("finished", None)]);
+    let mut audited: Vec<_> = scene.store().audited(None, 10).await.unwrap();
+    audited.reverse();
+    let acts: Vec<_> = audited.iter().map(|entry| (entry.action.as_str(), entry.of.run.as_str())).collect();
+    let (paused, resumed) = (("auto_pause", "delivery@1"), ("resume", "delivery@1"));
+    assert_eq!(acts, [paused, resumed, paused, resumed]);
+    assert_eq!((&*audited[0].actor, &*audited[0].after), ("remesa", "too_many_errors:server_error"));
+    assert_eq!((&*audited[1].before, &*audited[1].after), ("paused", "running"));
 }
 
 #[tokio::test]
