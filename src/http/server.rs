@@ -84,13 +84,13 @@ async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> io::Result<(Tc
 async fn serve(stream: TcpStream, router: Router, stop: CancellationToken) {
     let _ = stream.set_nodelay(true);
     // Moves when a request begins and when it is answered: odd while there is one.
-    let (moves, mut moved) = watch::channel(0_u64);
+    let (counter, mut moved) = watch::channel(0_u64);
     let answer = service_fn(move |request: hyper::Request<Incoming>| {
-        let (mut router, moves) = (router.clone(), moves.clone());
+        let (mut router, counter) = (router.clone(), counter.clone());
         async move {
-            moves.send_modify(|moves| *moves += 1);
+            counter.send_modify(|moves| *moves += 1);
             let answer = router.call(request.map(Body::new)).await.unwrap_or_else(|never| match never {});
-            moves.send_modify(|moves| *moves += 1);
+            counter.send_modify(|moves| *moves += 1);
             Ok::<_, Infallible>(answer)
         }
     });
