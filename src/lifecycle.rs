@@ -104,10 +104,15 @@ fn notify(state: &[NotifyState<'_>]) {
     }
 }
 
+/// After how long without progress systemd ends this process; none where there is no watchdog.
+pub fn watchdog_limit() -> Option<Duration> {
+    sd_notify::watchdog_enabled()
+}
+
 /// Feeds systemd's watchdog until `end`, as often as the unit's `WatchdogSec` asks for, while `progress` is true.
 /// Returns at once where there is no watchdog.
 pub async fn watchdog(progress: impl Fn() -> bool + Send, end: CancellationToken) {
-    if let Some(limit) = sd_notify::watchdog_enabled() {
+    if let Some(limit) = watchdog_limit() {
         feed(limit, progress, || notify(&[NotifyState::Watchdog]), end).await;
     }
 }

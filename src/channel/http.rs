@@ -1,11 +1,11 @@
 //! The `http` kind: any provider with a JSON API. One message is one request.
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use super::reply::{Refusals, ReplyMap};
 use super::request::{RequestPlan, Write};
 use super::settings::ChannelSettings;
-use super::{Accepted, ChannelError, DeliverError, Submission};
+use super::{Accepted, ChannelError, DeliverError, Probed, Submission};
 use crate::domain::failure::Failure;
 use crate::wire::{Client, ClientError, Patience, Rules};
 
@@ -15,6 +15,7 @@ pub(super) struct HttpProvider {
     replies: ReplyMap,
     client: Client,
     takes_templates: bool,
+    account: Option<(&'static str, &'static str)>,
 }
 
 /// What is known of a provider beyond what settings can say.
@@ -28,6 +29,8 @@ pub(super) struct Known {
     pub(super) refusals: Option<Refusals>,
     /// It keeps templates, and fills them in.
     pub(super) takes_templates: bool,
+    /// Where it tells who we are: an end of the path of messages, and what stands there in its place.
+    pub(super) account: Option<(&'static str, &'static str)>,
 }
 
 impl HttpProvider {
@@ -61,6 +64,7 @@ impl HttpProvider {
             },
             client,
             takes_templates: known.takes_templates,
+            account: known.account,
         })
     }
 
@@ -75,6 +79,22 @@ impl HttpProvider {
         let reply = self.client.ask(request, submission.deadline).await?;
         let told = [submission.text, submission.html, submission.subject, submission.to];
         Ok(self.replies.read(&reply, &told, SystemTime::now())?)
+    }
+
+    /// See [`super::Channel::probe`].
+    pub(super) async fn probe(&self, deadline: Instant) -> Result<Probed, DeliverError> {
+        let Some(request) = self.account.and_then(|account| self.plan.account(account, deadline)) else {
+            return self.client.reach(deadline).await.map(|()| Probed::Reached);
+        };
+        let reply = self.client.ask(request, deadline).await?;
+        if reply.status.is_success() {
+            return Ok(Probed::KnowsUs);
+        }
+        match self.replies.read(&reply, &[], SystemTime::now()) {
+            // It does not know the question: a proxy, or another version. That says nothing of us.
+            Ok(_) | Err(Failure::Permanent { .. }) => Ok(Probed::Reached),
+            Err(failure) => Err(failure.into()),
+        }
     }
 
     /// See [`super::Channel::drop_idle`].

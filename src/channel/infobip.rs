@@ -36,6 +36,8 @@ pub(super) const KNOWN: Known = Known {
         code: "/messages/0/status/name",
     }),
     takes_templates: false,
+    // <https://www.infobip.com/docs/api/platform/account-management>
+    account: Some(("/sms/3/messages", "/account/1/balance")),
 };
 
 /// The settings filled in.

@@ -95,6 +95,15 @@ pub struct Accepted {
     pub provider_id: String,
 }
 
+/// What a provider told without being given a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probed {
+    /// It is there and knows our credentials.
+    KnowsUs,
+    /// It is there; whether it knows us shows with a message only.
+    Reached,
+}
+
 /// Why a channel cannot be built. None of these texts holds a template or a credential.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChannelError {
@@ -197,13 +206,12 @@ impl Channel {
     /// # Errors
     /// A setting that cannot work, see [`ChannelError`].
     pub fn build(settings: &ChannelSettings) -> Result<Self, ChannelError> {
-        let http = |settings: &ChannelSettings| {
-            http::HttpProvider::build(settings, &http::Known::default())
-                .map(|provider| Provider::Http(Box::new(provider)))
+        let http = |settings: &ChannelSettings, known: &http::Known| {
+            http::HttpProvider::build(settings, known).map(|provider| Provider::Http(Box::new(provider)))
         };
         let provider = match &settings.kind {
-            ChannelKind::Http => http(settings)?,
-            ChannelKind::Sandbox => http(&sandbox::preset(settings))?,
+            ChannelKind::Http => http(settings, &http::Known::default())?,
+            ChannelKind::Sandbox => http(&sandbox::preset(settings), &sandbox::KNOWN)?,
             ChannelKind::Known(provider) => Provider::Http(Box::new(known::build(settings, *provider)?)),
             ChannelKind::Smtp(smtp) => Provider::Smtp(Box::new(smtp::SmtpProvider::build(settings, smtp)?)),
         };
@@ -221,6 +229,17 @@ impl Channel {
         match &self.provider {
             Provider::Http(http) => http.deliver(submission).await,
             Provider::Smtp(smtp) => smtp.deliver(submission).await,
+        }
+    }
+
+    /// Asks the provider who we are, as far as it says so without a message; nothing is sent.
+    ///
+    /// # Errors
+    /// As [`Channel::deliver`].
+    pub async fn probe(&self, deadline: Instant) -> Result<Probed, DeliverError> {
+        match &self.provider {
+            Provider::Http(http) => http.probe(deadline).await,
+            Provider::Smtp(smtp) => smtp.probe(deadline).await,
         }
     }
 

@@ -107,6 +107,32 @@ impl RequestPlan {
         Ok(())
     }
 
+    /// The request that asks who we are, at the address of messages with another end; none where it has not that end.
+    pub(super) fn account(&self, (end, account): (&str, &str), deadline: Instant) -> Option<Request<Full<Bytes>>> {
+        let nobody = Submission {
+            to: "",
+            text: "",
+            subject: "",
+            html: "",
+            template: None,
+            unsubscribe_url: "",
+            reference: "",
+            idempotency_key: "",
+            validity_seconds: None,
+            parts: 0,
+            receipt_url: "",
+            trace: None,
+            deadline,
+        };
+        let mut request = self.request(&nobody).ok()?;
+        let path = request.uri().path().strip_suffix(end)?.to_owned() + account;
+        *request.uri_mut() = path.parse().ok()?;
+        *request.method_mut() = Method::GET;
+        *request.body_mut() = Full::default();
+        request.headers_mut().remove(CONTENT_TYPE);
+        Some(request)
+    }
+
     /// The request of one message.
     pub(super) fn request(&self, submission: &Submission<'_>) -> Result<Request<Full<Bytes>>, Unrenderable> {
         let values = Values { submission, sender: &self.sender };

@@ -4,10 +4,20 @@
 //! de-duplicates by `Idempotency-Key` unless it is told not to, so `idempotent = true` is true of it; the default is
 //! the product's `false`, because a demo should show the behaviour that most providers get.
 
+use super::http::Known;
 use super::settings::{ChannelKind, ChannelSettings};
 
 /// Where `remesa sandbox` listens unless told otherwise.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:9465";
+
+/// What is known of the simulator.
+pub(super) const KNOWN: Known = Known {
+    write: None,
+    error_pointers: &[],
+    refusals: None,
+    takes_templates: false,
+    account: Some(("/messages", "/stats")),
+};
 
 /// The settings of an `http` channel that speaks to the simulator.
 pub(super) fn preset(settings: &ChannelSettings) -> ChannelSettings {

@@ -31,6 +31,8 @@ pub(super) const KNOWN: Known = Known {
     error_pointers: &["/error_code"],
     refusals: Some(Refusals { pointer: "/status", words: &["failed", "undelivered", "canceled"], code: "/error_code" }),
     takes_templates: false,
+    // <https://www.twilio.com/docs/iam/api/account>
+    account: Some(("/Messages.json", ".json")),
 };
 
 /// The settings filled in; the base address may be another one.

@@ -19,8 +19,14 @@ const DENIED: [&str; 10] = ["190", "3", "10", "200", "368", "131005", "131031", 
 const THROTTLED: [&str; 5] = ["4", "80007", "130429", "131048", "131056"];
 
 /// What is known of the Cloud API.
-pub(super) const KNOWN: Known =
-    Known { write: Some(write), error_pointers: &[], refusals: None, takes_templates: true };
+pub(super) const KNOWN: Known = Known {
+    write: Some(write),
+    error_pointers: &[],
+    refusals: None,
+    takes_templates: true,
+    // The phone number itself: <https://developers.facebook.com/docs/whatsapp/cloud-api/reference/phone-numbers>
+    account: Some(("/messages", "?fields=id")),
+};
 
 /// The settings filled in; the base address holds the version and may be another one.
 pub(super) fn settings(settings: &ChannelSettings, base: &str) -> ChannelSettings {

@@ -1,4 +1,6 @@
-//! `remesa channels`: which there are, whether they send, how much waits; pause and resume.
+//! `remesa channels`: which there are, whether they send, how much waits; pause, resume and test.
+
+mod probe;
 
 use clap::Subcommand;
 use serde_json::json;
@@ -19,7 +21,8 @@ pub const EXAMPLES: &str = "\
 Examples:
   remesa channels
   remesa channels pause sms-main
-  remesa channels resume sms-main";
+  remesa channels resume sms-main
+  remesa channels test sms-main           is its provider there, and does it know us?";
 
 const PAUSE_EXAMPLES: &str = "Examples:\n  remesa channels pause sms-main";
 const RESUME_EXAMPLES: &str = "Examples:\n  remesa channels resume sms-main     also closes its breaker and ends a wait that the provider asked for";
@@ -41,6 +44,8 @@ enum Action {
     /// Take a pause back, the daemon's own included.
     #[command(after_help = RESUME_EXAMPLES)]
     Resume(Named),
+    /// Ask its provider whether it knows us, without sending anything; or send one message.
+    Test(probe::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -55,6 +60,7 @@ struct Named {
 pub async fn run(globals: &Globals, args: Args) -> anyhow::Result<()> {
     match args.action {
         None => list(&globals.open().await?, args.format).await,
+        Some(Action::Test(args)) => probe::run(globals, args).await,
         Some(Action::Pause(named)) => act(globals, "pause", "is paused", &named).await,
         Some(Action::Resume(named)) => act(globals, "resume", "sends again", &named).await,
     }

@@ -109,7 +109,8 @@ pub fn redis_cli(config: &Config) -> String {
     }
 }
 
-fn no_redis(config: &Config) -> String {
+/// The sentence that Redis does not answer, and what helps.
+pub fn no_redis(config: &Config) -> String {
     let place = place(config);
     match &config.redis.target {
         RedisTarget::Embedded { .. } => {

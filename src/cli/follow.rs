@@ -10,11 +10,14 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::{
     domain::{clock::EpochMs, delivery::DeliveryState},
     job::QueueName,
-    operate::jobs::{self, Enqueued, JobEnd, Look},
+    operate::{
+        jobs::{self, Enqueued, JobEnd, Look},
+        pace::Pace,
+    },
     store::{Store, StoreError, view::RunView},
 };
 
-use super::{format, pace::Pace, progress::Progress};
+use super::{format, progress::Progress};
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(150);

@@ -20,7 +20,6 @@ pub mod format;
 pub mod job;
 pub mod letters;
 pub mod output;
-pub mod pace;
 pub mod preview;
 pub mod progress;
 pub mod published;
@@ -30,6 +29,7 @@ pub mod sandbox;
 pub mod status;
 pub mod template;
 pub mod watch;
+pub mod why;
 
 use std::process::ExitCode;
 
@@ -47,6 +47,7 @@ Examples:
   remesa preview generate job.json             what it would send, to how many, until when
   remesa enqueue generate job.json --wait      give it a job and follow it to its end
   remesa status                                how deep the queues are, and what stands still
+  remesa why campaign nov-dues                 why something does not move, and what to type
   remesa campaign show nov-dues --watch        what becomes of a campaign
   remesa export nov-dues                       its orders and deliveries as a table
 
@@ -78,6 +79,9 @@ enum Command {
     Job(job::Args),
     /// Show queues, channels and daemons on one screen.
     Status(status::Args),
+    /// Say why a job, an order, a case, a run, a campaign or a channel does not move, and what to type.
+    #[command(subcommand, after_help = why::EXAMPLES)]
+    Why(why::About),
     /// List, show and command campaigns.
     #[command(subcommand, after_help = campaign::EXAMPLES)]
     Campaign(campaign::Action),
@@ -86,7 +90,7 @@ enum Command {
     Recurring(recurring::Action),
     /// Write the orders of a campaign with their deliveries into a file.
     Export(export::Args),
-    /// List channels, pause and resume them.
+    /// List channels, pause, resume and test them.
     #[command(args_conflicts_with_subcommands = true, after_help = channels::EXAMPLES)]
     Channels(channels::Args),
     /// Templates of messages: list, show.
@@ -134,6 +138,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Preview(args) => preview::run(&globals, args).await,
         Command::Job(args) => job::run(&globals, args).await,
         Command::Status(args) => status::run(&globals, args).await,
+        Command::Why(about) => why::run(&globals, about).await,
         Command::Campaign(action) => campaign::run(&globals, action).await,
         Command::Recurring(action) => recurring::run(&globals, action).await,
         Command::Export(args) => export::run(&globals, args).await,
@@ -186,6 +191,13 @@ mod tests {
             "preview generate",
             "job x",
             "status",
+            "why job x",
+            "why campaign x",
+            "why run x y",
+            "why order x 1",
+            "why case x 1",
+            "why channel x",
+            "why recurring x y",
             "campaign list",
             "campaign show x",
             "campaign order x 1",
@@ -206,6 +218,9 @@ mod tests {
             "recurring run-now x y",
             "channels",
             "channels pause x",
+            "channels test x",
+            "dead replay --where code=poisoned",
+            "status --watch",
             "rejected list",
             "dead show 1-0",
             "audit",

@@ -99,6 +99,13 @@ impl Rows {
         Self { columns: columns.to_vec(), table }
     }
 
+    /// An empty table whose rows are one line each, however long: what is drawn is cut where it is drawn.
+    pub fn of_lines(columns: &[Column]) -> Self {
+        let mut rows = Self::new(columns);
+        rows.table.set_content_arrangement(ContentArrangement::Disabled);
+        rows
+    }
+
     /// Adds a row.
     pub fn add<const N: usize>(&mut self, cells: [String; N]) {
         let cells = self.columns.iter().zip(cells).map(|(column, text)| column.cell(text));

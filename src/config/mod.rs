@@ -266,15 +266,18 @@ pub struct LogSettings {
 }
 
 impl Config {
+    /// The file that is read: the one named, else that of `REMESA_CONFIG`, else [`DEFAULT_PATH`] if it exists.
+    pub fn file(named: Option<&Path>, environment: &BTreeMap<String, String>) -> Option<PathBuf> {
+        let variable = || environment.get(PATH_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let there = || Some(PathBuf::from(DEFAULT_PATH)).filter(|path| path.exists());
+        named.map(Path::to_owned).or_else(variable).or_else(there)
+    }
+
     /// Reads the three layers and judges them. `path` is `--config`; without it `REMESA_CONFIG` names the file,
     /// else [`DEFAULT_PATH`] is read if it exists. A file that is named must exist.
     pub fn load(path: Option<&Path>, env: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
         let environment: BTreeMap<String, String> = env.collect();
-        let named = path
-            .map(Path::to_owned)
-            .or_else(|| environment.get(PATH_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from));
-        let file = named.or_else(|| Some(PathBuf::from(DEFAULT_PATH)).filter(|path| path.exists()));
-        let Some(path) = file else { return Self::from_layers(None, environment, is_root()) };
+        let Some(path) = Self::file(path, &environment) else { return Self::from_layers(None, environment, is_root()) };
         let text =
             std::fs::read_to_string(&path).map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
         let layer = Layer { origin: &path.display().to_string(), text: &text };

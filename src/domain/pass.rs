@@ -81,6 +81,11 @@ impl Holders {
         Self(holders.into_iter().collect())
     }
 
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Holder> {
+        self.0.iter()
+    }
+
     /// Whether nobody has one.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    case::Case,
+    case::{Case, client},
     clock::EpochMs,
     contact::Address,
     content::{Compiled, Content, Rendered},
@@ -103,6 +103,14 @@ impl Written {
 
 /// The variables that only a payment order has.
 const OF_ORDER: [&str; 7] = ["url", "short_code", "amount", "currency", "concept", "reference", "expires_at"];
+
+/// Variables of every case, beside the fields of its client.
+const OF_CASE: [&str; 6] = ["key", "name", "labels", "birth_date", "SMScontact", "email"];
+
+/// Whether a variable of a message is one that is always known, whatever columns a case was imported with.
+pub fn is_built_in(name: &str) -> bool {
+    OF_ORDER.contains(&name) || OF_CASE.contains(&name) || name == PLACEHOLDER || client::FIELDS.contains(&name)
+}
 
 /// Whether a message says something that only an order has.
 pub fn needs_order(content: &Compiled) -> bool {

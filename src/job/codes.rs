@@ -1,4 +1,5 @@
-//! The closed sets of codes that leave the process: why a job, a row, or a job's end; what it warns of.
+//! The closed sets of codes that leave the process: why a job, a row, or a job's end; what it warns of; why something does
+//! not move.
 //!
 //! A code is stable for ever: programs branch on it. Its one line of documentation stands here and nowhere else; the
 //! tables of `jobs/README.md` are generated from it, and a test says that they are fresh.
@@ -318,5 +319,127 @@ codes! {
         SeveralParts = "several_parts",
         /// Rows have the id of an earlier row of the import; the last one counts.
         DuplicateCase = "duplicate_case",
+    }
+}
+
+codes! {
+    /// Why something does not move, or how it does: what `remesa why` says.
+    pub enum ReasonCode {
+        /// No daemon is running.
+        NoDaemon = "no_daemon",
+        /// Redis is over 85 % of its `maxmemory`: no `import` and no `generate` is taken until it is below 80 %.
+        RedisFull = "redis_full",
+        /// The job waits in its queue, unread, behind those that came before.
+        JobQueued = "job_queued",
+        /// The job is being done.
+        JobRunning = "job_running",
+        /// The job's time has not come (`at`), or it goes on by itself at a time.
+        ScheduledFor = "scheduled_for",
+        /// An attempt failed; the next one has its time.
+        JobRetries = "job_retries",
+        /// The job comes after others (`after`) that are not done yet.
+        ParkedBehind = "parked_behind",
+        /// The job comes after one that nobody knows; after 24 hours it ends dead.
+        ParkedUnknown = "parked_unknown",
+        /// The job is done.
+        JobDone = "job_done",
+        /// The job was refused; nothing of it was done.
+        JobRejected = "job_rejected",
+        /// The job was accepted and could not be finished.
+        JobDead = "job_dead",
+        /// Somebody paused the campaign.
+        CampaignPaused = "campaign_paused",
+        /// The campaign was stopped for good.
+        CampaignCancelled = "campaign_cancelled",
+        /// The campaign's job could not go on.
+        CampaignFailed = "campaign_failed",
+        /// Nothing of the campaign was to be sent.
+        NothingToSend = "nothing_to_send",
+        /// Everything of the campaign has its outcome.
+        CampaignDelivered = "campaign_delivered",
+        /// Orders are being made.
+        Generating = "generating",
+        /// Orders wait for their payment platform.
+        OrdersCreating = "orders_creating",
+        /// Rows were refused.
+        RowsRefused = "rows_refused",
+        /// Somebody paused the run.
+        RunPaused = "run_paused",
+        /// The run paused itself: too many of its attempts failed.
+        RunPausedItself = "run_paused_itself",
+        /// Contact hours are closed.
+        ContactHours = "contact_hours",
+        /// The run sends.
+        Sending = "sending",
+        /// Nobody has taken a turn of the run: its turns wait behind those of others.
+        TurnsWait = "turns_wait",
+        /// A daemon that is gone holds recipients; another takes them over within the lease.
+        OwnerGone = "owner_gone",
+        /// Recipients wait for their next attempt.
+        RetriesWait = "retries_wait",
+        /// Recipients wait because their address has had its messages for now.
+        CapReached = "cap_reached",
+        /// Every recipient of the run has its outcome.
+        RunFinished = "run_finished",
+        /// The run was stopped for good.
+        RunCancelled = "run_cancelled",
+        /// The run's message or channel cannot be used.
+        RunFailed = "run_failed",
+        /// The run's time passed while the contact hours were closed.
+        RunNotSent = "run_not_sent",
+        /// Messages were refused by the provider, or their attempts are used up.
+        SomeFailed = "some_failed",
+        /// Of messages nobody knows whether they were sent.
+        SomeUnknown = "some_unknown",
+        /// Somebody paused the channel.
+        ChannelPaused = "channel_paused",
+        /// The provider refuses us, so the channel paused itself.
+        ChannelDenied = "channel_denied",
+        /// The provider asked us to wait.
+        ChannelThrottled = "channel_throttled",
+        /// The provider failed too often in a row; one message will try it.
+        BreakerOpen = "breaker_open",
+        /// No daemon that runs serves the channel.
+        ChannelUnserved = "channel_unserved",
+        /// The channel sends, at its rate.
+        ChannelSends = "channel_sends",
+        /// The message waits for its turn, behind others of its run.
+        RecipientsAhead = "recipients_ahead",
+        /// The message is in a daemon's hand.
+        BeingSent = "being_sent",
+        /// The attempt failed; the next one has its time.
+        RetryAt = "retry_at",
+        /// The address has had its messages for now.
+        HeldUntil = "held_until",
+        /// The provider took the message and has not reported on it.
+        SentNoReceipt = "sent_no_receipt",
+        /// The handset has the message.
+        Delivered = "delivered",
+        /// The network could not deliver the message.
+        Undelivered = "undelivered",
+        /// The message was not sent, for this reason.
+        Skipped = "skipped",
+        /// The provider refused the message, or its attempts are used up.
+        Failed = "failed",
+        /// Perhaps sent: the answer or the sender was lost.
+        Unknown = "unknown",
+        /// No run was to send to it.
+        NoRun = "no_run",
+        /// The order is not confirmed by its payment platform yet.
+        OrderCreating = "order_creating",
+        /// The order cannot be paid any more: its message would be skipped.
+        OrderClosed = "order_closed",
+        /// The case is closed.
+        CaseClosed = "case_closed",
+        /// Somebody paused the permanent message.
+        RecurringPaused = "recurring_paused",
+        /// The permanent message was stopped, or came to its end.
+        RecurringStopped = "recurring_stopped",
+        /// The permanent message waits for its next due time.
+        DueAt = "due_at",
+        /// A due time came while the run before was under way.
+        Overlap = "overlap",
+        /// Due times passed without a run.
+        DueMissed = "due_missed",
     }
 }

@@ -29,7 +29,7 @@ mod strict;
 mod warning;
 
 pub use case_row::CaseRow;
-pub use codes::{DeadCode, RejectionCode, RowCode, WarningCode};
+pub use codes::{DeadCode, ReasonCode, RejectionCode, RowCode, WarningCode};
 pub use control::{
     CaseJob, CaseRef, ControlJob, ExportJob, OPT_OUTS_MAX, OptOutJob, OrderRef, Person, PreviewJob, ReceiptJob,
     ReplyJob, RetryStates, Target, Whom,

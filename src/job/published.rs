@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::codes::{DeadCode, RejectionCode, RowCode, WarningCode};
+use super::codes::{DeadCode, ReasonCode, RejectionCode, RowCode, WarningCode};
 use super::event::event_schema;
 use super::queue_name::QueueName;
 use super::schema::schema;
@@ -39,7 +39,9 @@ fn with_tables(readme: &str) -> String {
     let page = with_table(&page, "row", &table(rows));
     let warnings = WarningCode::ALL.iter().map(|code| (code.as_str(), code.meaning()));
     let page = with_table(&page, "dead", &table(dead));
-    with_table(&page, "warning", &table(warnings))
+    let page = with_table(&page, "warning", &table(warnings));
+    let reasons = ReasonCode::ALL.iter().map(|code| (code.as_str(), code.meaning()));
+    with_table(&page, "reason", &table(reasons))
 }
 
 fn table<'a>(codes: impl Iterator<Item = (&'a str, &'a str)>) -> String {

@@ -10,19 +10,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redis::cmd;
+use redis::{FromRedisValue, cmd};
 use serde::Serialize;
 
 use crate::{
     config::Config,
-    domain::delivery::DeliveryState,
+    domain::{clock::EpochMs, run::RunState},
     job::QueueName,
     queue::{
         QueueId,
         depth::{self, Depth},
         pressure,
     },
-    store::{Store, StoreError, pressure::is_full, system::ServerInfo},
+    store::{
+        Store, StoreError,
+        pressure::is_full,
+        system::ServerInfo,
+        view::{ChannelState, RunView},
+    },
 };
 
 use super::{
@@ -40,6 +45,14 @@ const LEAST: Duration = Duration::from_millis(200);
 /// Runs whose messages are counted for the rates.
 const RUNS: usize = 200;
 
+/// Runs that are shown.
+const RUNS_SHOWN: usize = 20;
+
+type Hash = HashMap<String, String>;
+
+/// A campaign's `state` and `paused_by`.
+type StateAndPause = (Option<String>, Option<String>);
+
 /// The whole screen.
 #[derive(Debug, Clone, Serialize)]
 pub struct StatusView {
@@ -53,6 +66,10 @@ pub struct StatusView {
     pub channels: Vec<ChannelRow>,
     /// Running runs that paused themselves.
     pub paused_runs: Vec<PausedRun>,
+    /// How many runs are running, as far as they were looked at.
+    pub runs_running: u64,
+    /// Those with most recipients left: at most twenty.
+    pub runs: Vec<RunView>,
     /// The daemons that beat lately.
     pub daemons: Vec<DaemonView>,
     /// Jobs that were refused and are kept.
@@ -136,6 +153,8 @@ pub struct Look {
     redis: RedisView,
     depth: Depth,
     counts: Counts,
+    runs_running: u64,
+    runs: Vec<RunView>,
     channels: Vec<ChannelView>,
     paused_runs: Vec<PausedRun>,
     daemons: Vec<DaemonView>,
@@ -168,10 +187,15 @@ impl Look {
         let depth = depth::measure(store, &names).await?;
         let running = store.active(RUNS).await?.into_iter().filter(|(_, run)| !run.is_empty());
         let known = before.into_iter().flat_map(|before| before.counts.ended.keys().cloned());
-        let runs: BTreeSet<_> = running.chain(known.take(RUNS)).collect();
+        let asked: BTreeSet<_> = running.chain(known.take(RUNS)).collect();
         // What the rates are made of is read last, and timed.
         let taken = Instant::now();
-        let counts = count(store, depth.queues.keys(), &runs).await?;
+        let mut counts = count(store, depth.queues.keys()).await?;
+        let mut runs = run_views(store, &asked, now_ms).await?;
+        let ended = |run: &RunView| ((run.campaign.clone(), run.run.clone()), (run.channel.clone(), run.ended()));
+        counts.ended = runs.iter().map(ended).collect();
+        runs.retain(|run| run.state == RunState::Running.as_str());
+        runs.sort_by_key(|run| std::cmp::Reverse(run.total.saturating_sub(run.ended())));
         let info = store.server_info().await?;
         Ok(Self {
             taken,
@@ -179,8 +203,10 @@ impl Look {
             redis: redis_view(store, config, info).await?,
             depth,
             counts,
+            runs_running: u64::try_from(runs.len()).unwrap_or(u64::MAX),
+            runs: runs.into_iter().take(RUNS_SHOWN).collect(),
             channels,
-            paused_runs: paused::by_themselves(store, &runs).await?,
+            paused_runs: paused::by_themselves(store, &asked).await?,
             daemons: daemons(store).await?,
             rejected: length(store, &store.keys.rejected()).await?,
             dead: length(store, &store.keys.dead()).await?,
@@ -197,10 +223,26 @@ impl Look {
             queues: queue_views(&self.depth, &self.counts, since, self.redis.full),
             channels: channel_rows(&self.channels, &self.depth, &self.counts, since),
             paused_runs: self.paused_runs.clone(),
+            runs_running: self.runs_running,
+            runs: self.runs.iter().map(|run| self.paced(run, since)).collect(),
             daemons: self.daemons.clone(),
             rejected: self.rejected,
             dead: self.dead,
         }
+    }
+}
+
+impl Look {
+    /// A run with its pace, where two looks saw it.
+    fn paced(&self, run: &RunView, since: Since<'_>) -> RunView {
+        let mut run = run.clone();
+        let key = (run.campaign.clone(), run.run.clone());
+        if let Some((before, elapsed)) = since
+            && let Some((_, then)) = before.ended.get(&key)
+        {
+            run.estimate(run.ended().saturating_sub(*then), elapsed, EpochMs(self.now_ms));
+        }
+        run
     }
 }
 
@@ -216,11 +258,7 @@ async fn redis_view(store: &Store, config: &Config, info: ServerInfo) -> Result<
     })
 }
 
-async fn count(
-    store: &Store,
-    queues: impl Iterator<Item = &String>,
-    runs: &BTreeSet<(String, String)>,
-) -> Result<Counts, StoreError> {
+async fn count(store: &Store, queues: impl Iterator<Item = &String>) -> Result<Counts, StoreError> {
     let mut counts = Counts::default();
     for queue in queues {
         let key = store.keys.jobs(queue);
@@ -234,23 +272,44 @@ async fn count(
         };
         counts.entries.insert(queue.clone(), there);
     }
-    if runs.is_empty() {
-        return Ok(counts);
-    }
-    let states: Vec<&str> = DeliveryState::ALL.iter().filter(|s| !s.is_open()).map(|s| s.as_str()).collect();
+    Ok(counts)
+}
+
+/// Runs as they are shown; those that are gone are left out.
+async fn run_views(store: &Store, runs: &BTreeSet<(String, String)>, now_ms: i64) -> Result<Vec<RunView>, StoreError> {
     let mut pipeline = redis::pipe();
     for (campaign, run) in runs {
-        pipeline.cmd("HMGET").arg(store.keys.run(campaign, run)).arg("channel").arg(&states);
+        pipeline.cmd("HGETALL").arg(store.keys.run(campaign, run));
+        pipeline.cmd("HMGET").arg(store.keys.campaign(campaign)).arg("state").arg("paused_by");
     }
-    let found: Vec<Vec<Option<String>>> = store.connection.pipeline(&pipeline).await?;
-    for (run, fields) in runs.iter().zip(found) {
-        let mut fields = fields.into_iter();
-        if let Some(Some(channel)) = fields.next() {
-            let ended: u64 = fields.flatten().filter_map(|text| text.parse::<u64>().ok()).sum();
-            counts.ended.insert(run.clone(), (channel, ended));
-        }
+    if runs.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(counts)
+    let found: Vec<(Hash, StateAndPause)> = pairs(store.connection.pipeline(&pipeline).await?)?;
+    let channels: BTreeSet<String> = found.iter().filter_map(|(hash, _)| hash.get("channel").cloned()).collect();
+    let mut states = BTreeMap::new();
+    for channel in channels {
+        let state = ChannelState::of(&store.channel(&channel).await?, now_ms);
+        states.insert(channel, state);
+    }
+    let there = runs.iter().zip(found).filter(|(_, (hash, _))| !hash.is_empty());
+    let views = there.map(|((campaign, run), (hash, (state, paused_by)))| {
+        let channel = hash.get("channel").and_then(|channel| states.get(channel)).unwrap_or(&ChannelState::Open);
+        let paused_by = paused_by.filter(|_| state.as_deref() == Some("paused"));
+        RunView::of(campaign, run, &hash, paused_by, channel)
+    });
+    Ok(views.collect())
+}
+
+/// Answers that come by two.
+fn pairs<A: FromRedisValue, B: FromRedisValue>(answers: Vec<redis::Value>) -> Result<Vec<(A, B)>, StoreError> {
+    let mut answers = answers.into_iter();
+    let mut pairs = Vec::new();
+    while let (Some(first), Some(second)) = (answers.next(), answers.next()) {
+        let unread = |error: redis::ParsingError| StoreError::Refused(error.to_string());
+        pairs.push((redis::from_redis_value(first).map_err(unread)?, redis::from_redis_value(second).map_err(unread)?));
+    }
+    Ok(pairs)
 }
 
 fn field(info: &HashMap<String, redis::Value>, name: &str) -> u64 {

@@ -19,7 +19,7 @@ pub struct AuditEntry {
     pub at: i64,
     /// Who: the user of a command, the name of a token, `remesa` itself, or the job of a program.
     pub actor: String,
-    /// What: an action of the queue `control`, `replay`, `auto_pause`, `reload`.
+    /// What: an action of the queue `control`, `replay`, `test_message`, `auto_pause`, `reload`.
     pub action: String,
     /// What it was done to.
     #[serde(flatten)]

@@ -272,12 +272,17 @@ impl Store {
         Ok(())
     }
 
+    /// Some entries of a queue, the oldest first, from entry `from` on (`-` for all, `(<id>` for those behind it).
+    pub async fn entries_from(&self, queue: &str, from: &str, count: usize) -> Result<Vec<Entry>, StoreError> {
+        let mut range = cmd("XRANGE");
+        range.arg(self.keys.jobs(queue)).arg(from).arg("+").arg("COUNT").arg(count);
+        Ok(listed(self.connection.query(&range).await?).collect())
+    }
+
     /// The slot texts in a queue from entry `from` on, one page of them, and where to go on.
     pub async fn slot_entries(&self, queue: &str, from: &str) -> Result<(Vec<String>, Option<String>), StoreError> {
         const PAGE: usize = 1000;
-        let mut range = cmd("XRANGE");
-        range.arg(self.keys.jobs(queue)).arg(from).arg("+").arg("COUNT").arg(PAGE);
-        let entries: Vec<_> = listed(self.connection.query(&range).await?).collect();
+        let entries = self.entries_from(queue, from, PAGE).await?;
         let next = (entries.len() == PAGE).then(|| entries.last().map(|last| format!("({}", last.id))).flatten();
         let slots = entries.into_iter().filter_map(|entry| match entry.body {
             EntryBody::Slot(text) => Some(text),

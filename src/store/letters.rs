@@ -118,6 +118,19 @@ impl Store {
         self.read_letters(&range).await
     }
 
+    /// Letters from entry `from` (`-` for the first, `(<id>` for what is behind it) to `last`, the oldest first.
+    pub async fn letters_between(
+        &self,
+        which: Letters,
+        from: &str,
+        last: &str,
+        count: usize,
+    ) -> Result<Vec<Letter>, StoreError> {
+        let mut range = cmd("XRANGE");
+        range.arg(which.key(self)).arg(from).arg(last).arg("COUNT").arg(count);
+        self.read_letters(&range).await
+    }
+
     async fn read_letters(&self, range: &redis::Cmd) -> Result<Vec<Letter>, StoreError> {
         let reply: StreamRangeReply = self.connection.query(range).await?;
         Ok(reply

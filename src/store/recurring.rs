@@ -60,6 +60,10 @@ pub struct Definition {
     pub reason: Option<String>,
     /// Whether a command stopped it, and not its own end.
     pub is_stopped_by_command: bool,
+    /// The job that paused it.
+    pub paused_by: Option<String>,
+    /// Since when it is paused.
+    pub paused_at: Option<EpochMs>,
 }
 
 impl Definition {
@@ -85,6 +89,8 @@ impl Definition {
             overlapped: number("overlapped"),
             reason: text("reason"),
             is_stopped_by_command: hash.contains_key("stopped_by"),
+            paused_by: text("paused_by"),
+            paused_at: time("paused_at"),
         })
     }
 }

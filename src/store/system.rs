@@ -27,6 +27,8 @@ pub struct ServerInfo {
     pub used_memory_bytes: u64,
     /// Whether the append-only file is on.
     pub append_only: bool,
+    /// Whether its last write to disk failed.
+    pub saving_fails: bool,
 }
 
 /// The oldest Redis whose scripts and streams do what we need.
@@ -63,6 +65,9 @@ impl ServerInfo {
             maxmemory_bytes: number("maxmemory"),
             used_memory_bytes: number("used_memory"),
             append_only: fields.get("aof_enabled") == Some(&"1"),
+            saving_fails: ["aof_last_write_status", "aof_last_bgrewrite_status", "rdb_last_bgsave_status"]
+                .iter()
+                .any(|name| fields.get(name) == Some(&"err")),
         }
     }
 
@@ -77,6 +82,7 @@ impl ServerInfo {
         let numbers = |version: &String| version.split('.').map(|n| n.parse().unwrap_or(0)).collect::<Vec<u32>>();
         Self {
             append_only: full.append_only && less.append_only,
+            saving_fails: full.saving_fails || less.saving_fails,
             maxmemory_policy: if evicts { less.maxmemory_policy } else { full.maxmemory_policy },
             version: std::cmp::min_by_key(full.version, less.version, numbers),
             maxmemory_bytes: full.maxmemory_bytes,

@@ -94,6 +94,16 @@ impl Client {
         Err(classify(&Trouble::ConnectionFailed, &self.rules).into())
     }
 
+    /// Makes a connection, or has one, and asks nothing over it.
+    ///
+    /// # Errors
+    /// [`DeliverError::NotSent`] if the deadline passed before, else the classified failure.
+    pub async fn reach(&self, deadline: Instant) -> Result<(), DeliverError> {
+        let line = self.pool.line(deadline, &self.rules).await?;
+        self.pool.put_back(line);
+        Ok(())
+    }
+
     /// Closes the connections that were idle for too long; they are never used again anyway.
     pub fn drop_idle(&self) {
         self.pool.drop_idle();

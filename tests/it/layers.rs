@@ -56,6 +56,8 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("config/", "orders::settings"),
     // One script on Redis time, shared by all daemons.
     ("channel/governor.rs", "store"),
+    // What a failure means stands beside what an operator does about it.
+    ("operate/why/", "wire::failure"),
     // An order provider writes the orders it makes.
     ("orders/", "store"),
 ];

@@ -24,6 +24,7 @@ mod import;
 mod layers;
 mod logs;
 mod monitoring;
+mod operate;
 mod optout;
 mod package;
 mod platform;

@@ -60,6 +60,11 @@ impl Dialer {
         Self { endpoint, security, hello: hello(), credentials }
     }
 
+    /// Whether it presents any.
+    pub(super) const fn has_credentials(&self) -> bool {
+        self.credentials.is_some()
+    }
+
     /// A connection that is ready for a message. The caller bounds the time.
     pub(super) async fn dial(&self) -> Result<AsyncSmtpConnection, Trouble> {
         let stream = socket::connect(&self.endpoint).await.map_err(Trouble::Wire)?;

@@ -17,7 +17,7 @@ use lettre::transport::smtp::response::Response;
 use tokio::time::timeout_at;
 
 use super::settings::{ChannelSettings, SmtpSettings};
-use super::{Accepted, ChannelError, DeliverError, Submission};
+use super::{Accepted, ChannelError, DeliverError, Probed, Submission};
 use crate::domain::failure::Failure;
 use crate::wire::{self, Idle, shortage};
 
@@ -84,6 +84,18 @@ impl SmtpProvider {
             }
         }
         Err(Trouble::Broken(Stage::Sender).classify(&self.denied_codes).into())
+    }
+
+    /// See [`super::Channel::probe`].
+    pub(super) async fn probe(&self, deadline: Instant) -> Result<Probed, DeliverError> {
+        match self.dial(deadline).await {
+            Ok(line) => {
+                self.idle.put(line);
+                Ok(if self.dialer.has_credentials() { Probed::KnowsUs } else { Probed::Reached })
+            }
+            Err(Ended::Trouble(trouble)) => Err(trouble.classify(&self.denied_codes).into()),
+            Err(Ended::NotSent | Ended::Worn) => Err(DeliverError::NotSent),
+        }
     }
 
     /// See [`super::Channel::drop_idle`]. The servers are not told: they count on it.

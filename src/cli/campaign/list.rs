@@ -160,6 +160,7 @@ fn frame(listing: &Listing) -> anyhow::Result<Frame> {
     }
     let each = campaigns.iter().map(|view| format!("{} {} {}", view.campaign, view.state, done(view)));
     Ok(Frame {
+        fitted: None,
         text: page.into_text(),
         summary: each.collect::<Vec<_>>().join("; "),
         items: campaigns

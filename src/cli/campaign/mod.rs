@@ -12,6 +12,8 @@ pub mod orders;
 mod show;
 mod words;
 
+pub use order::code_of;
+
 use anyhow::anyhow;
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};

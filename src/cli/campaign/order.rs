@@ -121,7 +121,7 @@ async fn locate(store: &Store, args: &Args) -> anyhow::Result<(String, Vec<u64>)
 }
 
 /// The code of a link, or a code alone.
-fn code_of(written: &str) -> Result<ShortCode, String> {
+pub fn code_of(written: &str) -> Result<ShortCode, String> {
     let query = written.split_once('?').map(|(_, query)| query);
     let of_link = query.and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("p=")));
     ShortCode::parse(of_link.unwrap_or(written)).map_err(|error| error.to_string())

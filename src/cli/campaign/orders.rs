@@ -163,6 +163,7 @@ async fn look(store: &Store, args: &Args, filter: &Filter) -> anyhow::Result<Fra
         .iter()
         .map(|record| (record.order.number.to_string(), record.to_json(&reader.shared, PersonalData::Whole)));
     Ok(Frame {
+        fitted: None,
         text: page.into_text(),
         summary: format!(
             "{} {}: {} shown, {}",

@@ -7,10 +7,10 @@ use crate::{
         context::Context,
         format,
         output::{self, Column, Page, Rows},
-        pace::Pace,
         watch::{Frame, watch},
     },
     domain::clock::EpochMs,
+    operate::pace::Pace,
     store::view::{CampaignDetail, RunView},
 };
 
@@ -81,6 +81,7 @@ fn frame(detail: &CampaignDetail, now: EpochMs) -> anyhow::Result<Frame> {
     let mut value = serde_json::to_value(detail)?;
     settle(&mut value);
     Ok(Frame {
+        fitted: None,
         text: page(detail, now).into_text(),
         summary: format!(
             "{} {}: {}{}",

@@ -73,7 +73,7 @@ else
       return { 'same', state }
     end
     redis.call('HSET', campaign_key, 'state', 'cancelled', 'cancelled_at', int(now))
-    redis.call('HDEL', campaign_key, 'paused_from', 'paused_by')
+    redis.call('HDEL', campaign_key, 'paused_from', 'paused_by', 'paused_at')
     for _, run in ipairs(runs) do
       end_run(run, 'cancelled', 'cancelled_by')
     end
@@ -95,7 +95,8 @@ else
         return { 'wrong', state }
       end
     end
-    redis.call('HSET', campaign_key, 'state', 'paused', 'paused_from', state, 'paused_by', ARGV[3])
+    redis.call('HSET', campaign_key, 'state', 'paused', 'paused_from', state, 'paused_by', ARGV[3],
+      'paused_at', int(now))
     say(campaign_event('paused', now))
   else
     if state ~= 'paused' then
@@ -109,7 +110,7 @@ else
       redis.call('HSET', campaign_key, 'delivered_at', int(now))
     end
     redis.call('HSET', campaign_key, 'state', back)
-    redis.call('HDEL', campaign_key, 'paused_from', 'paused_by')
+    redis.call('HDEL', campaign_key, 'paused_from', 'paused_by', 'paused_at')
     say(campaign_event(back, now))
     for _, run in ipairs(runs) do
       if redis.call('HGET', base .. 'run:' .. run, 'state') == 'running' then

@@ -24,7 +24,7 @@ elseif action == 'pause' then
   elseif state ~= 'active' then
     return { 'wrong', state }
   end
-  redis.call('HSET', key, 'state', 'paused', 'paused_by', ARGV[3])
+  redis.call('HSET', key, 'state', 'paused', 'paused_by', ARGV[3], 'paused_at', int(now))
   redis.call('HDEL', key, 'next_at', 'queued', 'pending')
   events[1] = recurring_event(name, 'paused', 'paused', now)
 else
@@ -36,7 +36,7 @@ else
     return { 'stale' }
   end
   redis.call('HSET', key, 'state', 'active')
-  redis.call('HDEL', key, 'paused_by')
+  redis.call('HDEL', key, 'paused_by', 'paused_at')
   local more = ''
   if ARGV[5] ~= '' then
     redis.call('HSET', key, 'next_at', ARGV[5])

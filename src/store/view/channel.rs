@@ -1,7 +1,7 @@
 //! Whether a channel sends, and why not.
 
 use super::{Hash, text};
-use crate::domain::clock::EpochMs;
+use crate::domain::{actor::actor, clock::EpochMs};
 
 /// Whether a channel sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl std::fmt::Display for ChannelState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Open => f.write_str("sends"),
-            Self::Paused { reason } => write!(f, "paused ({reason})"),
+            Self::Paused { reason } => write!(f, "paused ({})", actor(reason)),
             Self::Blocked { until, reason } => write!(f, "blocked by the provider until {until} ({reason})"),
             Self::Breaker { until, reason } => write!(f, "breaker open until {until} ({reason})"),
         }

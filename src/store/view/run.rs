@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{ChannelState, Hash, Store, StoreError, by_state, number, open, text, times};
 use crate::domain::{
+    actor::actor,
     clock::EpochMs,
     delivery::DeliveryState,
     run::{RunFlags, RunState, ShownState},
@@ -107,13 +108,13 @@ impl RunView {
         campaign_paused_by: Option<String>,
         channel: &ChannelState,
     ) -> Self {
-        let by_campaign = campaign_paused_by.map(|by| format!("campaign paused by {by}"));
+        let by_campaign = campaign_paused_by.map(|by| format!("campaign paused by {}", actor(&by)));
         let (by_channel, held_by_channel) = match channel {
-            ChannelState::Paused { reason } => (Some(format!("channel paused: {reason}")), None),
+            ChannelState::Paused { reason } => (Some(format!("channel paused: {}", actor(reason))), None),
             ChannelState::Blocked { .. } | ChannelState::Breaker { .. } => (None, Some(channel.to_string())),
             ChannelState::Open => (None, None),
         };
-        let own = hash.get("paused_by").map(|by| format!("paused by {by}"));
+        let own = hash.get("paused_by").map(|by| format!("paused by {}", actor(by)));
         let flags = RunFlags {
             paused_by: own.or(by_campaign).or(by_channel),
             held_until: hash.get("held_until").and_then(|at| at.parse().ok()).map(EpochMs),

@@ -5,10 +5,9 @@ mod export;
 mod lookup;
 mod watch;
 
-use std::process::{Command, Output};
-
 use serde_json::{Value, json};
 
+use crate::support::command::{self, run};
 use crate::support::daemon::Daemon;
 use crate::support::scene::{Scene, people, send_job};
 
@@ -35,29 +34,19 @@ async fn november() -> (Scene, Daemon) {
     (scene, daemon)
 }
 
-/// Runs a command to its end, beside everything else.
-async fn run(mut command: Command) -> Output {
-    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
-}
-
 /// Standard output of a command that ends well.
 async fn shown(scene: &Scene, arguments: &[&str]) -> String {
-    let output = run(scene.settings.command(arguments)).await;
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{arguments:?}: {told}");
-    String::from_utf8(output.stdout).unwrap()
+    command::shown(&scene.settings, arguments).await
 }
 
 /// Standard error of a command that fails.
 async fn refused(scene: &Scene, arguments: &[&str]) -> String {
-    let output = run(scene.settings.command(arguments)).await;
-    assert!(!output.status.success(), "{arguments:?}");
-    String::from_utf8(output.stderr).unwrap()
+    command::refused(&scene.settings, arguments).await
 }
 
 /// The JSON that a command prints.
 async fn json_of(scene: &Scene, arguments: &[&str]) -> Value {
-    serde_json::from_str(&shown(scene, arguments).await).unwrap()
+    command::json_of(&scene.settings, arguments).await
 }
 
 /// The JSON lines that a command prints.

@@ -8,6 +8,7 @@
 pub(crate) mod browser;
 pub(crate) mod clock;
 pub(crate) mod cluster;
+pub(crate) mod command;
 pub(crate) mod daemon;
 pub(crate) mod front;
 pub(crate) mod gate;
