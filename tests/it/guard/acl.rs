@@ -149,7 +149,7 @@ async fn a_daemon_and_the_commands_of_operators_lack_nothing_under_their_own_use
         &["dead", "list"],
         &["job", "imp"],
         &["audit"],
-        &["export", "c"],
+        &["export", "c", "--out", "-"],
     ] {
         command(&scene, arguments).await;
     }
