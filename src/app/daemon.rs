@@ -249,6 +249,7 @@ fn visible(ctx: &Arc<Context>, store: &Store, liveness: Arc<Liveness>, roles: &T
     // It ends when the listener has: what was let in is written.
     roles.spawn(committer.run());
     HttpState {
+        config: Arc::clone(config),
         store: store.separate(),
         gate: Gate::new(config),
         access: Access::new(config),

@@ -53,7 +53,7 @@ use actions::Counter;
 use answer::{Fault, respond};
 use session::Reception;
 
-use crate::{domain::clock::EpochMs, metrics::Metrics, store::Store};
+use crate::{config::Config, domain::clock::EpochMs, metrics::Metrics, store::Store};
 
 pub use actions::said::Said;
 pub use gate::Gate;
@@ -71,6 +71,8 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 /// What the listener shows.
 #[derive(Debug, Clone)]
 pub struct HttpState {
+    /// What the daemon is told to be.
+    pub config: Arc<Config>,
     /// Pinged for `/readyz`, read for the look-up.
     pub store: Store,
     /// By which names one may ask, and how many at once.
@@ -200,9 +202,10 @@ mod tests {
         let written = (&store, &publisher, &journal);
         let (receipts, _) = receipts::Desk::new(BTreeMap::new(), Arc::from([]), written, Arc::clone(&metrics));
         let doorkeeper = unsubscribe::Doorkeeper::new(Lasting::new(&store, None), Arc::from([]), "");
-        let config = crate::config::Config::parse("", "test", std::iter::empty()).unwrap();
+        let config = Arc::new(Config::parse("", "test", std::iter::empty()).unwrap());
         let mailbox = replies::Mailbox::new(&config, Arc::from([]), Lasting::new(&store, None), Arc::clone(&metrics));
         HttpState {
+            config: Arc::clone(&config),
             mailbox,
             doorkeeper,
             store,

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     domain::{campaign::CampaignState, name::Name},
     http::answer::Fault,
+    operate::why::Subject,
     store::view::{CampaignQuery, CampaignView, Listing, RunView},
 };
 
@@ -95,7 +96,8 @@ pub(super) async fn one(desk: &Desk, name: &str) -> Shown {
     let is_over = matches!(CampaignState::parse(&view.state), Some(CampaignState::Cancelled | CampaignState::Failed));
     let settings: Vec<Value> =
         view.settings.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
-    let context = json!({ "why": Value::Null,
+    let why = super::why::of(desk, &Subject::Campaign { campaign: campaign.to_owned() }).await?;
+    let context = json!({ "why": why,
         "now": now,
         "campaign": row(&view),
         "is_over": is_over,

@@ -8,7 +8,7 @@ use super::{
     orders::vars,
     page::{Ask, Page, Shown, Title},
 };
-use crate::{domain::case::CaseState, http::lookup};
+use crate::{domain::case::CaseState, http::lookup, operate::why::Subject};
 
 /// The list: what the look-up answers, as a table.
 pub(super) async fn list(desk: &Desk, name: &str, ask: &mut Ask) -> Shown {
@@ -37,7 +37,9 @@ pub(super) async fn one(desk: &Desk, name: &str, number: &str, ask: &Ask) -> Sho
     let campaign = parsed(name)?;
     let record = lookup::cases::one(&desk.state, &ask.rights, name.to_owned(), number.to_owned()).await?;
     let shown = |path: &str| vars(record.pointer(path));
-    let context = json!({ "why": Value::Null,
+    let why =
+        super::why::of(desk, &Subject::Case { campaign: name.to_owned(), case: number.parse().unwrap_or(0) }).await?;
+    let context = json!({ "why": why,
         "now": desk.state.store.now_ms().await?,
         "client": shown("/case/client"),
         "vars": shown("/case/vars"),

@@ -9,7 +9,7 @@ use super::{
     campaigns::address,
     page::{Page, Shown, Title},
 };
-use crate::{domain::name::JobId, http::answer::Fault};
+use crate::{domain::name::JobId, http::answer::Fault, operate::why::Subject};
 
 /// What is ours, or may name people.
 const UNSHOWN: [&str; 7] = ["digest", "entry", "begun", "payload", "result", "state", "campaign"];
@@ -24,7 +24,8 @@ pub(super) async fn one(desk: &Desk, id: &str) -> Shown {
     }
     let result: Option<Value> = hash.get("result").and_then(|text| serde_json::from_str(text).ok());
     let campaign = hash.get("campaign").filter(|name| !name.is_empty());
-    let context = json!({ "why": Value::Null,
+    let why = super::why::of(desk, &Subject::Job { job: id.clone() }).await?;
+    let context = json!({ "why": why,
         "now": store.now_ms().await?,
         "id": id.as_str(),
         "state": hash.get("state"),

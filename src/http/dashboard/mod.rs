@@ -27,6 +27,7 @@ mod reasons;
 mod recurring;
 mod runs;
 mod show;
+mod why;
 mod words;
 mod workers;
 

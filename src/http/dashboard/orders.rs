@@ -14,6 +14,7 @@ use crate::{
         order::OrderState,
     },
     http::lookup,
+    operate::why::Subject,
 };
 
 /// The list: what the look-up answers, as a table.
@@ -28,8 +29,7 @@ pub(super) async fn list(desk: &Desk, name: &str, ask: &mut Ask) -> Shown {
         finish(record);
     }
     let next = answer.get("next").and_then(Value::as_u64).map(|after| ask.here_with("after", &after.to_string()));
-    let context = json!({ "why": Value::Null,
-        "now": desk.state.store.now_ms().await?,
+    let context = json!({ "now": desk.state.store.now_ms().await?,
         "campaign": name,
         "up": address(name),
         "orders": answer.get("orders"),
@@ -48,8 +48,9 @@ pub(super) async fn one(desk: &Desk, name: &str, number: &str, ask: &Ask) -> Sho
     let campaign = parsed(name)?;
     let mut record = lookup::order(&desk.state, &ask.rights, name.to_owned(), number.to_owned()).await?;
     finish(&mut record);
-    let context =
-        json!({ "now": desk.state.store.now_ms().await?, "record": record, "up": address(campaign.as_str()) });
+    let why =
+        super::why::of(desk, &Subject::Order { campaign: name.to_owned(), order: number.parse().unwrap_or(0) }).await?;
+    let context = json!({ "why": why, "now": desk.state.store.now_ms().await?, "record": record, "up": address(campaign.as_str()) });
     Ok(Page::live("order.html", "campaigns", Title::Name(format!("{name} · {number}")), context))
 }
 

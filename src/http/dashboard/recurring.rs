@@ -12,6 +12,7 @@ use crate::{
     domain::{clock::EpochMs, name::Name},
     http::answer::Fault,
     job::RecurringJob,
+    operate::why::Subject,
     store::{Store, StoreError, recurring::Definition, view::RunView},
 };
 
@@ -95,7 +96,9 @@ pub(super) async fn one(desk: &Desk, campaign: &str, name: &str) -> Shown {
     let newest = names.into_iter().filter(|run| run.starts_with(&mine)).take(RUNS);
     let newest: Vec<_> = newest.map(|run| (campaign.to_owned(), run)).collect();
     let runs = RunView::load_all(store, &newest, now).await?;
-    let context = json!({ "why": Value::Null,
+    let why = super::why::of(desk, &Subject::Recurring { campaign: campaign.to_owned(), recurring: name.to_string() })
+        .await?;
+    let context = json!({ "why": why,
         "now": now,
         "definition": row(campaign, name.as_str(), &definition),
         "version": definition.version,

@@ -8,7 +8,7 @@ use super::{
     page::{Page, Shown, Title},
     show,
 };
-use crate::{http::answer::Fault, store::view::RunView};
+use crate::{http::answer::Fault, operate::why::Subject, store::view::RunView};
 
 /// Where a run is shown.
 pub(super) fn address(campaign: &str, run: &str) -> String {
@@ -37,7 +37,8 @@ pub(super) async fn one(desk: &Desk, campaign: &str, run: &str) -> Shown {
     let reasons = desk.tallies.of(store, &view).await?;
     let definition = run.rsplit_once('@').filter(|(name, _)| *name != "delivery").map(|(name, _)| name);
     let took = u64::try_from(view.took(now).as_millis()).unwrap_or(0);
-    let context = json!({ "why": Value::Null,
+    let why = super::why::of(desk, &Subject::Run { campaign: campaign.to_owned(), run: run.to_owned() }).await?;
+    let context = json!({ "why": why,
         "now": now,
         "run": row(&view),
         "took_ms": took,

@@ -56,6 +56,7 @@ mod tests {
         order::OrderState,
         run::{RunState, ShownState},
     };
+    use crate::job::ReasonCode;
 
     #[test]
     fn both_tables_have_the_same_keys_and_places() {
@@ -91,6 +92,15 @@ mod tests {
         for state in states.chain(others.map(str::to_owned)) {
             for language in Language::ALL {
                 assert!(plain(language, &format!("state.{state}")).is_some(), "{state} in {language:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_reason_why_something_stands_still_has_words_in_both_languages() {
+        for code in ReasonCode::ALL {
+            for language in Language::ALL {
+                assert!(plain(language, &format!("why.{}", code.as_str())).is_some(), "{code:?} in {language:?}");
             }
         }
     }

@@ -41,7 +41,8 @@ async fn a_campaign_is_paused_resumed_and_cancelled_by_clicks_and_the_audit_says
     browser.until_it_says("It is paused.").await;
     scene.campaign_is("slow", "paused").await;
     assert_eq!(scene.campaign("slow").await["paused_by"].split(':').nth(1), Some("ana"));
-    browser.until_it_says("paused by").await;
+    browser.until_it_says("it goes on only when somebody acts").await;
+    assert!(browser.text().await.contains("remesa campaign resume slow"), "it says what to type");
     // What was said once is not said again.
     browser.open(&format!("{base}/dashboard/campaigns/slow")).await;
     assert!(!browser.text().await.contains("It is paused."));
