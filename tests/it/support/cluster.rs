@@ -27,9 +27,10 @@ async fn node() -> (Redis, String) {
     let bus = free_port().to_string();
     // Flushed before each reply, so that a kill loses nothing.
     let settings = ["--appendonly", "yes", "--cluster-enabled", "yes", "--cluster-port", &bus];
-    let quick =
-        ["--cluster-node-timeout", "1500", "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"];
-    (Redis::start_as(&[settings.as_slice(), &quick].concat()).await, bus)
+    let quick = ["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"];
+    // A node that is slow on a busy machine is not to be taken for dead, nor a replica for too old.
+    let patient = ["--cluster-node-timeout", "3000", "--cluster-replica-validity-factor", "0"];
+    (Redis::start_as(&[settings.as_slice(), &patient, &quick].concat()).await, bus)
 }
 
 impl Cluster {
