@@ -144,6 +144,11 @@ fn place(args: &Args) -> Result<(Option<PathBuf>, Format), Usage> {
             }
             return Ok((None, plain));
         }
+        // Its place is taken by a rename, which would put a file where a device was.
+        Some(path) if path.metadata().is_ok_and(|there| !there.is_file()) => {
+            let told = "is there and is no file: name one, or - for standard output";
+            return Err(Usage(format!("--out {} {told}", path.display())));
+        }
         Some(path) => path.clone(),
         None => PathBuf::from(ExportName::of_campaign(&args.campaign, plain.rows).as_str()),
     };
@@ -217,5 +222,8 @@ mod tests {
         assert_eq!(placed(None, Some("report.txt")).unwrap(), (file("report.txt"), ExportFormat::Csv, false));
         assert_eq!(placed(Some(Word::Ndjson), Some("-")).unwrap(), (None, ExportFormat::Ndjson, false));
         assert!(placed(Some(Word::Csv), Some("a.ndjson")).is_err());
+        for no_file in ["/dev/null", "/tmp"] {
+            assert!(placed(None, Some(no_file)).is_err(), "{no_file} would be replaced");
+        }
     }
 }
