@@ -5,7 +5,7 @@
 //! asks again. Each rule names its number in `docs/rules.md`, and its tests carry that number.
 //!
 //! Reading order: [`name`], [`money`], [`contact`] (values); [`order`], [`case`], [`campaign`], [`run`],
-//! [`delivery`] (states and legal edges); [`message`], [`content`], [`sms`] (what is sent); [`expiry`],
+//! [`delivery`] (states and legal edges); [`message`], [`content`], [`sms`], [`html`] (what is sent); [`expiry`],
 //! [`estimate`] (whether in time), [`frequency`] (when again, in a [`zone`]), [`failure`], [`retry`] (when not to,
 //! and when again); [`short_code`],
 //! [`mod@reference`] (what is recognised when it comes back); [`receipt`], [`reply`], [`signature`] (what a provider tells
@@ -38,6 +38,7 @@ pub mod filter;
 pub mod forget;
 pub mod frequency;
 pub mod hours;
+pub mod html;
 pub mod lookup;
 pub mod message;
 pub mod money;

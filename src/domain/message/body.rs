@@ -6,6 +6,7 @@
 use super::pieces::Pieces;
 use super::template::Template;
 use super::{MessageError, Vars};
+use crate::domain::html::push_escaped;
 use std::collections::BTreeSet;
 
 /// How values are written into a text.
@@ -71,16 +72,7 @@ impl Escape {
         let special = |text: &str| text.contains(['&', '<', '>', '"', '\'']);
         if self == Self::Html && out.get(from..).is_some_and(special) {
             let value = out.split_off(from);
-            for c in value.chars() {
-                match c {
-                    '&' => out.push_str("&amp;"),
-                    '<' => out.push_str("&lt;"),
-                    '>' => out.push_str("&gt;"),
-                    '"' => out.push_str("&quot;"),
-                    '\'' => out.push_str("&#39;"),
-                    plain => out.push(plain),
-                }
-            }
+            push_escaped(&value, out);
         }
     }
 }

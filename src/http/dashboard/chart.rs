@@ -7,8 +7,11 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde_json::{Value, json};
 
-use super::{super::language::Language, show, show::escaped};
-use crate::store::history::{Moment, STEPS};
+use super::{super::language::Language, show};
+use crate::{
+    domain::html::escaped,
+    store::history::{Moment, STEPS},
+};
 
 /// Height of the drawing.
 const HIGH: u64 = 1000;

@@ -10,11 +10,8 @@ use minijinja::{
     value::{Kwargs, Serde, ValueKind},
 };
 
-use super::{
-    super::language::Language,
-    show::{self, escaped},
-    words,
-};
+use super::{super::language::Language, show, words};
+use crate::domain::html::escaped;
 
 /// The files.
 const FILES: &[(&str, &str)] = &[

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 use chrono::DateTime;
 
 use super::{super::language::Language, words};
-use crate::domain::clock::EpochMs;
+use crate::domain::{clock::EpochMs, html::escaped};
 
 /// Thousands apart: `1,234,567`; in Spanish `1.234.567`.
 pub(super) fn count(number: u64, language: Language) -> String {
@@ -174,22 +174,6 @@ pub(super) fn bar(counts: &[(&str, u64)], total: u64, label: &str) -> String {
         x += width;
     }
     out.push_str("</svg>");
-    out
-}
-
-/// A text inside an element or an attribute.
-pub(super) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
     out
 }
 

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest as _, Sha256};
 
-use crate::http::language::Language;
+use crate::{domain::html::escaped, http::language::Language};
 
 /// How it looks. Its digest stands in the content policy.
 const STYLE: &str = "body{font:18px/1.5 system-ui,sans-serif;max-width:32em;margin:12vh auto;padding:0 1.2em;color:#1a1a1a;\
@@ -118,22 +118,6 @@ impl Page {
         };
         Words { title, text, button }
     }
-}
-
-/// A text inside an element.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]
