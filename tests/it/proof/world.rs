@@ -166,6 +166,9 @@ impl World {
                 }
             }
             Fault::Freeze(daemon) => {
+                // Who stands still for longer than a lease before a new server knows what it did is taken for dead: what
+                // nobody else knows may be sent again, as the README says.
+                self.all_is_told().await;
                 self.daemons[daemon].stop();
                 passes(BEYOND_THE_LEASE).await;
                 self.daemons[daemon].cont();
@@ -227,6 +230,19 @@ impl World {
     async fn restart_redis(&mut self) {
         self.redis.restart().await;
         self.db = self.redis.connect().await;
+    }
+
+    /// Waits until what every daemon did stands on the server that answers now.
+    async fn all_is_told(&mut self) {
+        let server: String = redis::cmd("INFO").arg("server").query_async(&mut self.db).await.unwrap();
+        let run_id = server.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap().trim().to_owned();
+        wait::until("everybody has told the server what it did", async || {
+            let mut ask = redis::pipe();
+            ask.hget("remesa:server", "server").hexists("remesa:server", "open");
+            let (server, open): (Option<String>, bool) = ask.query_async(&mut self.db).await.unwrap();
+            (open && server.is_some_and(|server| server.contains(&run_id))).then_some(())
+        })
+        .await;
     }
 
     /// Redis loses some messages' worth of what it took, and the daemon with it.
