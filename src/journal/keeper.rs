@@ -110,7 +110,7 @@ impl Keeper {
     /// Opens the barrier on a server, in its two steps.
     async fn enter(&self, store: &Store, server: &Arc<ServerIdentity>) -> Result<(), StoreError> {
         let began = Instant::now();
-        store.meet_server(server, &self.incarnation).await?;
+        store.meet_server(server, &self.incarnation, &self.dead).await?;
         let past = self.journal.turn_over(server);
         let (announced, lines) = (HashSet::new(), Vec::new());
         let mut again = Again { keeper: self, store, server, signed: began, announced, lines, changed: 0 };
@@ -236,7 +236,7 @@ impl Again<'_> {
             return Ok(());
         }
         if self.signed.elapsed() >= SIGN {
-            self.store.meet_server(self.server, &self.keeper.incarnation).await?;
+            self.store.meet_server(self.server, &self.keeper.incarnation, &self.keeper.dead).await?;
             self.signed = Instant::now();
         }
         let now_ms = self.store.now_ms().await?;

@@ -15,14 +15,15 @@ const DAEMONS: usize = 1000;
 
 impl Store {
     /// Notes that `server` is new, if it is: from now on, by its own clock, others are waited for. Notes, too, that `me`
-    /// writes again what it did.
-    pub async fn meet_server(&self, server: &ServerIdentity, me: &str) -> Result<(), StoreError> {
+    /// writes again what it did, and what the `dead` ones of its instance did.
+    pub async fn meet_server(&self, server: &ServerIdentity, me: &str, dead: &[String]) -> Result<(), StoreError> {
         scripts::BARRIER
             .call(&[&self.keys.server()])
             .arg(server.to_string())
             .arg(0)
             .arg(me)
             .arg(0)
+            .arg(dead)
             .run::<Vec<String>>(&self.connection)
             .await
             .map(|_| ())

@@ -4,7 +4,8 @@
 -- ARGV[4] number d of incarnations whose claims and outcomes stand here (we, and dead ones of our instance), these, then the
 -- incarnations that seem to be alive
 -- Returns {'open'}, or {'closed', how long at most it stays so in ms}.
--- Without d it is only noted that the server is new, and that we are at it. Where the data came from another server, it stays closed for a moment
+-- Without d it is only noted that the server is new, and that we are at it, for ourselves and for the dead ones that stand in
+-- the place of those who seem to be alive. Where the data came from another server, it stays closed for a moment
 -- in any case: a daemon that began just before may not stand in these data.
 local MOMENT = 1000
 local key = KEYS[1]
@@ -27,6 +28,12 @@ if now < since then
 end
 redis.call('HSET', key, 'at:' .. ARGV[3], string.format('%d', now))
 local done = tonumber(ARGV[4])
+if done == 0 then
+  for i = 5, #ARGV do
+    redis.call('HSET', key, 'at:' .. ARGV[i], string.format('%d', now))
+  end
+  return { 'closed', '0' }
+end
 for i = 5, 4 + done do
   redis.call('HSET', key, 'done:' .. ARGV[i], '1')
 end
